@@ -1,0 +1,19 @@
+"""The errors of this package: one root, and leaves that are also the builtin they specialise."""
+
+__all__ = ["CheckpointError", "ConfigError", "ModelError", "UnsupportedCheckpointError"]
+
+
+class ModelError(Exception):
+    """Root of every error that `sestina_model` raises on purpose."""
+
+
+class ConfigError(ModelError, ValueError):
+    """A configuration value is outside what the encoder allows."""
+
+
+class CheckpointError(ModelError, ValueError):
+    """A checkpoint folder is incomplete, or its tensors do not fit its configuration."""
+
+
+class UnsupportedCheckpointError(CheckpointError, NotImplementedError):
+    """A checkpoint is sound but needs a feature that Sestina's encoder does not have."""
