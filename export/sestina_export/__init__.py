@@ -1,0 +1,1 @@
+"""A PyTorch text encoder to a verified bundle."""

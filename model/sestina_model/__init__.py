@@ -1,0 +1,1 @@
+"""The Transformer encoder in PyTorch: model, tokenizer training, checkpoints."""
