@@ -156,9 +156,7 @@ class HeadConfig:
         if not isinstance(self.normalize, bool):
             raise ConfigError(f"normalize is {self.normalize!r}; it must be true or false")
         if not isinstance(self.max_tokens, int) or isinstance(self.max_tokens, bool) or self.max_tokens < 1:
-            raise ConfigError(
-                f"max_tokens is {self.max_tokens!r}; it must be a whole number of at least 1"
-            )
+            raise ConfigError(f"max_tokens is {self.max_tokens!r}; it must be a whole number of at least 1")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order."""

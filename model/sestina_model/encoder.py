@@ -7,7 +7,8 @@ Masks are boolean, True where a token is real and False where it is padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ def sinusoidal_positions(n_positions: int, d_model: int) -> Tensor:
 
 def split_heads(x: Tensor, n_heads: int) -> Tensor:
     """(B, S, D) -> (B, H, S, K)."""
-    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:-1], n_heads, x.shape[-1] // n_heads).transpose(1, 2)
 
 
 def dot_product_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
@@ -125,10 +126,14 @@ class Layer(nn.Module):
         if self.pre_norm:
             x = x + self.dropout(self.attention(self.attention_norm(x), mask))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-            return x
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
-        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
+
+    def attention_weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The attention of this layer on its input. (B, S, D), mask (B, S) -> (B, H, S, S)."""
+        return self.attention.weights(self.attention_norm(x) if self.pre_norm else x, mask)
 
 
 class TransformerEncoder(nn.Module):
@@ -206,10 +211,7 @@ class TransformerEncoder(nn.Module):
     def attention_weights(self, ids: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """The attention of every layer, for looking inside. (B, S) -> N times (B, H, S, S)."""
         x, weights = self.embed(ids), []
-        for layer in self.layers:
-            assert isinstance(layer, Layer)
-            weights.append(
-                layer.attention.weights(layer.attention_norm(x) if layer.pre_norm else x, mask)
-            )
+        for layer in cast("Iterable[Layer]", self.layers):
+            weights.append(layer.attention_weights(x, mask))
             x = layer(x, mask)
         return weights
