@@ -1,0 +1,103 @@
+"""A bundle on disk: found, read and checked before anything in it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from sestina._errors import (
+    BundleFormatError,
+    BundleIntegrityError,
+    BundleNotFoundError,
+    BundlePermissionError,
+)
+from sestina._manifest import MANIFEST, FileEntry, Manifest
+
+_CHUNK = 1 << 20
+_MANIFEST_LIMIT = 16 << 20  # bytes; no manifest comes near it, a wrong file may
+
+
+class Bundle:
+    """A bundle whose every file has the size and the SHA-256 that its manifest states.
+
+    Nothing in a bundle is executed or unpickled, and no file outside its directory is opened.
+
+    Raises:
+        BundleNotFoundError, BundleFormatError, BundleIntegrityError, BundlePermissionError: As their
+            names say.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.manifest = self._read_manifest()
+        for entry in self.manifest.all_files:
+            self._check(entry)
+
+    def file(self, name: str) -> Path:
+        """The path of a file that the manifest lists."""
+        return self.path / name
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file that the manifest lists.
+
+        Raises:
+            BundleIntegrityError, BundlePermissionError: Where it can no longer be read.
+        """
+        try:
+            return self.file(name).read_bytes()
+        except PermissionError:
+            raise self._unreadable(self.file(name)) from None
+        except OSError as error:
+            raise BundleIntegrityError(f"{self.file(name)} cannot be read: {error.strerror}") from None
+
+    def _read_manifest(self) -> Manifest:
+        manifest = self.path / MANIFEST
+        try:
+            if not self.path.exists():
+                raise BundleNotFoundError(f"there is no bundle at {self.path}: check the path, or export one")
+            if not self.path.is_dir():
+                raise BundleFormatError(f"{self.path} is a file; a bundle is a directory with a {MANIFEST}")
+            if not manifest.is_file():
+                raise BundleFormatError(f"{self.path} is not a bundle: it has no {MANIFEST}")
+            if manifest.stat().st_size > _MANIFEST_LIMIT:
+                raise BundleFormatError(f"{manifest} is too large to be a manifest")
+            text = manifest.read_text(encoding="utf-8")
+        except PermissionError:
+            raise self._unreadable(self.path) from None
+        except UnicodeDecodeError:
+            raise BundleFormatError(f"{manifest} is not UTF-8 text: export the bundle again") from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, BundleFormatError | BundleNotFoundError):
+                raise
+            raise BundleNotFoundError(f"{str(self.path)!r} cannot be opened: {error}") from None
+        return Manifest.from_json(text, str(manifest))
+
+    def _check(self, entry: FileEntry) -> None:
+        path = self.file(entry.file)
+        digest = hashlib.sha256()
+        try:
+            size = path.stat().st_size
+            if size != entry.bytes:
+                raise BundleIntegrityError(
+                    f"{path} has {size} bytes where the manifest says {entry.bytes}: copy the bundle again"
+                )
+            with path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
+        except FileNotFoundError:
+            raise BundleIntegrityError(f"{path} is missing: copy the bundle again") from None
+        except PermissionError:
+            raise self._unreadable(path) from None
+        except OSError as error:
+            if isinstance(error, BundleIntegrityError):
+                raise
+            raise BundleIntegrityError(f"{path} cannot be read: {error.strerror}") from None
+        if digest.hexdigest() != entry.sha256:
+            raise BundleIntegrityError(
+                f"{path} is not the file that was exported (its SHA-256 differs): copy the bundle again"
+            )
+
+    @staticmethod
+    def _unreadable(path: Path) -> BundlePermissionError:
+        return BundlePermissionError(f"{path} may not be read by this user: check its permissions")

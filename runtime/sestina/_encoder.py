@@ -1,0 +1,211 @@
+"""The face of the runtime: an `Encoder` turns texts into vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from sestina._bundle import Bundle
+from sestina._engine import Engine, Vectors, windows
+from sestina._errors import OptionError, TextTypeError
+from sestina._goldens import Verification, compare, read_goldens
+from sestina._progress import progress_bar
+from sestina._report import Report
+from sestina._session import Choice
+from sestina._text import OnTruncate, Tokens, TruncationWatch
+from sestina._vectors import as_rows, cosine, shorten
+
+
+class Encoder:
+    """Texts to vectors. Made by `load`; a context manager; safe to use from many threads at once.
+
+    Vectors do not depend on what is encoded beside a text, on its position, on the batch size or on the
+    number of threads (within 1e-6 in fp32). A text without a single token (such as "" where the tokenizer
+    adds no special tokens) has the zero vector.
+    """
+
+    def __init__(self, bundle: Bundle, choice: Choice, engine: Engine, report: Report) -> None:
+        self._bundle = bundle
+        self._choice = choice
+        self._engine = engine
+        self._report = report
+        self._contract = bundle.manifest.contract
+
+    @property
+    def dimensions(self) -> int:
+        """d, the width of a vector."""
+        return self._contract.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """The length limit in tokens, special tokens included."""
+        return self._contract.max_tokens
+
+    @property
+    def space(self) -> str:
+        """Fingerprint of the embedding space: vectors are comparable where it is equal."""
+        return self._bundle.manifest.space
+
+    def encode(
+        self,
+        texts: str | Sequence[str],
+        *,
+        dimensions: int | None = None,
+        on_truncate: OnTruncate = "warn",
+        progress: bool = False,
+    ) -> Vectors:
+        """Encode one text or a sequence of texts.
+
+        Args:
+            texts: A text, or a sequence of texts.
+            dimensions: Keep only the first so many dimensions, normalised again where the bundle
+                normalises. Meaningful for models trained for it (Matryoshka, Kusupati et al. 2022).
+            on_truncate: What to do where a text is over the limit: "error", "warn" (once per call) or
+                "ignore".
+            progress: Show a progress bar (needs tqdm).
+
+        Returns: (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an
+            empty one.
+
+        Raises:
+            TextTypeError, TextValueError: Where a text is not a valid Unicode str.
+            TruncationError: Where a text is over the limit and `on_truncate` is "error".
+            OptionError: Where `dimensions` or `on_truncate` is not allowed.
+            ClosedError, ForkError, ProviderError: As their names say.
+        """
+        width = self._width(dimensions)
+        watch = TruncationWatch(on_truncate, self.max_tokens)
+        if isinstance(texts, str):
+            vector: Vectors = self._window([texts], None, watch, width)[0]
+            watch.report(stacklevel=2)
+            return vector
+        if isinstance(texts, bytes | bytearray) or not isinstance(texts, Sequence):
+            raise TextTypeError(
+                f"texts is {type(texts).__name__}; it must be a str or a sequence of str (use stream for "
+                "any other iterable)"
+            )
+        vectors: Vectors = np.empty((len(texts), width), dtype=np.float32)
+        with progress_bar(len(texts), progress) as advance:
+            for begin, window in windows(texts):
+                vectors[begin : begin + len(window)] = self._window(window, begin, watch, width)
+                advance(len(window))
+        self._engine.session  # noqa: B018  an empty sequence too is refused by a closed encoder
+        watch.report(stacklevel=2)
+        return vectors
+
+    def stream(
+        self, texts: Iterable[str], *, dimensions: int | None = None, on_truncate: OnTruncate = "warn"
+    ) -> Iterator[Vectors]:
+        """Encode any iterable, endless ones included, in bounded memory.
+
+        Texts are taken in windows of up to 4,096, so vectors come in bursts. Arguments and errors are
+        those of `encode`; a truncation warning comes once per window.
+
+        Yields: (d,) float32 for each text, in input order.
+        """
+        width = self._width(dimensions)
+        TruncationWatch(on_truncate, self.max_tokens)
+        if isinstance(texts, str | bytes | bytearray) or not isinstance(texts, Iterable):
+            raise TextTypeError(f"texts is {type(texts).__name__}; it must be an iterable of str")
+        self._engine.session  # noqa: B018  refuses now, not at the first vector
+        return self._stream(texts, width, on_truncate)
+
+    def _stream(self, texts: Iterable[str], width: int, on_truncate: OnTruncate) -> Iterator[Vectors]:
+        for begin, window in windows(texts):
+            watch = TruncationWatch(on_truncate, self.max_tokens)
+            vectors = self._window(window, begin, watch, width)
+            watch.report(stacklevel=2)
+            yield from vectors
+
+    def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
+        """The last layer's vector of every token.
+
+        Returns: for each text, (n_tokens, d_model) float32 in the order of `tokenize(text).ids`.
+
+        Raises: as `encode`.
+        """
+        watch = TruncationWatch(on_truncate, self.max_tokens)
+        ids = self._engine.ids([texts] if isinstance(texts, str) else list(texts), 0, watch)
+        states = self._engine.hidden_states(ids, int(self._bundle.manifest.encoder["d_model"]))
+        watch.report(stacklevel=2)
+        return states
+
+    def tokenize(self, text: str) -> Tokens:
+        """What the encoder reads of a text: ids, tokens, offsets, and whether it was truncated.
+
+        Raises:
+            TextTypeError, TextValueError: Where the text is not a valid Unicode str.
+        """
+        return self._engine.tokens(text)
+
+    def similarity(self, a: str | Sequence[str] | Vectors, b: str | Sequence[str] | Vectors) -> Vectors:
+        """Cosine similarity of every pair.
+
+        Args:
+            a: A text, a sequence of texts, or vectors as `encode` gives them.
+            b: The same, for the columns.
+
+        Returns: (n_a, n_b) float32 in [-1, 1]. A zero vector is similar to nothing: 0.
+
+        Raises: as `encode`; OptionError where vectors differ in width.
+        """
+        return cosine(self._rows(a), self._rows(b))
+
+    def verify(self) -> Verification:
+        """Encode the bundle's goldens here and compare with what PyTorch made of them.
+
+        Raises:
+            BundleFormatError: Where the goldens cannot be read.
+        """
+        goldens = read_goldens(self._bundle)
+        watch = TruncationWatch("ignore", self.max_tokens)
+        ids = self._engine.ids([golden.text for golden in goldens], 0, watch)
+        vectors = self._engine.vectors(ids, self.dimensions)
+        return compare(goldens, ids, vectors, self._choice.variant.tolerance)
+
+    def report(self) -> Report:
+        """What was asked for, what is used, and why."""
+        return self._report
+
+    def close(self) -> None:
+        """Free the weights. Using the encoder afterwards raises ClosedError; closing twice is fine."""
+        self._engine.close()
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<sestina.Encoder {self._bundle.manifest.name}: {self.dimensions} dimensions, "
+            f"{self.max_tokens} tokens, {self._choice.variant.precision} on {self._choice.provider}>"
+        )
+
+    def _window(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch, width: int) -> Vectors:
+        ids = self._engine.ids(texts, begin, watch)
+        vectors = self._engine.vectors(ids, self.dimensions)
+        return shorten(vectors, width, self._contract.normalize)
+
+    def _width(self, dimensions: int | None) -> int:
+        if dimensions is None:
+            return self.dimensions
+        whole = isinstance(dimensions, int) and not isinstance(dimensions, bool)
+        if not whole or not 1 <= dimensions <= self.dimensions:
+            raise OptionError(
+                f"dimensions is {dimensions!r}; it must be a whole number from 1 to {self.dimensions}"
+            )
+        return dimensions
+
+    def _rows(self, given: str | Sequence[str] | Vectors) -> Vectors:
+        if isinstance(given, np.ndarray):
+            return as_rows(given)
+        return self.encode([given] if isinstance(given, str) else given)

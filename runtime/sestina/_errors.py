@@ -1,0 +1,92 @@
+"""Every error that Sestina raises on purpose: one root, and leaves that are also a builtin.
+
+Messages are one line: the value, what is allowed, and the fix.
+"""
+
+__all__ = [
+    "BundleError",
+    "BundleFormatError",
+    "BundleIntegrityError",
+    "BundleNotFoundError",
+    "BundlePermissionError",
+    "ClosedError",
+    "ForkError",
+    "InputError",
+    "MissingExtraError",
+    "OptionError",
+    "OutputError",
+    "ProviderError",
+    "SestinaError",
+    "TextTypeError",
+    "TextValueError",
+    "TruncationError",
+    "TruncationWarning",
+]
+
+
+class SestinaError(Exception):
+    """Root of every error that Sestina raises on purpose."""
+
+
+class BundleError(SestinaError):
+    """Something about a bundle keeps it from being loaded."""
+
+
+class BundleNotFoundError(BundleError, FileNotFoundError):
+    """There is no bundle at the path given."""
+
+
+class BundleFormatError(BundleError, ValueError):
+    """The path holds no bundle, or one of a format that this version does not read."""
+
+
+class BundleIntegrityError(BundleError, ValueError):
+    """A file of the bundle is missing, truncated or altered, or lies outside the bundle."""
+
+
+class BundlePermissionError(BundleError, PermissionError):
+    """The operating system does not let this process read the bundle."""
+
+
+class OptionError(SestinaError, ValueError):
+    """An option has a value that is not allowed, or that this bundle cannot serve."""
+
+
+class ProviderError(SestinaError, RuntimeError):
+    """No execution provider that was allowed could run the bundle."""
+
+
+class TextTypeError(SestinaError, TypeError):
+    """What was given as a text is not a `str`."""
+
+
+class TextValueError(SestinaError, ValueError):
+    """A text is not valid Unicode (it holds lone surrogates)."""
+
+
+class TruncationError(SestinaError, ValueError):
+    """A text is longer than the bundle reads, and `on_truncate` is "error"."""
+
+
+class TruncationWarning(UserWarning):
+    """A text is longer than the bundle reads; only its beginning was encoded."""
+
+
+class ClosedError(SestinaError, RuntimeError):
+    """The encoder was used after `close()`."""
+
+
+class ForkError(SestinaError, RuntimeError):
+    """The encoder was made in another process; its threads did not survive the fork."""
+
+
+class InputError(SestinaError, ValueError):
+    """A file given to the command line cannot be read as asked."""
+
+
+class OutputError(SestinaError, OSError):
+    """A file that the caller asked for cannot be written."""
+
+
+class MissingExtraError(SestinaError, ModuleNotFoundError):
+    """A command needs an optional part of Sestina that is not installed."""

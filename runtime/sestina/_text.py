@@ -1,0 +1,145 @@
+"""Texts to token ids under the bundle's contract, with truncation that is never silent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sestina._errors import (
+    BundleFormatError,
+    OptionError,
+    TextTypeError,
+    TextValueError,
+    TruncationError,
+    TruncationWarning,
+)
+
+OnTruncate = Literal["error", "warn", "ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one text becomes before it is encoded.
+
+    Attributes:
+        ids: Token ids, special tokens included.
+        tokens: The token of each id, as the vocabulary spells it.
+        offsets: For each token, where it begins and ends in the text, in characters; (0, 0) for special
+            tokens.
+        truncated: Whether the text went on beyond the limit.
+        max_tokens: The limit.
+    """
+
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    truncated: bool
+    max_tokens: int
+
+
+def check_text(text: object, position: int | None = None) -> str:
+    """Return `text` if it is a valid Unicode `str`.
+
+    Raises:
+        TextTypeError: Where it is not a `str`.
+        TextValueError: Where it holds lone surrogates, which no encoding of Unicode can carry.
+    """
+    where = _name(position)
+    if not isinstance(text, str):
+        raise TextTypeError(f"{where} is {type(text).__name__}; it must be str")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextValueError(
+            f"{where} has a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}; "
+            "decode its source with errors='replace'"
+        ) from None
+    return text
+
+
+def check_on_truncate(value: str) -> None:
+    """Refuse an unknown truncation mode.
+
+    Raises:
+        OptionError: Where `value` is not "error", "warn" or "ignore".
+    """
+    if value not in get_args(OnTruncate):
+        raise OptionError(f"on_truncate is {value!r}; it must be one of {', '.join(get_args(OnTruncate))}")
+
+
+class Tokenizer:
+    """The bundle's tokenizer, cutting at the contract's limit and nowhere else.
+
+    Padding and truncation that are baked into `tokenizer.json` are ignored.
+    """
+
+    def __init__(self, tokenizer_json: bytes, max_tokens: int) -> None:
+        import tokenizers
+
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(max_tokens)
+        except Exception as error:  # noqa: BLE001  the library raises bare Exception
+            raise BundleFormatError(f"tokenizer.json cannot be read: {error}") from None
+        self.max_tokens = max_tokens
+
+    def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of each text, and the positions of the texts that were truncated."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        truncated = [at for at, encoding in enumerate(encodings) if encoding.overflowing]
+        return [encoding.ids for encoding in encodings], truncated
+
+    def tokens(self, text: str) -> Tokens:
+        """Everything there is to see about the tokens of one text."""
+        encoding = self._tokenizer.encode(text)
+        return Tokens(
+            ids=tuple(encoding.ids),
+            tokens=tuple(encoding.tokens),
+            offsets=tuple(encoding.offsets),
+            truncated=bool(encoding.overflowing),
+            max_tokens=self.max_tokens,
+        )
+
+
+class TruncationWatch:
+    """Says once per call, in one line, that texts were cut; or refuses the first one that would be."""
+
+    def __init__(self, mode: OnTruncate, max_tokens: int) -> None:
+        check_on_truncate(mode)
+        self._mode = mode
+        self._max_tokens = max_tokens
+        self._first: int | None = None
+        self._count = 0
+
+    def see(self, positions: Iterable[int | None]) -> None:
+        """Note texts that are over the limit, by their position in the caller's input (None: the text).
+
+        Raises:
+            TruncationError: At once, where the mode is "error".
+        """
+        for position in positions:
+            if self._mode == "error":
+                raise TruncationError(
+                    f"{_name(position)} has more than {self._max_tokens} tokens: shorten it, or pass "
+                    "on_truncate='warn' or 'ignore' to encode its beginning"
+                )
+            self._first = self._first if self._count else position
+            self._count += 1
+
+    def report(self, stacklevel: int) -> None:
+        """Warn about what was seen, where the mode is "warn"."""
+        if self._count and self._mode == "warn":
+            first = _name(self._first)
+            what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
+            warnings.warn(
+                f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
+                TruncationWarning,
+                stacklevel=stacklevel + 1,
+            )
+
+
+def _name(position: int | None) -> str:
+    return "the text" if position is None else f"text {position}"
