@@ -1,1 +1,25 @@
-"""A PyTorch text encoder to a verified bundle."""
+"""A PyTorch text encoder to a verified bundle.
+
+>>> from sestina_export import export
+>>> export("path/to/checkpoint", "minilm.sestina")
+"""
+
+try:
+    import onnx as _onnx
+    import onnxscript as _onnxscript
+    import safetensors as _safetensors
+    import torch as _torch
+except ModuleNotFoundError as error:
+    from sestina import MissingExtraError
+
+    raise MissingExtraError(
+        f'exporting needs {error.name}, which is not installed: pip install "sestina[export]"',
+        name=error.name,
+    ) from None
+
+from sestina_export._errors import ExportError, GraphError, ParityError
+from sestina_export._export import ExportResult, export
+
+__all__ = ["ExportError", "ExportResult", "GraphError", "ParityError", "export"]
+
+del _onnx, _onnxscript, _safetensors, _torch

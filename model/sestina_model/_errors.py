@@ -1,6 +1,6 @@
 """The errors of this package: one root, and leaves that are also the builtin they specialise."""
 
-__all__ = ["CheckpointError", "ConfigError", "ModelError", "UnsupportedCheckpointError"]
+__all__ = ["CheckpointError", "ConfigError", "FileError", "ModelError", "UnsupportedCheckpointError"]
 
 
 class ModelError(Exception):
@@ -9,6 +9,10 @@ class ModelError(Exception):
 
 class ConfigError(ModelError, ValueError):
     """A configuration value is outside what the encoder allows."""
+
+
+class FileError(ModelError, OSError):
+    """A file of text cannot be read, or a result cannot be written."""
 
 
 class CheckpointError(ModelError, ValueError):

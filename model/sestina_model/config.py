@@ -28,6 +28,14 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
     """Shape and choices of a `TransformerEncoder`.
@@ -74,7 +82,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not _is_whole(value) or value < 1:
                 raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least 1")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
@@ -89,11 +97,11 @@ class EncoderConfig:
             )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise ConfigError(f"d_model is {self.d_model}; sinusoidal positions need an even width")
-        if not isinstance(self.dropout, int | float) or not 0.0 <= self.dropout < 1.0:
+        if not _is_number(self.dropout) or not 0.0 <= self.dropout < 1.0:
             raise ConfigError(f"dropout is {self.dropout!r}; it must be at least 0 and below 1")
-        if not isinstance(self.layer_norm_eps, int | float) or not self.layer_norm_eps > 0.0:
-            raise ConfigError(f"layer_norm_eps is {self.layer_norm_eps!r}; it must be above 0")
-        if not isinstance(self.pad_id, int) or not 0 <= self.pad_id < self.vocab_size:
+        if not _is_number(self.layer_norm_eps) or not 0.0 < self.layer_norm_eps < 1.0:
+            raise ConfigError(f"layer_norm_eps is {self.layer_norm_eps!r}; it must be above 0 and below 1")
+        if not _is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
             raise ConfigError(f"pad_id is {self.pad_id!r}; it must be at least 0 and below {self.vocab_size}")
 
     @classmethod
@@ -155,7 +163,7 @@ class HeadConfig:
             )
         if not isinstance(self.normalize, bool):
             raise ConfigError(f"normalize is {self.normalize!r}; it must be true or false")
-        if not isinstance(self.max_tokens, int) or isinstance(self.max_tokens, bool) or self.max_tokens < 1:
+        if not _is_whole(self.max_tokens) or self.max_tokens < 1:
             raise ConfigError(f"max_tokens is {self.max_tokens!r}; it must be a whole number of at least 1")
 
     def to_dict(self) -> dict[str, Any]:

@@ -84,14 +84,15 @@ class MultiHeadAttention(nn.Module):
     def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The attention itself: how much each token (row) takes from each token (column).
 
-        (B, S, D), mask (B, S) -> (B, H, S, S); every row sums to 1, padding columns are 0.
+        (B, S, D), mask (B, S) -> (B, H, S, S); every row sums to 1, padding columns are 0. A text that is
+        nothing but padding has zeros throughout.
         """
         q = split_heads(self.query(x), self.n_heads)
         k = split_heads(self.key(x), self.n_heads)
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        return scores.softmax(-1)
+        return scores.softmax(-1).nan_to_num()
 
 
 class FeedForward(nn.Module):
@@ -173,6 +174,8 @@ class TransformerEncoder(nn.Module):
                 nn.init.xavier_uniform_(parameter)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+            else:  # the gain of a LayerNorm
+                nn.init.ones_(parameter)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embedding (times sqrt(D) where configured) plus position. (B, S) int64 -> (B, S, D)."""

@@ -27,6 +27,8 @@ def pool(hidden: Tensor, mask: Tensor | None, pooling: Pooling) -> Tensor:
 
     Returns: (B, D). A row without a real token gives zeros.
     """
+    if not torch.compiler.is_compiling() and not hidden.shape[1]:  # a graph always has a token to read
+        return hidden.new_zeros(hidden.shape[0], hidden.shape[2])
     if pooling == "cls":
         first = hidden[:, 0]
         return first if mask is None else first * mask[:, :1]

@@ -53,6 +53,8 @@ class Bundle:
 
     def _read_manifest(self) -> Manifest:
         manifest = self.path / MANIFEST
+        if "\0" in str(self.path):
+            raise BundleNotFoundError(f"{str(self.path)!r} is not a path: it has a null character")
         try:
             if not self.path.exists():
                 raise BundleNotFoundError(f"there is no bundle at {self.path}: check the path, or export one")
@@ -67,14 +69,16 @@ class Bundle:
             raise self._unreadable(self.path) from None
         except UnicodeDecodeError:
             raise BundleFormatError(f"{manifest} is not UTF-8 text: export the bundle again") from None
-        except (OSError, ValueError) as error:
-            if isinstance(error, BundleFormatError | BundleNotFoundError):
-                raise
-            raise BundleNotFoundError(f"{str(self.path)!r} cannot be opened: {error}") from None
+        except BundleNotFoundError:  # ours, and an OSError too
+            raise
+        except OSError as error:
+            raise BundleNotFoundError(f"{self.path} cannot be opened: {error.strerror}") from None
         return Manifest.from_json(text, str(manifest))
 
     def _check(self, entry: FileEntry) -> None:
         path = self.file(entry.file)
+        if path.is_symlink() and path.resolve().parent != self.path.resolve():
+            raise BundleIntegrityError(f"{path} is a link that leaves the bundle: copy the file itself")
         digest = hashlib.sha256()
         try:
             size = path.stat().st_size
@@ -90,8 +94,6 @@ class Bundle:
         except PermissionError:
             raise self._unreadable(path) from None
         except OSError as error:
-            if isinstance(error, BundleIntegrityError):
-                raise
             raise BundleIntegrityError(f"{path} cannot be read: {error.strerror}") from None
         if digest.hexdigest() != entry.sha256:
             raise BundleIntegrityError(

@@ -14,7 +14,7 @@ from sestina._goldens import Verification, compare, read_goldens
 from sestina._progress import progress_bar
 from sestina._report import Report
 from sestina._session import Choice
-from sestina._text import OnTruncate, Tokens, TruncationWatch
+from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
 
 
@@ -81,11 +81,7 @@ class Encoder:
             vector: Vectors = self._window([texts], None, watch, width)[0]
             watch.report(stacklevel=2)
             return vector
-        if isinstance(texts, bytes | bytearray) or not isinstance(texts, Sequence):
-            raise TextTypeError(
-                f"texts is {type(texts).__name__}; it must be a str or a sequence of str (use stream for "
-                "any other iterable)"
-            )
+        check_sequence(texts)
         vectors: Vectors = np.empty((len(texts), width), dtype=np.float32)
         with progress_bar(len(texts), progress) as advance:
             for begin, window in windows(texts):
@@ -127,7 +123,8 @@ class Encoder:
         Raises: as `encode`.
         """
         watch = TruncationWatch(on_truncate, self.max_tokens)
-        ids = self._engine.ids([texts] if isinstance(texts, str) else list(texts), 0, watch)
+        listed = [texts] if isinstance(texts, str) else check_sequence(texts)
+        ids = self._engine.ids(listed, None if isinstance(texts, str) else 0, watch)
         states = self._engine.hidden_states(ids, int(self._bundle.manifest.encoder["d_model"]))
         watch.report(stacklevel=2)
         return states

@@ -143,7 +143,7 @@ class Manifest:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleFormatError(f"{where} is not valid JSON ({error}): export the bundle again") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise BundleFormatError(f"{where} is not the manifest of a Sestina bundle")

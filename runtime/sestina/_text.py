@@ -59,6 +59,20 @@ def check_text(text: object, position: int | None = None) -> str:
     return text
 
 
+def check_sequence(texts: object) -> Sequence[str]:
+    """Return `texts` if it is a sequence that can be one of texts; its members are checked when read.
+
+    Raises:
+        TextTypeError: Where it is not a sequence, or is one of bytes.
+    """
+    if isinstance(texts, bytes | bytearray) or not isinstance(texts, Sequence):
+        raise TextTypeError(
+            f"texts is {type(texts).__name__}; it must be a str or a sequence of str (use stream for any "
+            "other iterable)"
+        )
+    return texts
+
+
 def check_on_truncate(value: str) -> None:
     """Refuse an unknown truncation mode.
 

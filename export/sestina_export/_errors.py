@@ -1,0 +1,17 @@
+"""The errors of exporting: leaves of Sestina's one root."""
+
+from sestina import SestinaError
+
+__all__ = ["ExportError", "GraphError", "ParityError"]
+
+
+class ExportError(SestinaError, ValueError):
+    """A source cannot be exported as asked, or a bundle cannot be written there."""
+
+
+class GraphError(ExportError):
+    """The exported graph does not have the form that its variant promises."""
+
+
+class ParityError(ExportError):
+    """The exported graph does not agree with PyTorch."""

@@ -1,0 +1,132 @@
+"""An encoder becomes an ONNX graph, and the graph is held to its variant's promise."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import onnx
+import torch
+
+from sestina._manifest import TensorInfo
+from sestina_export._attention import attention_written_as
+from sestina_export._errors import GraphError
+from sestina_export._variants import VariantSpec
+from sestina_model.sentence import SentenceEncoder
+
+__all__ = ["OUTPUTS", "build_graph", "interface"]
+
+INPUT = "input_ids"
+OUTPUTS = ("sentence_embedding", "last_hidden_state")
+_TRACED_SHAPE = (3, 9)  # parity is measured at other shapes than this one
+_PROTOBUF_LIMIT = 2**31 - 1
+_DTYPES = {"FLOAT": "float32", "INT64": "int64"}
+
+
+def build_graph(
+    model: SentenceEncoder, spec: VariantSpec, provenance: Mapping[str, str | None]
+) -> onnx.ModelProto:
+    """Export, rewrite and check one variant's graph.
+
+    Args:
+        model: In eval mode, float32.
+        spec: The variant.
+        provenance: Written into the model's metadata under `sestina.` names.
+
+    Returns: A model with input `input_ids` (batch, length) int64 and the outputs `OUTPUTS`.
+
+    Raises:
+        GraphError: Where the graph is not what the variant promises.
+    """
+    config = model.encoder.config
+    ids = torch.zeros(_TRACED_SHAPE, dtype=torch.int64)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=config.max_positions)}
+    with attention_written_as(spec.attention, model.encoder), _quiet_exporter():
+        program = torch.onnx.export(
+            model,
+            (ids,),
+            dynamo=True,
+            opset_version=spec.opset,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=(axes,),
+            external_data=False,
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise GraphError(f"{spec.file}: torch.onnx.export gave no program")
+    graph = program.model_proto
+    for rewrite in spec.passes:
+        rewrite(graph)
+    graph.producer_name = "sestina"
+    graph.producer_version = provenance["sestina"] or ""
+    onnx.helper.set_model_props(graph, {f"sestina.{name}": str(value) for name, value in provenance.items()})
+    _check(graph, model, spec)
+    return graph
+
+
+def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """The graph's inputs and outputs as the manifest states them."""
+
+    def tensors(values: Iterator[onnx.ValueInfoProto]) -> tuple[TensorInfo, ...]:
+        return tuple(
+            TensorInfo(
+                value.name,
+                _DTYPES[onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)],
+                tuple(
+                    axis.dim_value if axis.HasField("dim_value") else axis.dim_param
+                    for axis in value.type.tensor_type.shape.dim
+                ),
+            )
+            for value in values
+        )
+
+    return tensors(iter(graph.graph.input)), tensors(iter(graph.graph.output))
+
+
+def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec) -> None:
+    if graph.ByteSize() > _PROTOBUF_LIMIT:
+        raise GraphError(
+            f"{spec.file} would have {graph.ByteSize()} bytes; a variant is one file of at most "
+            f"{_PROTOBUF_LIMIT}: this encoder is too large for {spec.precision}"
+        )
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GraphError(f"{spec.file} does not pass onnx.checker: {error}") from error
+    d_model = model.encoder.config.d_model
+    stated = interface(graph)
+    wanted = (
+        (TensorInfo(INPUT, "int64", ("batch", "length")),),
+        (
+            TensorInfo(OUTPUTS[0], "float32", ("batch", d_model)),
+            TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),
+        ),
+    )
+    if stated != wanted:
+        raise GraphError(f"{spec.file} has the interface {stated}; it must be {wanted}")
+    found = Counter(node.op_type for node in graph.graph.node)
+    for operator, count in spec.expected_nodes(model.encoder.config).items():
+        if found[operator] != count:
+            raise GraphError(
+                f"{spec.file} has {found[operator]} {operator} nodes where its "
+                f"{model.encoder.config.n_layers} layers must give {count}"
+            )
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns of its own deprecations and of packages that text encoders do not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

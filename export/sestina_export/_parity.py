@@ -1,0 +1,108 @@
+"""Agreement with PyTorch, measured on the graph that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from sestina_export._errors import ParityError
+from sestina_export._graph import INPUT, OUTPUTS
+from sestina_model.sentence import SentenceEncoder
+
+__all__ = ["Difference", "as_parity", "figure", "measure_shapes", "parity_shapes"]
+
+_BATCHES = (1, 2, 5)
+_LENGTHS = (1, 2, 7, 31)  # and the longest, and one less
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Largest absolute difference of one output at one shape, and what is allowed there."""
+
+    output: str
+    batch: int
+    length: int
+    error: float
+    allowed: float
+
+
+def parity_shapes(max_tokens: int) -> list[tuple[int, int]]:
+    """(batch, length) pairs to measure: none of them is the traced shape."""
+    lengths = sorted(
+        {length for length in (*_LENGTHS, max_tokens - 1, max_tokens) if 1 <= length <= max_tokens}
+    )
+    return [(batch, length) for length in lengths for batch in _BATCHES]
+
+
+def measure_shapes(
+    graph: bytes, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+) -> list[Difference]:
+    """Run graph and PyTorch on the same random ids at every shape of `parity_shapes`.
+
+    Args:
+        graph: The serialised model, run by onnxruntime on the CPU.
+        model: The PyTorch reference.
+        tolerance: Largest absolute difference for values up to 1; in proportion for larger ones.
+        where: The file name, for errors.
+        seed: Of the random ids.
+
+    Raises:
+        ParityError: At the first output that differs by more than is allowed, or is not finite.
+    """
+    session = onnxruntime.InferenceSession(
+        graph, _session_options(), providers=["CPUExecutionProvider"], enable_fallback=0
+    )
+    generator = np.random.default_rng(seed)
+    differences = []
+    for batch, length in parity_shapes(model.head.max_tokens):
+        ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
+        with torch.inference_mode():
+            reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids))]
+        for difference in _compare(session.run(list(OUTPUTS), {INPUT: ids}), reference, ids.shape, tolerance):
+            if not difference.error <= difference.allowed:  # NaN is never allowed
+                raise ParityError(
+                    f"{where}: {difference.output} differs from PyTorch by {difference.error:.3g} at batch "
+                    f"{batch}, length {length}; the tolerance is {difference.allowed:.3g}"
+                )
+            differences.append(difference)
+    return differences
+
+
+def as_parity(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    """The differences as the manifest states them: one row a shape, one member an output."""
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for each in differences:
+        row = rows.setdefault((each.batch, each.length), {"batch": each.batch, "length": each.length})
+        row[each.output] = figure(each.error)
+    return list(rows.values())
+
+
+def figure(value: float) -> float:
+    """A measured value with the three digits that mean something."""
+    return float(f"{value:.3g}")
+
+
+def _compare(
+    got: Sequence[npt.NDArray[np.float32]],
+    reference: Sequence[npt.NDArray[np.float32]],
+    shape: tuple[int, ...],
+    tolerance: float,
+) -> Iterator[Difference]:
+    for output, here, there in zip(OUTPUTS, got, reference, strict=True):
+        if here.shape != there.shape:
+            raise ParityError(f"{output} has shape {here.shape} where PyTorch gives {there.shape}")
+        allowed = tolerance * max(1.0, float(np.abs(there).max()))
+        yield Difference(output, shape[0], shape[1], float(np.abs(here - there).max()), allowed)
+
+
+def _session_options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the same sums in the same order on every machine of a kind
+    options.log_severity_level = 4
+    return options

@@ -1,0 +1,27 @@
+"""Rewrites of an exported graph. Each takes a model and changes it in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+
+__all__ = ["Pass", "drop_metadata", "keep_named_axes"]
+
+Pass = Callable[[onnx.ModelProto], None]
+
+
+def drop_metadata(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes, which hold stack traces and paths of the machine that exported."""
+    graph = model.graph
+    for carrier in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del carrier.metadata_props[:]
+        carrier.doc_string = ""
+    for tensor in graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""
+
+
+def keep_named_axes(model: onnx.ModelProto) -> None:
+    """Remove shape notes of inner values: they name the exporter's symbols, and onnxruntime infers them."""
+    del model.graph.value_info[:]

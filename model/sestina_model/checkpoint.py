@@ -1,0 +1,224 @@
+"""An encoder with everything its meaning depends on: weights, tokenizer, text contract, name, licence.
+
+Our own layout is a folder of three files, none of which can execute anything:
+
+    encoder.safetensors   the weights of `TransformerEncoder`, float32, by our own names
+    sestina.json          format version, encoder and head configuration, name, licence
+    tokenizer.json        as the tokenizers library writes it, without padding or truncation
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from sestina_model import pretrained
+from sestina_model._errors import CheckpointError, ConfigError
+from sestina_model._files import file_sha256, read_json_object, read_tokenizer
+from sestina_model._folders import folder_in_place
+from sestina_model._weights import build_encoder, read_tensors
+from sestina_model.config import EncoderConfig, HeadConfig
+from sestina_model.sentence import SentenceEncoder
+
+__all__ = ["FORMAT_VERSION", "Checkpoint", "load", "save"]
+
+FORMAT_VERSION = 1
+
+_WEIGHTS, _CONFIG, _TOKENIZER = "encoder.safetensors", "sestina.json", "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A sentence encoder and its tokenizer, ready to compute the reference vectors of a text.
+
+    Attributes:
+        model: In eval mode, float32.
+        tokenizer: Neither pads nor truncates: `model.head.max_tokens` rules. One that does is copied
+            with both switched off.
+        name: What people call the model.
+        licence: The licence of the weights, as its source states it.
+        source_sha256: Hex SHA-256 of the weight file read; of several shards, the SHA-256 of their
+            sorted hex digests, joined. None for a model that was never saved.
+
+    Raises:
+        CheckpointError: Where the model trains or is not float32, or the tokenizer does not fit it.
+    """
+
+    model: SentenceEncoder
+    tokenizer: Tokenizer
+    name: str
+    licence: str | None
+    source_sha256: str | None
+
+    def __post_init__(self) -> None:
+        if self.model.training:
+            raise CheckpointError("the model is in training mode; call model.eval() first")
+        for name, parameter in self.model.named_parameters():
+            if parameter.dtype != torch.float32:
+                raise CheckpointError(f"{name} is {parameter.dtype}; it must be float32: call model.float()")
+        if self.tokenizer.padding is not None or self.tokenizer.truncation is not None:
+            tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+            object.__setattr__(self, "tokenizer", tokenizer)
+        n_special, limit = self.tokenizer.num_special_tokens_to_add(False), self.model.head.max_tokens
+        if limit < n_special:
+            raise CheckpointError(
+                f"max_tokens is {limit}; this tokenizer adds {n_special} special tokens to every text, "
+                f"so it must be at least {n_special}"
+            )
+        highest = max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+        if highest >= self.model.encoder.config.vocab_size:
+            raise CheckpointError(
+                f"the tokenizer gives ids up to {highest}; this encoder has "
+                f"{self.model.encoder.config.vocab_size} rows in its token table: they are not a pair"
+            )
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens added, cut to `max_tokens`.
+
+        The cut takes ordinary tokens from the end, so that a final [SEP] stays, as in the reference
+        tokenizers.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
+        room = self.model.head.max_tokens - self.tokenizer.num_special_tokens_to_add(False)
+        rows = []
+        for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            encoding.truncate(room)
+            ids: list[int] = self.tokenizer.post_process(encoding, None, True).ids
+            rows.append(ids)
+        return rows
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The reference vectors: each text computed alone, without padding. Returns: (n, D) float32.
+
+        A text without a single token, which only tokenizers without special tokens can give, has the
+        zero vector.
+        """
+        rows = self.tokenize(texts)
+        device = self.model.encoder.tokens.weight.device
+        vectors = np.zeros((len(rows), self.model.encoder.config.d_model), dtype=np.float32)
+        with torch.inference_mode():
+            for vector, ids in zip(vectors, rows, strict=True):
+                if ids:
+                    vector[:] = self.model(torch.tensor([ids], device=device)).sentence_embedding[0].cpu()
+        return vectors
+
+
+def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Write a checkpoint folder; the same checkpoint always gives the same bytes.
+
+    It is written next to `path` and renamed into place: a killed save leaves the old checkpoint or
+    none. Only an older checkpoint of this layout, or an empty folder, is ever replaced.
+
+    Raises:
+        CheckpointError: Where `path` holds something else, or cannot be written.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not _replaceable(target):
+        raise CheckpointError(f"{target} exists and is not a Sestina checkpoint; name a new folder")
+    model = checkpoint.model
+    config = {
+        "format": FORMAT_VERSION,
+        "name": checkpoint.name,
+        "licence": checkpoint.licence,
+        "encoder": model.encoder.config.to_dict(),
+        "head": model.head.to_dict(),
+    }
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.encoder.state_dict().items()}
+    try:
+        with folder_in_place(target) as fresh:
+            save_file(tensors, fresh / _WEIGHTS)
+            _write(fresh / _CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+            # safetensors makes its file readable to the owner alone; a checkpoint is as open as its folder.
+            (fresh / _WEIGHTS).chmod((fresh / _CONFIG).stat().st_mode)
+            _write(fresh / _TOKENIZER, checkpoint.tokenizer.to_str(pretty=True) + "\n")
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{target} cannot be written: {reason}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint folder: our own layout, or Hugging Face's and sentence-transformers'.
+
+    Raises:
+        CheckpointError: Where the folder is absent, incomplete or damaged; every tensor that is missing,
+            unexpected or misshapen is named at once.
+        UnsupportedCheckpointError: Where the model needs what Sestina's encoder does not have.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise CheckpointError(f"{folder} does not exist; name a folder that holds a checkpoint")
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; name the folder that holds it")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise CheckpointError(f"{folder} cannot be read: permission denied; allow reading it")
+    if (folder / _CONFIG).is_file():
+        return _load_own(folder)
+    if pretrained.recognises(folder):
+        source = pretrained.read(folder)
+        return Checkpoint(
+            model=SentenceEncoder(source.encoder, source.head).eval(),
+            tokenizer=source.tokenizer,
+            name=source.name,
+            licence=source.licence,
+            source_sha256=source.sha256,
+        )
+    raise CheckpointError(
+        f"{folder} holds neither {_CONFIG} (a Sestina checkpoint) nor {pretrained.CONFIG} "
+        f"(a Hugging Face checkpoint); name the folder with one of them"
+    )
+
+
+def _load_own(folder: Path) -> Checkpoint:
+    values = read_json_object(folder / _CONFIG)
+    version = values.get("format")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder / _CONFIG} has format {version!r}; this version of Sestina reads {FORMAT_VERSION}: "
+            f"update sestina, or save the checkpoint again"
+        )
+    name, licence = values.get("name"), values.get("licence")
+    if not isinstance(name, str) or not isinstance(licence, str | None):
+        raise CheckpointError(f"{folder / _CONFIG}: name must be a string, and licence a string or null")
+    try:
+        config = EncoderConfig.from_dict(_section(values, "encoder"))
+        head = HeadConfig.from_dict(_section(values, "head"))
+        encoder = build_encoder(config, read_tensors(folder / _WEIGHTS), folder / _WEIGHTS)
+        model = SentenceEncoder(encoder, head).eval()
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / _CONFIG}: {error}") from error
+    return Checkpoint(
+        model=model,
+        tokenizer=read_tokenizer(folder / _TOKENIZER),
+        name=name,
+        licence=licence,
+        source_sha256=file_sha256(folder / _WEIGHTS),
+    )
+
+
+def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    section = values.get(key)
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{key} is {section!r}; it must be an object")
+    return section
+
+
+def _replaceable(target: Path) -> bool:
+    return target.is_dir() and ((target / _CONFIG).is_file() or not any(target.iterdir()))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

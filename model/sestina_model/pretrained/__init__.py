@@ -1,0 +1,77 @@
+"""Checkpoints as Hugging Face and sentence-transformers lay them out, read without either library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
+from sestina_model._files import read_json_object
+from sestina_model.config import HeadConfig
+from sestina_model.encoder import TransformerEncoder
+from sestina_model.pretrained.card import read_licence, read_name
+from sestina_model.pretrained.families import read_architecture
+from sestina_model.pretrained.sentence_transformers import MODULES, read_contract
+from sestina_model.pretrained.tokenizer import read_folder_tokenizer
+from sestina_model.pretrained.weights import read_encoder, weight_files, weights_sha256
+
+__all__ = ["CONFIG", "Pretrained", "read", "recognises"]
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pretrained:
+    """What a folder holds, in our own terms."""
+
+    encoder: TransformerEncoder
+    head: HeadConfig
+    tokenizer: Tokenizer
+    name: str
+    licence: str | None
+    sha256: str
+
+
+def recognises(folder: Path) -> bool:
+    """Whether a folder is laid out as Hugging Face or sentence-transformers do."""
+    return (folder / CONFIG).is_file() or (folder / MODULES).is_file()
+
+
+def read(folder: Path) -> Pretrained:
+    """Read a folder.
+
+    Raises:
+        CheckpointError: Where it is incomplete or damaged.
+        UnsupportedCheckpointError: Naming what Sestina's encoder or head does not have.
+    """
+    contract = read_contract(folder)
+    root = contract.transformer
+    if (root / "adapter_config.json").is_file():
+        raise UnsupportedCheckpointError(
+            f"{root / 'adapter_config.json'}: adapters are not supported; merge the adapter into its model"
+        )
+    if not (root / CONFIG).is_file():
+        raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
+    config = read_json_object(root / CONFIG)
+    architecture = read_architecture(config, root / CONFIG)
+    tokenizer, limit = read_folder_tokenizer(
+        root,
+        str(config.get("tokenizer_class") or architecture.family.tokenizer),
+        lower_case=contract.lower_case,
+    )
+    files = weight_files(root)
+    limits = (contract.max_seq_length or limit, architecture.config.max_positions)
+    return Pretrained(
+        encoder=read_encoder(files, architecture),
+        head=HeadConfig(
+            pooling=contract.pooling,
+            normalize=contract.normalize,
+            max_tokens=min(value for value in limits if value is not None),
+        ),
+        tokenizer=tokenizer,
+        name=read_name(folder, config),
+        licence=read_licence(folder),
+        sha256=weights_sha256(files),
+    )

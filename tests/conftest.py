@@ -1,0 +1,42 @@
+"""Bundles that several rooms of tests read: exported once a session, never written to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import sestina
+from _tiny import tiny_bpe, tiny_bundle, tiny_checkpoint, tiny_unigram, tiny_wordpiece
+from sestina_model.checkpoint import Checkpoint
+
+CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
+    "wordpiece": lambda: tiny_checkpoint(tiny_wordpiece()),
+    "bpe": lambda: tiny_checkpoint(
+        tiny_bpe(), activation="relu", positions="sinusoidal", scale_embeddings=True, norm_embeddings=False
+    ),
+    "unigram": lambda: tiny_checkpoint(
+        tiny_unigram(), norm="pre", pooling="cls", normalize=False, max_tokens=50, seed=3
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny WordPiece bundle. Shared: do not write to it."""
+    return tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny.sestina")
+
+
+@pytest.fixture
+def own_bundle(bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle that a test may damage."""
+    return shutil.copytree(bundle, tmp_path / "own.sestina")
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Path) -> Iterator[sestina.Encoder]:
+    """The tiny WordPiece bundle, loaded."""
+    with sestina.load(bundle) as loaded:
+        yield loaded

@@ -1,0 +1,252 @@
+"""A checkpoint becomes a bundle that is proved before it appears."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tokenizers.normalizers import BertNormalizer
+
+import sestina
+from _tiny import tiny_checkpoint, tiny_wordpiece
+from conftest import CHECKPOINTS
+from sestina_export import ExportError, GraphError, ParityError, _export, _graph, _parity, export
+from sestina_export._attention import FUSED, AttentionForm, attention_written_as
+from sestina_export._variants import CPU_FP32
+from sestina_model import checkpoint as checkpoints
+from sestina_model.config import HeadConfig
+from sestina_model.encoder import TransformerEncoder, dot_product_attention
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_every_tokenizer_kind_and_encoder_choice_exports(kind: str, tmp_path: Path) -> None:
+    checkpoint = CHECKPOINTS[kind]()
+    result = export(checkpoint, tmp_path / "out.sestina")
+    assert result.verification.passed
+    assert result.path == tmp_path / "out.sestina"
+    with sestina.load(result.path) as encoder:
+        texts = ["the transformer is a model", "a", "naïve 注意力 👩‍👩‍👧‍👦", ""]
+        np.testing.assert_allclose(encoder.encode(texts), checkpoint.encode(texts), atol=1e-5)
+        assert [list(encoder.tokenize(text).ids) for text in texts] == checkpoint.tokenize(texts)
+
+
+def test_bundle_holds_what_its_manifest_lists_and_nothing_else(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    listed = [entry["file"] for entry in manifest["files"] + manifest["variants"]]
+    assert sorted([*listed, "manifest.json"]) == sorted(path.name for path in bundle.iterdir())
+    assert set(listed) == {
+        "tokenizer.json", "golden.json", "golden.npy", "LICENSE", "README.md", "cpu-fp32.onnx",
+    }  # fmt: skip
+    for entry in manifest["files"] + manifest["variants"]:
+        content = (bundle / entry["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"])
+    assert manifest["contract"] == {
+        "max_tokens": 64, "pooling": "mean", "normalize": True, "dimensions": 32,
+    }  # fmt: skip
+    assert manifest["licence"] == "apache-2.0"
+    assert manifest["provenance"]["torch"] == torch.__version__
+
+
+def test_graph_is_checked_named_and_dynamic(bundle: Path) -> None:
+    graph = onnx.load(bundle / "cpu-fp32.onnx")
+    onnx.checker.check_model(graph, full_check=True)
+    inputs, outputs = _graph.interface(graph)
+    assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in inputs] == [
+        ("input_ids", "int64", ("batch", "length"))
+    ]
+    assert [(tensor.name, tensor.shape) for tensor in outputs] == [
+        ("sentence_embedding", ("batch", 32)),
+        ("last_hidden_state", ("batch", "length", 32)),
+    ]
+    properties = {item.key: item.value for item in graph.metadata_props}
+    assert properties["sestina.torch"] == torch.__version__
+    assert graph.producer_name == "sestina"
+
+
+def test_graph_tells_nothing_of_the_exporting_machine(bundle: Path) -> None:
+    content = (bundle / "cpu-fp32.onnx").read_bytes()
+    for trace in (b"site-packages", b".py", b"stack_trace", str(Path.home()).encode() + b"/"):
+        assert trace not in content
+
+
+def test_parity_is_measured_at_untraced_shapes_and_stated(bundle: Path) -> None:
+    parity = json.loads((bundle / "manifest.json").read_text())["variants"][0]["parity"]
+    shapes = {(row["batch"], row["length"]) for row in parity["shapes"]}
+    assert shapes == {(batch, length) for batch in (1, 2, 5) for length in (1, 2, 7, 31, 63, 64)}
+    assert _graph._TRACED_SHAPE not in shapes
+    for output in ("sentence_embedding", "last_hidden_state"):
+        worst = max(row[output] for row in parity["shapes"])
+        assert 0 < worst <= 1e-5
+        assert parity["worst"][output] == worst
+    assert parity["goldens"]["texts"] >= 32
+
+
+def test_same_input_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
+    again = export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "again.sestina").path
+    assert files_of(again) == files_of(bundle)
+
+
+def test_another_process_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import _tiny; _tiny.tiny_bundle(_tiny.Path(sys.argv[2]))\n"
+    )
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    subprocess.run(
+        [sys.executable, "-c", code, str(tests), str(tmp_path / "other.sestina")], check=True, env=environment
+    )
+    assert files_of(tmp_path / "other.sestina") == files_of(bundle)
+
+
+def test_space_depends_on_weights_tokenizer_and_contract_alone(tmp_path: Path) -> None:
+    base = tiny_checkpoint(tiny_wordpiece())
+    tokenizer = tiny_wordpiece()
+    tokenizer.normalizer = BertNormalizer(lowercase=False)
+    spaces = [
+        _export.space_of(checkpoint)
+        for checkpoint in (
+            base,
+            tiny_checkpoint(tiny_wordpiece(), seed=1),
+            tiny_checkpoint(tiny_wordpiece(), pooling="cls"),
+            tiny_checkpoint(tiny_wordpiece(), max_tokens=63),
+            replace(base, tokenizer=tokenizer),
+        )
+    ]
+    assert len(set(spaces)) == 5
+    assert _export.space_of(replace(base, name="renamed", licence="mit")) == spaces[0]
+
+
+def test_a_module_with_its_tokenizer_is_a_source(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tiny_wordpiece())
+    encoder = checkpoint.model.encoder
+    result = export(
+        encoder, tmp_path / "a", tokenizer=tiny_wordpiece(), head=HeadConfig(max_tokens=64), name="mine"
+    )
+    assert result.manifest.name == "mine"
+    assert result.manifest.space == _export.space_of(checkpoint)
+    with pytest.raises(ExportError, match="a module needs its tokenizer"):
+        export(encoder, tmp_path / "b")
+    with pytest.raises(ExportError, match="has a tokenizer of its own"):
+        export(checkpoint, tmp_path / "b", tokenizer=tiny_wordpiece())
+    with pytest.raises(ExportError, match="has a head of its own"):
+        export(checkpoint, tmp_path / "b", head=HeadConfig())
+
+
+def test_a_checkpoint_folder_is_a_source(bundle: Path, tmp_path: Path) -> None:
+    checkpoints.save(tiny_checkpoint(tiny_wordpiece()), tmp_path / "saved")
+    result = export(tmp_path / "saved", tmp_path / "out.sestina", name="renamed", licence="mit")
+    assert result.manifest.space == json.loads((bundle / "manifest.json").read_text())["space"]
+    assert (result.manifest.name, result.manifest.licence) == ("renamed", "mit")
+    assert result.manifest.provenance["source_sha256"] == checkpoints.load(tmp_path / "saved").source_sha256
+
+
+def test_what_is_there_already_is_kept_unless_it_may_be_replaced(own_bundle: Path, tmp_path: Path) -> None:
+    other = tiny_checkpoint(tiny_wordpiece(), seed=5)
+    before = files_of(own_bundle)
+    with pytest.raises(
+        ExportError, match=r"own\.sestina exists: name another directory, or allow overwriting"
+    ):
+        export(other, own_bundle)
+    assert files_of(own_bundle) == before
+    export(other, own_bundle, overwrite=True)
+    assert files_of(own_bundle) != before
+    assert [path.name for path in tmp_path.iterdir()] == ["own.sestina"]
+    (tmp_path / "precious").mkdir()
+    with pytest.raises(ExportError, match="precious exists and is not a bundle"):
+        export(other, tmp_path / "precious", overwrite=True)
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ExportError, match="file is not a directory"):
+        export(other, tmp_path / "file" / "out.sestina")
+
+
+def test_wrong_values_leave_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the parity measurement: a graph whose attention swaps keys and values."""
+    wrong = AttentionForm("MultiHeadAttention", lambda q, k, v, mask, h: FUSED.core(q, v, k, mask, h))
+    monkeypatch.setattr(_export, "VARIANTS", (replace(CPU_FP32, attention=wrong),))
+    with pytest.raises(
+        ParityError,
+        match=r"cpu-fp32\.onnx: sentence_embedding differs from PyTorch by [\d.e-]+ at batch \d+, length \d+; "
+        r"the tolerance is 1e-05",
+    ):
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_altered_weight_fails_parity(bundle: Path) -> None:
+    graph = onnx.load(bundle / "cpu-fp32.onnx")
+    model = tiny_checkpoint(tiny_wordpiece()).model
+    assert _parity.measure_shapes(graph.SerializeToString(), model, 1e-5, "it")
+    weight = next(
+        tensor for tensor in graph.graph.initializer if len(tensor.dims) == 2 and tensor.dims[0] == 32
+    )
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[3, 4] = -values[3, 4] - 0.5
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    with pytest.raises(ParityError, match=r"it: .* differs from PyTorch by"):
+        _parity.measure_shapes(graph.SerializeToString(), model, 1e-5, "it")
+
+
+def test_a_layer_that_came_out_otherwise_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = AttentionForm("MultiHeadAttention", dot_product_attention)
+    monkeypatch.setattr(_export, "VARIANTS", (replace(CPU_FP32, attention=plain),))
+    with pytest.raises(GraphError, match=r"cpu-fp32\.onnx has \d+ \w+ nodes where its 2 layers must give"):
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_goldens_that_the_runtime_does_not_reproduce_leave_no_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lie(checkpoint: checkpoints.Checkpoint, folder: Path) -> None:
+        honest(checkpoint, folder)
+        vectors = np.load(folder / "golden.npy")
+        vectors[4] = -vectors[4]
+        np.save(folder / "golden.npy", vectors)
+
+    honest = _export.write_goldens
+    monkeypatch.setattr(_export, "write_goldens", lie)
+    with pytest.raises(ParityError, match="golden 'sentence' differs from PyTorch by"):
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_export_leaves_the_old_bundle(own_bundle: Path, tmp_path: Path) -> None:
+    before = files_of(own_bundle)
+    code = (
+        "import sys, os, signal; sys.path.insert(0, sys.argv[1])\n"
+        "import _tiny; from sestina_export import export\n"
+        "def say(step):\n"
+        "    if step.startswith('making goldens'): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "other = _tiny.tiny_checkpoint(_tiny.tiny_wordpiece(), seed=9)\n"
+        "export(other, sys.argv[2], overwrite=True, progress=say)\n"
+    )
+    tests = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code, str(tests), str(own_bundle)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert files_of(own_bundle) == before
+    assert all(path.name.startswith(".") for path in tmp_path.iterdir() if path != own_bundle)
+    with sestina.load(own_bundle) as encoder:
+        assert encoder.verify().passed
+
+
+def test_tracing_puts_the_reference_attention_back() -> None:
+    encoder: TransformerEncoder = tiny_checkpoint(tiny_wordpiece()).model.encoder
+    cores = [layer.attention.core for layer in encoder.layers]
+    with attention_written_as(FUSED, encoder):
+        assert [layer.attention.core for layer in encoder.layers] == [FUSED.core] * 2
+    assert [layer.attention.core for layer in encoder.layers] == cores
