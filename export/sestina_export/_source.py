@@ -62,7 +62,9 @@ def usable_target(out: Path, overwrite: bool) -> Path:
         if not (target / MANIFEST).is_file():
             raise ExportError(f"{out} exists and is not a bundle: name a directory that does not exist yet")
         if not overwrite:
-            raise ExportError(f"{out} exists: name another directory, or allow overwriting it")
+            raise ExportError(
+                f"{out} exists: name another directory, or pass overwrite=True (--overwrite on the command line)"
+            )
     parent = target.parent
     while not parent.exists():
         parent = parent.parent

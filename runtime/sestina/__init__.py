@@ -6,7 +6,8 @@
 (2, 384)
 """
 
-from sestina._encoder import Encoder
+import typing
+
 from sestina._errors import (
     BundleError,
     BundleFormatError,
@@ -26,10 +27,36 @@ from sestina._errors import (
     TruncationError,
     TruncationWarning,
 )
-from sestina._goldens import GoldenResult, Verification
-from sestina._load import load
-from sestina._report import Report
-from sestina._text import Tokens
+
+if typing.TYPE_CHECKING:
+    from sestina._encoder import Encoder
+    from sestina._goldens import GoldenResult, Verification
+    from sestina._load import load
+    from sestina._report import Report
+    from sestina._text import Tokens
+else:
+    # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
+    # cost nothing.
+    _LAZY = {
+        "Encoder": "_encoder",
+        "GoldenResult": "_goldens",
+        "Report": "_report",
+        "Tokens": "_text",
+        "Verification": "_goldens",
+        "load": "_load",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'sestina' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 

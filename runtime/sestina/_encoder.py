@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -85,19 +85,24 @@ class Encoder:
         vectors: Vectors = np.empty((len(texts), width), dtype=np.float32)
         with progress_bar(len(texts), progress) as advance:
             for begin, window in windows(texts):
-                vectors[begin : begin + len(window)] = self._window(window, begin, watch, width)
-                advance(len(window))
+                vectors[begin : begin + len(window)] = self._window(window, begin, watch, width, advance)
         self._engine.session  # noqa: B018  an empty sequence too is refused by a closed encoder
         watch.report(stacklevel=2)
         return vectors
 
     def stream(
-        self, texts: Iterable[str], *, dimensions: int | None = None, on_truncate: OnTruncate = "warn"
+        self,
+        texts: Iterable[str],
+        *,
+        dimensions: int | None = None,
+        on_truncate: OnTruncate = "warn",
+        on_progress: Callable[[int], object] | None = None,
     ) -> Iterator[Vectors]:
         """Encode any iterable, endless ones included, in bounded memory.
 
         Texts are taken in windows of up to 4,096, so vectors come in bursts. Arguments and errors are
-        those of `encode`; a truncation warning comes once per window.
+        those of `encode`; a truncation warning comes once per window. `on_progress` is called with the
+        number of texts of each batch that is done.
 
         Yields: (d,) float32 for each text, in input order.
         """
@@ -106,12 +111,18 @@ class Encoder:
         if isinstance(texts, str | bytes | bytearray) or not isinstance(texts, Iterable):
             raise TextTypeError(f"texts is {type(texts).__name__}; it must be an iterable of str")
         self._engine.session  # noqa: B018  refuses now, not at the first vector
-        return self._stream(texts, width, on_truncate)
+        return self._stream(texts, width, on_truncate, on_progress)
 
-    def _stream(self, texts: Iterable[str], width: int, on_truncate: OnTruncate) -> Iterator[Vectors]:
+    def _stream(
+        self,
+        texts: Iterable[str],
+        width: int,
+        on_truncate: OnTruncate,
+        on_progress: Callable[[int], object] | None,
+    ) -> Iterator[Vectors]:
         for begin, window in windows(texts):
             watch = TruncationWatch(on_truncate, self.max_tokens)
-            vectors = self._window(window, begin, watch, width)
+            vectors = self._window(window, begin, watch, width, on_progress)
             watch.report(stacklevel=2)
             yield from vectors
 
@@ -187,9 +198,16 @@ class Encoder:
             f"{self.max_tokens} tokens, {self._choice.variant.precision} on {self._choice.provider}>"
         )
 
-    def _window(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch, width: int) -> Vectors:
+    def _window(
+        self,
+        texts: Sequence[str],
+        begin: int | None,
+        watch: TruncationWatch,
+        width: int,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Vectors:
         ids = self._engine.ids(texts, begin, watch)
-        vectors = self._engine.vectors(ids, self.dimensions)
+        vectors = self._engine.vectors(ids, self.dimensions, on_progress)
         return shorten(vectors, width, self._contract.normalize)
 
     def _width(self, dimensions: int | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -82,12 +82,25 @@ class Engine:
         watch.see(None if begin is None else begin + at for at in truncated)
         return ids
 
-    def vectors(self, ids: Sequence[Sequence[int]], width: int) -> Vectors:
-        """Sentence vectors (n, width); a text without tokens has the zero vector."""
+    def vectors(
+        self,
+        ids: Sequence[Sequence[int]],
+        width: int,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Vectors:
+        """Sentence vectors (n, width); a text without tokens has the zero vector.
+
+        `on_progress` is told after each batch how many texts it held; the numbers add up to n.
+        """
         session = self.session
         vectors = np.zeros((len(ids), width), dtype=np.float32)
+        told = on_progress or (lambda _: None)
+        left = len(ids)
         for positions, batch in exact_length_batches(ids, self.batch_tokens):
             vectors[positions] = session.run("sentence_embedding", batch)
+            told(len(positions))
+            left -= len(positions)
+        told(left)  # those without tokens
         return vectors
 
     def hidden_states(self, ids: Sequence[Sequence[int]], width: int) -> list[Vectors]:

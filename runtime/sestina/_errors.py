@@ -65,11 +65,29 @@ class TextValueError(SestinaError, ValueError):
 
 
 class TruncationError(SestinaError, ValueError):
-    """A text is longer than the bundle reads, and `on_truncate` is "error"."""
+    """A text is longer than the bundle reads, and `on_truncate` is "error".
+
+    Attributes:
+        position: Of the text in the input, from 0; None where it was given alone.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class TruncationWarning(UserWarning):
-    """A text is longer than the bundle reads; only its beginning was encoded."""
+    """A text is longer than the bundle reads; only its beginning was encoded.
+
+    Attributes:
+        count: How many texts were.
+        first: Position of the first in the input, from 0; None where it was given alone.
+    """
+
+    def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
+        super().__init__(message)
+        self.count = count
+        self.first = first
 
 
 class ClosedError(SestinaError, RuntimeError):

@@ -138,7 +138,8 @@ class TruncationWatch:
             if self._mode == "error":
                 raise TruncationError(
                     f"{_name(position)} has more than {self._max_tokens} tokens: shorten it, or pass "
-                    "on_truncate='warn' or 'ignore' to encode its beginning"
+                    "on_truncate='warn' or 'ignore' to encode its beginning",
+                    position=position,
                 )
             self._first = self._first if self._count else position
             self._count += 1
@@ -149,8 +150,11 @@ class TruncationWatch:
             first = _name(self._first)
             what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
             warnings.warn(
-                f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
-                TruncationWarning,
+                TruncationWarning(
+                    f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
+                    count=self._count,
+                    first=self._first,
+                ),
                 stacklevel=stacklevel + 1,
             )
 

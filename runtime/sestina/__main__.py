@@ -1,0 +1,56 @@
+"""`sestina` and `python -m sestina`: run a command, and turn whatever happens into one line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from sestina._cli import printing
+from sestina._cli.parser import run
+from sestina._errors import SestinaError
+
+# As `sestina --help` states them. A shell reports 141 for a program that a closed pipe ended.
+_BAD_INPUT, _UNEXPECTED, _INTERRUPTED, _BROKEN_PIPE = 2, 70, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; None: those of this process.
+
+    Returns: the exit code.
+    """
+    printing.prepare()
+    try:
+        code = run(argv)
+        printing.flush()
+    except SestinaError as error:
+        _debug()
+        printing.error(str(error))
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        printing.abandon()
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who did nothing wrong
+        _debug()
+        printing.error(
+            f"unexpected {type(error).__name__}: {error}; this is a defect of sestina: please report it with "
+            "what SESTINA_DEBUG=1 in the environment prints"
+        )
+        return _UNEXPECTED
+    return code
+
+
+def _debug() -> None:
+    if os.environ.get("SESTINA_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Where results are written: a file that appears complete or not at all, or standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sestina._cli import printing
+from sestina._errors import OutputError
+
+STDOUT = "standard output"
+
+
+class Destination:
+    """A binary stream whose failures are an `OutputError` that names it.
+
+    Attributes:
+        patchable: Whether bytes that were written may be written anew.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str, *, patchable: bool) -> None:
+        self._stream = stream
+        self._name = name
+        self.patchable = patchable
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        with self._named():
+            self._stream.write(data)
+
+    def patch(self, data: bytes) -> None:
+        """Write over the first bytes."""
+        with self._named():
+            end = self._stream.tell()
+            self._stream.seek(0)
+            self._stream.write(data)
+            self._stream.seek(end)
+
+    def finish(self, *, sync: bool = False) -> None:
+        """Hand everything to the operating system (and to the disk), so that errors come now."""
+        with self._named():
+            self._stream.flush()
+            if sync:
+                os.fsync(self._stream.fileno())
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._name == STDOUT:
+                raise printing.stdout_error(error) from None
+            if isinstance(error, BrokenPipeError):  # a named pipe whose reader went away
+                raise
+            raise _unwritable(self._name, error) from None
+
+
+@contextlib.contextmanager
+def destination(path: str | None) -> Iterator[Destination]:
+    """Open `path` (None: standard output) for writing, before any work is done.
+
+    A file is written under another name beside it and renamed at the end. Where the block fails, what was
+    written is removed and a file that was there before is as it was. A pipe or device is written directly.
+
+    Raises:
+        OutputError: Where it cannot be written.
+    """
+    if path is None:
+        out = Destination(_stdout(), STDOUT, patchable=False)
+        yield out
+        out.finish()
+    elif _is_special(path):
+        try:
+            stream = Path(path).open("wb")  # noqa: SIM115  closed below, its errors named
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        try:
+            out = Destination(stream, path, patchable=False)
+            yield out
+            out.finish()
+        finally:
+            _close_quietly(stream)
+    else:
+        with _replacing(path) as out:
+            yield out
+
+
+@contextlib.contextmanager
+def _replacing(path: str) -> Iterator[Destination]:
+    target = Path(os.path.realpath(path))  # a link stays a link
+    temporary = target.parent / f".sestina-{secrets.token_hex(6)}.tmp"
+    try:
+        stream = temporary.open("xb")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        out = Destination(stream, path, patchable=True)
+        yield out
+        out.finish(sync=True)
+        stream.close()
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+    except BaseException:  # an interruption too
+        _close_quietly(stream)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+class _TextOut:
+    """Standard output that takes text only, as in a notebook or under `contextlib.redirect_stdout`."""
+
+    def write(self, data: bytes) -> None:
+        sys.stdout.write(data.decode())
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _stdout() -> BinaryIO:
+    return getattr(sys.stdout, "buffer", None) or cast("BinaryIO", _TextOut())
+
+
+def _is_special(path: str) -> bool:
+    """Whether a pipe or a device is there. A directory, or a path that cannot be, is refused."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        parent = Path(os.path.realpath(path)).parent
+        if not parent.is_dir():
+            raise OutputError(
+                f"{path} cannot be written: there is no directory {parent}; create it first"
+            ) from None
+        return False
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{path} cannot be written: it is a directory; name a file")
+    return not stat.S_ISREG(mode)
+
+
+def _close_quietly(stream: BinaryIO) -> None:
+    with contextlib.suppress(OSError):  # what matters was raised by `finish`
+        stream.close()
+
+
+def _unwritable(path: str, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror or error}")

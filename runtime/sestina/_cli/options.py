@@ -1,0 +1,116 @@
+"""Options that several commands have, each defined and explained once."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sestina._errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from sestina._cli.texts import Text
+    from sestina._encoder import Encoder
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def new_parser(subparsers: Subparsers, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+    """A command's parser. `summary` begins with a verb; `epilog` teaches, by example first."""
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # an abbreviation that works today may be ambiguous tomorrow
+    )
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """The bundle to work with."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="directory of the bundle")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "print one JSON document") -> None:
+    """`--json`, for programs that read."""
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """How the bundle runs."""
+    group = parser.add_argument_group("how it runs")
+    group.add_argument("--provider", default="auto", metavar="NAME", help="auto (default) or cpu")
+    group.add_argument("--precision", default="auto", metavar="NAME", help="auto (default), fp32, ...")
+    group.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
+    group.add_argument("--max-memory-mb", type=int, metavar="MB", help="ceiling for working memory, in MiB")
+
+
+def add_vectors(parser: argparse.ArgumentParser) -> None:
+    """What the vectors are to be."""
+    parser.add_argument("--dimensions", type=int, metavar="N", help="keep only the first N dimensions")
+    add_on_truncate(parser)
+
+
+def add_on_truncate(parser: argparse.ArgumentParser) -> None:
+    """What becomes of texts that are too long."""
+    parser.add_argument(
+        "--on-truncate",
+        default="warn",
+        choices=("error", "warn", "ignore"),
+        help="where a text is longer than the bundle reads: refuse it, warn (default) or say nothing",
+    )
+
+
+def add_text_file(parser: argparse.ArgumentParser) -> None:
+    """Where in a file the texts are."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--field", metavar="NAME", help="the file is JSONL: read this field of each object")
+    group.add_argument(
+        "--column",
+        metavar="NAME_OR_NUMBER",
+        help="the file is CSV: read this column, by its name in the first row, or by its number counted "
+        "from 1 (then the first row is a text like the others)",
+    )
+
+
+def open_encoder(args: argparse.Namespace) -> Encoder:
+    """Load the bundle as the options say."""
+    from sestina._load import load
+
+    return load(
+        args.bundle,
+        provider=args.provider,
+        precision=args.precision,
+        threads=args.threads,
+        max_memory_mb=args.max_memory_mb,
+    )
+
+
+def argument_texts(values: list[str], name: str = "text") -> list[Text]:
+    """Texts given as arguments, named by their place among them.
+
+    Raises:
+        InputError: Where one has bytes that are not in the encoding of the command line.
+    """
+    from sestina._cli.texts import Text
+
+    texts = []
+    for at, value in enumerate(values, start=1):
+        where = f"{name} {at}" if len(values) > 1 else f"the {name}"
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{where} is not valid UTF-8: pass it in a file, or convert it") from None
+        texts.append(Text(value, where, None))
+    return texts
+
+
+def at_least_one(value: int, option: str) -> int:
+    """A count that must be positive.
+
+    Raises:
+        OptionError: Where it is not.
+    """
+    if value < 1:
+        raise OptionError(f"{option} is {value}; it must be at least 1")
+    return value

@@ -1,0 +1,82 @@
+"""The whole command line: which commands there are, and how arguments reach them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import sestina
+from sestina._cli import encode, export, inspect, printing, search, similar, tokenize, verify
+from sestina._errors import TruncationWarning
+
+# In the order of `sestina --help`. Each module has `add_parser(subparsers)`, which sets the default
+# `run`: a function from the parsed arguments to the exit code.
+_COMMANDS = (export, encode, similar, search, tokenize, verify, inspect)
+
+_EPILOG = """\
+A first tour:
+  pip install "sestina[export]"
+  sestina export path/to/checkpoint minilm.sestina
+  sestina verify minilm.sestina
+  sestina search minilm.sestina "how do plants eat?" --in passages.txt
+
+Facts go to standard output, messages to standard error. Exit codes:
+  0    success
+  1    verification failed: this machine does not reproduce the bundle's goldens
+  2    bad usage or bad input; one line says what and how to fix it
+  70   a defect of sestina; SESTINA_DEBUG=1 in the environment shows where
+  130  interrupted (141: the reader of a pipe went away)
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other error."""
+        printing.error(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """Parse the arguments and run the command.
+
+    Returns: the exit code.
+    """
+    try:
+        args = _parse(argv)
+    except SystemExit as stop:  # --help, --version, bad usage
+        return int(stop.code or 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TruncationWarning)
+        warnings.showwarning = lambda message, *_, **__: printing.warning(str(message))
+        code: int = args.run(args)
+    return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog="sestina",
+        description="Text to vectors, without PyTorch: export an encoder once, verify it, run it anywhere.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sestina {sestina.__version__}")
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", prog="sestina", required=True
+    )
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    args, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    if rest:
+        # argparse takes positional arguments up to the first option only; texts may also come after it.
+        dashes = rest.index("--") if "--" in rest else len(rest)
+        texts, more = rest[:dashes], rest[dashes + 1 :]
+        if not hasattr(args, "texts") or any(text.startswith("-") for text in texts):
+            hint = "; put -- before a text that begins with a dash" if hasattr(args, "texts") else ""
+            unknown = " ".join([text for text in texts if text.startswith("-")] or texts + more)
+            subparsers.choices[args.command].error(f"unrecognized arguments: {unknown}{hint}")
+        args.texts += texts + more
+    return args

@@ -1,0 +1,118 @@
+"""Facts to standard output, messages to standard error, and what to do where they cannot be written."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+from sestina._errors import OutputError
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def prepare() -> None:
+    """Make standard output UTF-8 in files and pipes, and never fail on a character the terminal lacks."""
+    if hasattr(sys.stdout, "reconfigure"):
+        encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def say(line: str) -> None:
+    """Print one line of facts."""
+    try:
+        sys.stdout.write(line + "\n")
+    except OSError as error:
+        raise stdout_error(error) from None
+
+
+def say_json(document: object) -> None:
+    """Print one JSON document; numbers that JSON cannot hold (NaN, infinities) become null."""
+    say(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+
+
+def flush() -> None:
+    """Let nothing stay behind in standard output's buffer, where an error would come too late."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise stdout_error(error) from None
+
+
+def stdout_error(error: OSError) -> OSError:
+    """The error to raise where standard output cannot be written: a closed pipe is no failure."""
+    if isinstance(error, BrokenPipeError):
+        return error
+    abandon()
+    return OutputError(f"standard output cannot be written: {error.strerror or error}")
+
+
+def abandon() -> None:
+    """Send what is still buffered nowhere, so that the interpreter does not fail on it when it ends."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return  # not a real file (a test's capture)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def error(message: str) -> None:
+    """Print the one line that says why the command failed."""
+    _message(f"error: {message}")
+
+
+def warning(message: str) -> None:
+    """Print one line about something that was done otherwise than one might think."""
+    _message(f"warning: {message}")
+
+
+def step(message: str) -> None:
+    """Print one line on what is being done now, for a person who waits at a terminal."""
+    if is_terminal(sys.stderr):
+        _message(message)
+
+
+def show_bar(*, stdout_used: bool) -> bool:
+    """Whether to draw a progress bar: at a terminal, unless the results themselves scroll over it."""
+    if not is_terminal(sys.stderr) or (stdout_used and is_terminal(sys.stdout)):
+        return False
+    return importlib.util.find_spec("tqdm") is not None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person sits at this standard stream (which may be closed, or absent)."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def one_line(text: str) -> str:
+    """The text with control characters and line breaks escaped, so that it cannot disturb a terminal."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    value, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def _message(line: str) -> None:
+    sys.stderr.write(f"sestina: {' '.join(line.splitlines())}\n")
+    sys.stderr.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,175 @@
+"""`sestina search`: the texts or saved vectors of a file that are nearest to a query."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sestina._cli import options, printing
+from sestina._errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from sestina._cli.texts import Text, TextFile
+    from sestina._encoder import Encoder
+    from sestina._vectors import Vectors
+
+_EPILOG = """\
+FILE is a text file, encoded on the spot (one text a line, or --field of JSONL, or --column of CSV; - is
+standard input), or vectors that `sestina encode` saved: .jsonl, or .npy with the texts in --texts FILE.
+
+Examples:
+  sestina search minilm.sestina "how do plants eat?" --in passages.txt --top 3
+  sestina encode minilm.sestina --input passages.txt --output passages.npy
+  sestina search minilm.sestina "how do plants eat?" --in passages.npy --texts passages.txt
+
+Prints rank, cosine, line number and text. Equal scores keep the order of the file.
+"""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
+    options.add_bundle(parser)
+    parser.add_argument("query", metavar="QUERY", help="the text to search for")
+    parser.add_argument("--in", dest="file", metavar="FILE", required=True, help="what to search")
+    parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
+    options.add_text_file(parser)
+    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+    options.add_vectors(parser)
+    options.add_json(parser)
+    options.add_runtime(parser)
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One text that was found. Without --texts, the text of a row of .npy is not known."""
+
+    score: float
+    line: int
+    text: str | None
+
+
+class Top:
+    """The best hits of all that were offered; of equal ones, the first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._heap: list[tuple[float, int, Hit]] = []  # the worst of the best first
+        self.offered = 0
+
+    def offer(self, score: float, line: int, text: str | None) -> None:
+        """Keep this one if it is among the best."""
+        entry = (score, -self.offered, Hit(score, line, text))
+        self.offered += 1
+        if len(self._heap) < self._size:
+            heapq.heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapq.heapreplace(self._heap, entry)
+
+    def hits(self) -> list[Hit]:
+        """Best first."""
+        return [hit for _, _, hit in sorted(self._heap, reverse=True)]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search and print what was found."""
+    top = Top(options.at_least_one(args.top, "--top"))
+    (query,) = options.argument_texts([args.query], "query")
+    saved = _saved_format(args)
+
+    from sestina._cli.encoding import encode_each
+    from sestina._cli.texts import TextFile
+
+    source = TextFile(args.file, args.field, args.column) if saved is None else None
+    names = TextFile(args.names, args.field, args.column) if args.names is not None else None
+    total = source.count() if source is not None else None
+    with options.open_encoder(args) as encoder:
+        found: list[Vectors] = []
+        encode_each(encoder, [query], lambda _, vector: found.append(vector), args)
+        if source is not None:
+            _search_texts(encoder, found[0], source, total, top, args)
+        elif saved is not None:
+            _search_saved(found[0], args.file, saved, top)
+    hits = top.hits() if names is None else _with_texts(top, args.file, names)
+    _print(args, hits)
+    return 0
+
+
+def _saved_format(args: argparse.Namespace) -> str | None:
+    """Which kind of vectors the file holds, "npy" or "jsonl"; None where it holds texts."""
+    npy = args.file.lower().endswith(".npy")
+    if args.names is not None and not npy:
+        raise OptionError("--texts names the texts of a .npy file; this file has texts of its own")
+    if npy:
+        if args.names is None and (args.field is not None or args.column is not None):
+            raise OptionError("--field and --column are about texts, and a .npy file has none: pass --texts")
+        return "npy"
+    by_itself = args.field is None and args.column is None
+    return "jsonl" if by_itself and args.file.lower().endswith(".jsonl") else None
+
+
+def _search_texts(
+    encoder: Encoder,
+    query: Vectors,
+    source: Iterable[Text],
+    total: int | None,
+    top: Top,
+    args: argparse.Namespace,
+) -> None:
+    from sestina._cli.encoding import encode_each
+    from sestina._vectors import cosine
+
+    def score(text: Text, vector: Vectors) -> None:
+        top.offer(float(cosine(query[None], vector[None])[0, 0]), text.line or 0, text.value)
+
+    encode_each(encoder, source, score, args, total=total, bar=printing.show_bar(stdout_used=False))
+
+
+def _search_saved(query: Vectors, path: str, saved: str, top: Top) -> None:
+    from sestina._cli.vector_files import read_jsonl, read_npy
+    from sestina._vectors import cosine
+
+    read = read_npy if saved == "npy" else read_jsonl
+    for piece in read(path, len(query)):
+        scores = cosine(query[None], piece.vectors)[0].tolist()
+        for score, line, text in zip(scores, piece.lines, piece.texts, strict=True):
+            top.offer(score, line, text)
+
+
+def _with_texts(top: Top, vectors: str, names: TextFile) -> list[Hit]:
+    """The hits with the text of each row, and the line it has in its own file.
+
+    Raises:
+        InputError: Where there are not as many texts as vectors.
+    """
+    hits = top.hits()
+    wanted = {hit.line: hit for hit in hits}
+    named: dict[int, Hit] = {}
+    count = 0
+    for count, text in enumerate(names, start=1):
+        if count in wanted:
+            named[count] = Hit(wanted[count].score, text.line or count, text.value)
+    if count != top.offered:
+        raise InputError(
+            f"{names.file.name} has {count} texts for the {top.offered} vectors of {vectors}: name the file "
+            "that they were made from"
+        )
+    return [named[hit.line] for hit in hits]
+
+
+def _print(args: argparse.Namespace, hits: list[Hit]) -> None:
+    if args.json:
+        results = [
+            {"rank": rank, "score": hit.score, "line": hit.line, "text": hit.text}
+            for rank, hit in enumerate(hits, start=1)
+        ]
+        printing.say_json({"query": args.query, "results": results})
+        return
+    width = max((len(str(hit.line)) for hit in hits), default=1)
+    for rank, hit in enumerate(hits, start=1):
+        text = "" if hit.text is None else f"  {printing.one_line(hit.text)}"
+        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {hit.line:>{width}}{text}")

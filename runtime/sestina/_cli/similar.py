@@ -1,0 +1,50 @@
+"""`sestina similar`: the cosine of one text with one or several others."""
+
+from __future__ import annotations
+
+import argparse
+
+from sestina._cli import options, printing
+
+_EPILOG = """\
+Example:
+  sestina similar minilm.sestina "How do plants eat?" "Photosynthesis" "The stock market"
+
+With one other text only the number is printed; with several, a line each, in the order given.
+"""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "similar", "compare a text with others by cosine", _EPILOG)
+    options.add_bundle(parser)
+    parser.add_argument("text", metavar="A", help="the text to compare")
+    parser.add_argument("texts", metavar="B", nargs="+", help="the texts to compare it with")
+    options.add_vectors(parser)
+    options.add_json(parser)
+    options.add_runtime(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode all texts and print the cosines."""
+    texts = options.argument_texts([args.text, *args.texts])
+
+    import numpy as np
+
+    from sestina._cli.encoding import encode_each
+    from sestina._vectors import Vectors, cosine
+
+    vectors: list[Vectors] = []
+    with options.open_encoder(args) as encoder:
+        encode_each(encoder, texts, lambda _, vector: vectors.append(vector), args)
+    cosines = cosine(np.stack(vectors[:1]), np.stack(vectors[1:]))[0].tolist()
+    if args.json:
+        results = [{"text": text, "cosine": value} for text, value in zip(args.texts, cosines, strict=True)]
+        printing.say_json({"text": args.text, "results": results})
+    elif len(cosines) == 1:
+        printing.say(f"{cosines[0]:.4f}")
+    else:
+        for text, value in zip(args.texts, cosines, strict=True):
+            printing.say(f"{value:7.4f}  {printing.one_line(text)}")
+    return 0

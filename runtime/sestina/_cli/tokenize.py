@@ -1,0 +1,96 @@
+"""`sestina tokenize`: what an encoder reads of a text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sestina._cli import options, printing
+from sestina._cli.pieces import readable
+from sestina._errors import BundleFormatError, InputError
+
+if TYPE_CHECKING:
+    from sestina._text import Tokenizer, Tokens
+
+_EPILOG = """\
+BUNDLE may also be the tokenizer.json of any tokenizer; then there is no limit.
+
+Example:
+  sestina tokenize minilm.sestina "the Transformer is an innovative NLP model !"
+
+Marks of word boundaries are left aside, bytes that are no character by themselves are shown as \\xf0, and
+special tokens as they are. --json gives every token as the vocabulary spells it, with its id and the
+characters [begin, end) of the text that it stands for.
+"""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "tokenize", "show the tokens of a text", _EPILOG)
+    parser.add_argument("bundle", metavar="BUNDLE", help="directory of the bundle, or a tokenizer.json")
+    parser.add_argument("texts", metavar="TEXT", nargs="+", help="texts to tokenize")
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tokenize and print."""
+    texts = options.argument_texts(args.texts)
+    tokenizer, description, limit = _open(Path(args.bundle))
+    found = [tokenizer.tokens(text.value) for text in texts]
+    if args.json:
+        documents = [_document(text.value, tokens) for text, tokens in zip(texts, found, strict=True)]
+        printing.say_json({"max_tokens": limit, "texts": documents})
+        return 0
+    for tokens in found:
+        printing.say(" | ".join(readable(tokens.tokens, description)))
+        count = f"{len(tokens.ids)} token{'' if len(tokens.ids) == 1 else 's'}"
+        if tokens.truncated:
+            printing.say(f"{count}, the limit: truncated, the rest of the text is not read")
+        else:
+            printing.say(count if limit is None else f"{count}, within the limit of {limit}")
+    return 0
+
+
+def _open(path: Path) -> tuple[Tokenizer, dict[str, Any], int | None]:
+    """The tokenizer, its JSON, and the limit if there is one. The graph is not loaded for this."""
+    from sestina._bundle import Bundle
+    from sestina._manifest import TOKENIZER
+    from sestina._text import Tokenizer
+
+    if not path.is_file():
+        bundle = Bundle(path)
+        content, limit = bundle.read(TOKENIZER), bundle.manifest.contract.max_tokens
+        return Tokenizer(content, limit), json.loads(content), limit
+    try:
+        content = path.read_bytes()
+        description = json.loads(content)
+        if not isinstance(description, dict) or "model" not in description:
+            raise InputError(f"{path} is neither a bundle nor a tokenizer.json: it has no member 'model'")
+        return Tokenizer(content, _NO_LIMIT), description, None
+    except BundleFormatError as error:
+        why = str(error).removeprefix("tokenizer.json cannot be read: ")
+        raise InputError(f"{path} is not a tokenizer.json that can be read: {why}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is neither a bundle nor a tokenizer.json: {error}") from None
+
+
+_NO_LIMIT = (1 << 31) - 1  # tokens; no text comes near it
+
+
+def _document(text: str, tokens: Tokens) -> dict[str, Any]:
+    return {
+        "text": text,
+        "count": len(tokens.ids),
+        "truncated": tokens.truncated,
+        "tokens": [
+            {"id": id_, "token": token, "offsets": list(offsets)}
+            for id_, token, offsets in zip(tokens.ids, tokens.tokens, tokens.offsets, strict=True)
+        ],
+    }

