@@ -62,9 +62,7 @@ def usable_target(out: Path, overwrite: bool) -> Path:
         if not (target / MANIFEST).is_file():
             raise ExportError(f"{out} exists and is not a bundle: name a directory that does not exist yet")
         if not overwrite:
-            raise ExportError(
-                f"{out} exists: name another directory, or pass overwrite=True (--overwrite on the command line)"
-            )
+            raise ExportError(f"{out} exists: name another directory, or pass overwrite=True (--overwrite)")
     parent = target.parent
     while not parent.exists():
         parent = parent.parent

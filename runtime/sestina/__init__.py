@@ -6,8 +6,6 @@
 (2, 384)
 """
 
-import typing
-
 from sestina._errors import (
     BundleError,
     BundleFormatError,
@@ -28,7 +26,8 @@ from sestina._errors import (
     TruncationWarning,
 )
 
-if typing.TYPE_CHECKING:
+TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for it would cost 10 ms
+if TYPE_CHECKING:
     from sestina._encoder import Encoder
     from sestina._goldens import GoldenResult, Verification
     from sestina._load import load
