@@ -31,6 +31,12 @@ MAY_IMPORT = {
 HAND_OVER = {
     ("sestina", "_cli/export.py"): {"sestina_export", "sestina_model"},
     ("sestina", "__main__.py"): {"sestina_model"},
+    ("sestina", "_bench/_ctranslate2.py"): {"ctranslate2"},
+    ("sestina", "_bench/_fastembed.py"): {"fastembed"},
+    ("sestina", "_bench/_openvino.py"): {"nncf", "openvino"},
+    ("sestina", "_bench/_plain_onnx.py"): {"torch", "transformers"},
+    ("sestina", "_bench/_roofline.py"): {"onnx"},
+    ("sestina", "_bench/_sentence_transformers.py"): {"sentence_transformers", "torch"},
     ("sestina", "_bench/_torch.py"): {"torch", "sestina_model"},
 }
 MODULES = [(package, path) for package, root in PACKAGES.items() for path in sorted(root.rglob("*.py"))]

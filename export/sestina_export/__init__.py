@@ -17,9 +17,18 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-from sestina_export._errors import ExportError, GraphError, ParityError
+from sestina_export._errors import ExportError, GraphError, ParityError, QualityError
 from sestina_export._export import ExportResult, export
+from sestina_export._quality import QualityGate
 
-__all__ = ["ExportError", "ExportResult", "GraphError", "ParityError", "export"]
+__all__ = [
+    "ExportError",
+    "ExportResult",
+    "GraphError",
+    "ParityError",
+    "QualityError",
+    "QualityGate",
+    "export",
+]
 
 del _onnx, _onnxscript, _safetensors, _torch

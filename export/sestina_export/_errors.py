@@ -2,7 +2,7 @@
 
 from sestina import SestinaError
 
-__all__ = ["ExportError", "GraphError", "ParityError"]
+__all__ = ["ExportError", "GraphError", "ParityError", "QualityError"]
 
 
 class ExportError(SestinaError, ValueError):
@@ -15,3 +15,7 @@ class GraphError(ExportError):
 
 class ParityError(ExportError):
     """The exported graph does not agree with PyTorch."""
+
+
+class QualityError(ExportError):
+    """A quantised variant is further from PyTorch than its gate allows."""

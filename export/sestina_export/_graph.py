@@ -12,8 +12,8 @@ import onnx
 import torch
 
 from sestina._manifest import TensorInfo
-from sestina_export._attention import attention_written_as
 from sestina_export._errors import GraphError
+from sestina_export._forms import Form, written_as
 from sestina_export._variants import VariantSpec
 from sestina_model.sentence import SentenceEncoder
 
@@ -27,13 +27,14 @@ _DTYPES = {"FLOAT": "float32", "INT64": "int64"}
 
 
 def build_graph(
-    model: SentenceEncoder, spec: VariantSpec, provenance: Mapping[str, str | None]
+    model: SentenceEncoder, spec: VariantSpec, form: Form, provenance: Mapping[str, str | None]
 ) -> onnx.ModelProto:
     """Export, rewrite and check one variant's graph.
 
     Args:
         model: In eval mode, float32.
         spec: The variant.
+        form: How the parts of the encoder are written, from `spec.form`.
         provenance: Written into the model's metadata under `sestina.` names.
 
     Returns: A model with input `input_ids` (batch, length) int64 and the outputs `OUTPUTS`.
@@ -44,9 +45,9 @@ def build_graph(
     config = model.encoder.config
     ids = torch.zeros(_TRACED_SHAPE, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=config.max_positions)}
-    with attention_written_as(spec.attention, model.encoder), _quiet_exporter():
+    with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
-            model,
+            traced,
             (ids,),
             dynamo=True,
             opset_version=spec.opset,
@@ -65,7 +66,7 @@ def build_graph(
     graph.producer_name = "sestina"
     graph.producer_version = provenance["sestina"] or ""
     onnx.helper.set_model_props(graph, {f"sestina.{name}": str(value) for name, value in provenance.items()})
-    _check(graph, model, spec)
+    _check(graph, model, spec, form)
     return graph
 
 
@@ -88,7 +89,7 @@ def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[Ten
     return tensors(iter(graph.graph.input)), tensors(iter(graph.graph.output))
 
 
-def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec) -> None:
+def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, form: Form) -> None:
     if graph.ByteSize() > _PROTOBUF_LIMIT:
         raise GraphError(
             f"{spec.file} would have {graph.ByteSize()} bytes; a variant is one file of at most "
@@ -110,7 +111,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec) ->
     if stated != wanted:
         raise GraphError(f"{spec.file} has the interface {stated}; it must be {wanted}")
     found = Counter(node.op_type for node in graph.graph.node)
-    for operator, count in spec.expected_nodes(model.encoder.config).items():
+    for operator, count in spec.expected_nodes(model.encoder.config, form).items():
         if found[operator] != count:
             raise GraphError(
                 f"{spec.file} has {found[operator]} {operator} nodes where its "

@@ -15,7 +15,15 @@ from sestina_export._errors import ParityError
 from sestina_export._graph import INPUT, OUTPUTS
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["Difference", "as_parity", "figure", "measure_shapes", "parity_shapes"]
+__all__ = [
+    "Difference",
+    "as_parity",
+    "figure",
+    "measure_shapes",
+    "open_graph",
+    "parity_shapes",
+    "run_texts",
+]
 
 _BATCHES = (1, 2, 5)
 _LENGTHS = (1, 2, 7, 31)  # and the longest, and one less
@@ -55,9 +63,7 @@ def measure_shapes(
     Raises:
         ParityError: At the first output that differs by more than is allowed, or is not finite.
     """
-    session = onnxruntime.InferenceSession(
-        graph, _session_options(), providers=["CPUExecutionProvider"], enable_fallback=0
-    )
+    session = open_graph(graph)
     generator = np.random.default_rng(seed)
     differences = []
     for batch, length in parity_shapes(model.head.max_tokens):
@@ -101,8 +107,21 @@ def _compare(
         yield Difference(output, shape[0], shape[1], float(np.abs(here - there).max()), allowed)
 
 
-def _session_options() -> onnxruntime.SessionOptions:
+def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
+    """A session on the CPU as the runtime opens it, but for one thread: the same sums in the same order."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the same sums in the same order on every machine of a kind
+    options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    return options
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+
+
+def run_texts(
+    session: onnxruntime.InferenceSession, ids: Sequence[Sequence[int]], width: int
+) -> npt.NDArray[np.float32]:
+    """Sentence vectors (n, width), each text alone; zeros for a text without tokens."""
+    vectors = np.zeros((len(ids), width), dtype=np.float32)
+    for vector, row in zip(vectors, ids, strict=True):
+        if row:
+            vector[:] = session.run([OUTPUTS[0]], {INPUT: np.array([row], dtype=np.int64)})[0][0]
+    return vectors

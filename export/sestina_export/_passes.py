@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import onnx
+import onnx_ir
+from onnx_ir.passes import Sequential
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    DeduplicateInitializersPass,
+    RemoveUnusedNodesPass,
+)
 
-__all__ = ["Pass", "drop_metadata", "keep_named_axes"]
+__all__ = ["Pass", "drop_metadata", "keep_named_axes", "share_equal_nodes"]
 
 Pass = Callable[[onnx.ModelProto], None]
 
@@ -25,3 +32,11 @@ def drop_metadata(model: onnx.ModelProto) -> None:
 def keep_named_axes(model: onnx.ModelProto) -> None:
     """Remove shape notes of inner values: they name the exporter's symbols, and onnxruntime infers them."""
     del model.graph.value_info[:]
+
+
+def share_equal_nodes(model: onnx.ModelProto) -> None:
+    """Compute once what several nodes compute alike, such as the quantised input of query, key and value."""
+    shared = Sequential(
+        DeduplicateInitializersPass(), CommonSubexpressionEliminationPass(), RemoveUnusedNodesPass()
+    )(onnx_ir.from_proto(model))
+    model.CopyFrom(onnx_ir.to_proto(shared.model))

@@ -5,16 +5,32 @@ To add a variant is to add a `VariantSpec`; the exporter has no other list of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sestina._manifest import Precision, Target
-from sestina_export._attention import FUSED, AttentionForm
-from sestina_export._passes import Pass, drop_metadata, keep_named_axes
+from sestina_export._calibrate import calibrate
+from sestina_export._errors import ExportError
+from sestina_export._forms import Float32Form, Form, layer_linears
+from sestina_export._int8_form import Int8Form
+from sestina_export._passes import Pass, drop_metadata, keep_named_axes, share_equal_nodes
+from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
-__all__ = ["CPU_FP32", "VARIANTS", "VariantSpec"]
+__all__ = ["CPU_FP32", "CPU_INT8", "VARIANTS", "VariantSpec", "choose_specs"]
+
+FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
+
+
+def _float32(_: Checkpoint, __: Sequence[str]) -> Form:
+    return Float32Form()
+
+
+def _int8(checkpoint: Checkpoint, texts: Sequence[str]) -> Form:
+    form = Int8Form(checkpoint.model.encoder.config, calibrate(checkpoint, texts))
+    form.prepare(layer_linears(checkpoint.model))
+    return form
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +42,33 @@ class VariantSpec:
         precision: The arithmetic of its matrix products.
         shapes: "dynamic": inputs (batch, length) of any size, all rows of one length, no mask.
         opset: Version of the ONNX operator set.
-        attention: How the core of attention is written into the graph.
+        form: Makes, from the checkpoint and calibration texts, how its parts are written.
         passes: Rewrites after the export, in order.
-        tolerance: Largest absolute difference from PyTorch, for values up to 1; in proportion above.
+        tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
+            None for a precision that is held to a quality gate instead.
     """
 
     target: Target
     precision: Precision
     shapes: Literal["dynamic"]
     opset: int
-    attention: AttentionForm
+    form: FormMaker
     passes: tuple[Pass, ...]
-    tolerance: float
+    tolerance: float | None
 
     @property
     def file(self) -> str:
         """The name of the graph file in the bundle."""
         return f"{self.target}-{self.precision}.onnx"
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """How often an operator must occur for every layer to have come out as intended.
-
-        Args:
-            config: The encoder that was exported.
-        """
+    def expected_nodes(self, config: EncoderConfig, form: Form) -> Mapping[str, int]:
+        """How often an operator must occur for every layer to have come out as intended."""
         n = config.n_layers
-        norms = 2 * n + config.norm_embeddings + (config.norm == "pre")
         return {
-            "MatMul": 6 * n,
-            "LayerNormalization": norms,
+            **form.expected_nodes(config),
+            "LayerNormalization": 2 * n + config.norm_embeddings + (config.norm == "pre"),
             {"relu": "Relu", "gelu": "Gelu"}[config.activation]: n,
-            self.attention.operator: n,
+            "MultiHeadAttention": n,
             "Softmax": 0,  # attention that was missed would show as one
         }
 
@@ -66,9 +78,32 @@ CPU_FP32 = VariantSpec(
     precision="fp32",
     shapes="dynamic",
     opset=20,
-    attention=FUSED,
+    form=_float32,
     passes=(drop_metadata, keep_named_axes),
     tolerance=1e-5,
 )
 
-VARIANTS: tuple[VariantSpec, ...] = (CPU_FP32,)
+CPU_INT8 = VariantSpec(
+    target="cpu",
+    precision="int8",
+    shapes="dynamic",
+    opset=20,
+    form=_int8,
+    passes=(share_equal_nodes, drop_metadata, keep_named_axes),
+    tolerance=None,
+)
+
+VARIANTS: tuple[VariantSpec, ...] = (CPU_INT8, CPU_FP32)  # in order of preference
+
+
+def choose_specs(precisions: Sequence[str] | None) -> tuple[VariantSpec, ...]:
+    """The variants of some precisions, in order of preference; of all where None.
+
+    Raises:
+        ExportError: Where there is none of a precision, or none was asked for.
+    """
+    known = sorted({spec.precision for spec in VARIANTS})
+    for precision in [None] if precisions is not None and not precisions else precisions or ():
+        if precision not in known:
+            raise ExportError(f"precision is {precision!r}; it must be one of {', '.join(known)}")
+    return tuple(spec for spec in VARIANTS if precisions is None or spec.precision in precisions)

@@ -85,6 +85,11 @@ class Checkpoint:
                 f"{self.model.encoder.config.vocab_size} rows in its token table: they are not a pair"
             )
 
+    @property
+    def dimensions(self) -> int:
+        """The width of a sentence vector, D."""
+        return self.model.encoder.config.d_model
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens added, cut to `max_tokens`.
 
@@ -109,7 +114,7 @@ class Checkpoint:
         """
         rows = self.tokenize(texts)
         device = self.model.encoder.tokens.weight.device
-        vectors = np.zeros((len(rows), self.model.encoder.config.d_model), dtype=np.float32)
+        vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
         with torch.inference_mode():
             for vector, ids in zip(vectors, rows, strict=True):
                 if ids:

@@ -150,6 +150,7 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding_scale = math.sqrt(config.d_model) if config.scale_embeddings else 1.0
         if config.positions == "learned":
             self.positions = nn.Parameter(torch.empty(config.max_positions, config.d_model))
         else:
@@ -180,8 +181,8 @@ class TransformerEncoder(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         """Token embedding (times sqrt(D) where configured) plus position. (B, S) int64 -> (B, S, D)."""
         x: Tensor = self.tokens(ids)
-        if self.config.scale_embeddings:
-            x = x * math.sqrt(self.config.d_model)
+        if self.embedding_scale != 1.0:
+            x = x * self.embedding_scale
         x = x + self.positions[: ids.shape[1]]
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
@@ -205,7 +206,10 @@ class TransformerEncoder(nn.Module):
                 f"the sequence has {ids.shape[1]} tokens; this encoder has positions for "
                 f"{self.config.max_positions}: truncate the text"
             )
-        x = self.embed(ids)
+        return self.transform(self.embed(ids), mask)
+
+    def transform(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The N layers, and the LayerNorm that follows them in a pre-norm encoder. (B, S, D) -> same."""
         for layer in self.layers:
             x = layer(x, mask)
         return x if self.final_norm is None else self.final_norm(x)

@@ -68,7 +68,8 @@ class SentenceEncoder(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> SentenceOutput:
         """(B, S) int64 ids and their mask -> vectors (B, D) and hidden states (B, S, D)."""
         hidden = self.encoder(ids, mask)
-        vectors = pool(hidden, mask, self.head.pooling)
-        if self.head.normalize:
-            vectors = F.normalize(vectors, dim=-1, eps=_EPSILON)
-        return SentenceOutput(vectors, hidden)
+        return SentenceOutput(self.finish(pool(hidden, mask, self.head.pooling)), hidden)
+
+    def finish(self, pooled: Tensor) -> Tensor:
+        """What follows pooling: L2 normalisation, where the head has it. (B, D) -> (B, D)."""
+        return F.normalize(pooled, dim=-1, eps=_EPSILON) if self.head.normalize else pooled

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 
 import numpy as np
 
 from sestina._bundle import Bundle
-from sestina._engine import Engine, Vectors, windows
+from sestina._choice import Choice
+from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
 from sestina._goldens import Verification, compare, read_goldens
+from sestina._pipeline import Vectors, windows
 from sestina._progress import progress_bar
 from sestina._report import Report
-from sestina._session import Choice
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
 
@@ -26,11 +28,13 @@ class Encoder:
     adds no special tokens) has the zero vector.
     """
 
-    def __init__(self, bundle: Bundle, choice: Choice, engine: Engine, report: Report) -> None:
+    def __init__(
+        self, bundle: Bundle, choice: Choice, engine: Engine, describe: Callable[[], Report]
+    ) -> None:
         self._bundle = bundle
         self._choice = choice
         self._engine = engine
-        self._report = report
+        self._describe = describe
         self._contract = bundle.manifest.contract
 
     @property
@@ -78,15 +82,17 @@ class Encoder:
         width = self._width(dimensions)
         watch = TruncationWatch(on_truncate, self.max_tokens)
         if isinstance(texts, str):
-            vector: Vectors = self._window([texts], None, watch, width)[0]
+            vector: Vectors = self._shorten(self._engine.vector(texts, watch), width)[0]
             watch.report(stacklevel=2)
             return vector
         check_sequence(texts)
+        _ = self._engine.sessions  # a closed encoder refuses an empty sequence too
         vectors: Vectors = np.empty((len(texts), width), dtype=np.float32)
+        end = 0
         with progress_bar(len(texts), progress) as advance:
-            for begin, window in windows(texts):
-                vectors[begin : begin + len(window)] = self._window(window, begin, watch, width, advance)
-        self._engine.session  # noqa: B018  an empty sequence too is refused by a closed encoder
+            for rows in self._engine.vectors(windows(texts), lambda: watch, advance):
+                begin, end = end, end + len(rows)
+                vectors[begin:end] = self._shorten(rows, width)
         watch.report(stacklevel=2)
         return vectors
 
@@ -100,9 +106,9 @@ class Encoder:
     ) -> Iterator[Vectors]:
         """Encode any iterable, endless ones included, in bounded memory.
 
-        Texts are taken in windows of up to 4,096, so vectors come in bursts. Arguments and errors are
-        those of `encode`; a truncation warning comes once per window. `on_progress` is called with the
-        number of texts of each batch that is done.
+        Texts are taken in windows, the first of 256, later ones of up to 4,096, and vectors come in
+        bursts. Arguments and errors are those of `encode`; a truncation warning comes once per window.
+        `on_progress` is called with the number of texts of each batch that is done.
 
         Yields: (d,) float32 for each text, in input order.
         """
@@ -110,7 +116,7 @@ class Encoder:
         TruncationWatch(on_truncate, self.max_tokens)
         if isinstance(texts, str | bytes | bytearray) or not isinstance(texts, Iterable):
             raise TextTypeError(f"texts is {type(texts).__name__}; it must be an iterable of str")
-        self._engine.session  # noqa: B018  refuses now, not at the first vector
+        _ = self._engine.sessions  # refuses now, not at the first vector
         return self._stream(texts, width, on_truncate, on_progress)
 
     def _stream(
@@ -120,11 +126,15 @@ class Encoder:
         on_truncate: OnTruncate,
         on_progress: Callable[[int], object] | None,
     ) -> Iterator[Vectors]:
-        for begin, window in windows(texts):
-            watch = TruncationWatch(on_truncate, self.max_tokens)
-            vectors = self._window(window, begin, watch, width, on_progress)
-            watch.report(stacklevel=2)
-            yield from vectors
+        watches: deque[TruncationWatch] = deque()
+
+        def watch() -> TruncationWatch:
+            watches.append(TruncationWatch(on_truncate, self.max_tokens))
+            return watches[-1]
+
+        for rows in self._engine.vectors(windows(texts), watch, on_progress or (lambda _: None)):
+            watches.popleft().report(stacklevel=2)
+            yield from self._shorten(rows, width)
 
     def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
         """The last layer's vector of every token.
@@ -164,18 +174,24 @@ class Encoder:
     def verify(self) -> Verification:
         """Encode the bundle's goldens here and compare with what PyTorch made of them.
 
+        Checks the SHA-256 of every file of the bundle too, the graphs of other variants included.
+
         Raises:
             BundleFormatError: Where the goldens cannot be read.
+            BundleIntegrityError: Where a file is not the one that was exported.
         """
+        self._bundle.check(None)
         goldens = read_goldens(self._bundle)
         watch = TruncationWatch("ignore", self.max_tokens)
-        ids = self._engine.ids([golden.text for golden in goldens], 0, watch)
-        vectors = self._engine.vectors(ids, self.dimensions)
+        texts = [golden.text for golden in goldens]
+        watch = TruncationWatch("ignore", self.max_tokens)
+        ids = self._engine.ids(texts, 0, watch)
+        vectors = np.concatenate(list(self._engine.vectors([(0, texts)], lambda: watch, lambda _: None)))
         return compare(goldens, ids, vectors, self._choice.variant.tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""
-        return self._report
+        return self._describe()
 
     def close(self) -> None:
         """Free the weights. Using the encoder afterwards raises ClosedError; closing twice is fine."""
@@ -198,17 +214,8 @@ class Encoder:
             f"{self.max_tokens} tokens, {self._choice.variant.precision} on {self._choice.provider}>"
         )
 
-    def _window(
-        self,
-        texts: Sequence[str],
-        begin: int | None,
-        watch: TruncationWatch,
-        width: int,
-        on_progress: Callable[[int], object] | None = None,
-    ) -> Vectors:
-        ids = self._engine.ids(texts, begin, watch)
-        vectors = self._engine.vectors(ids, self.dimensions, on_progress)
-        return shorten(vectors, width, self._contract.normalize)
+    def _shorten(self, rows: Vectors, width: int) -> Vectors:
+        return shorten(rows, width, self._contract.normalize)
 
     def _width(self, dimensions: int | None) -> int:
         if dimensions is None:

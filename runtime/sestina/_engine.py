@@ -1,68 +1,61 @@
-"""Texts to vectors, one window at a time: tokenize, group by exact length, run, put back in order."""
+"""Texts to vectors under a memory budget, on all the cores there are."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
 
 import numpy as np
-import numpy.typing as npt
 
 from sestina._batching import exact_length_batches
+from sestina._budget import Budget
 from sestina._errors import ClosedError, ForkError
-from sestina._session import Session
+from sestina._pipeline import Job, Vectors, flow, submit
+from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
 
-Vectors = npt.NDArray[np.float32]
-
-_WINDOW = 4096  # texts that are tokenized, sorted and encoded together
-_WINDOW_CHARACTERS = 4 << 20  # or fewer, where texts are long
-
-
-def windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Consecutive runs of texts, bounded in number and in characters, each with its first position."""
-    begin = 0
-    window: list[str] = []
-    characters = 0
-    for text in texts:
-        window.append(text)
-        characters += len(text) if isinstance(text, str) else 0
-        if len(window) == _WINDOW or characters >= _WINDOW_CHARACTERS:
-            yield begin, window
-            begin, window, characters = begin + len(window), [], 0
-    if window:
-        yield begin, window
+_VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
 
 
 class Engine:
-    """The tokenizer and the session of one bundle, and the order in which work goes through them."""
+    """The tokenizer, the sessions and the workers of one loaded bundle."""
 
-    def __init__(self, tokenizer: Tokenizer, session: Session, batch_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int) -> None:
         self._tokenizer = tokenizer
-        self._session: Session | None = session
+        self._open_sessions: Sessions | None = sessions
+        self._budget = budget
+        self._width = width
         self._pid = os.getpid()
-        self.batch_tokens = batch_tokens
+        self._lock = Lock()
+        self._workers: ThreadPoolExecutor | None = None
 
     @property
-    def session(self) -> Session:
-        """The open session.
+    def sessions(self) -> Sessions:
+        """The open sessions.
 
         Raises:
             ClosedError: After `close`.
             ForkError: In a process that was forked from the one that loaded the bundle.
         """
-        if self._session is None:
+        if self._open_sessions is None:
             raise ClosedError("this encoder is closed: load the bundle again")
         if os.getpid() != self._pid:
             raise ForkError(
                 "this encoder was loaded before a fork, and its threads exist only in the parent: load "
                 "the bundle in each process (or use the 'spawn' start method)"
             )
-        return self._session
+        return self._open_sessions
 
     def close(self) -> None:
-        """Let go of the session and its weights."""
-        self._session = None
+        """Let go of the weights, and of the workers once they are done with what they run."""
+        with self._lock:
+            self._open_sessions = None
+            if self._workers is not None and os.getpid() == self._pid:
+                self._workers.shutdown(wait=False)
+            self._workers = None
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text."""
@@ -82,32 +75,53 @@ class Engine:
         watch.see(None if begin is None else begin + at for at in truncated)
         return ids
 
+    def vector(self, text: str, watch: TruncationWatch) -> Vectors:
+        """The vector of one text alone, (1, width), by the quickest path."""
+        sessions = self.sessions
+        ids = self.ids([text], None, watch)
+        if not ids[0]:
+            return np.zeros((1, self._width), dtype=np.float32)
+        return sessions.alone().run(_VECTORS, np.array(ids, dtype=np.int64))
+
     def vectors(
         self,
-        ids: Sequence[Sequence[int]],
-        width: int,
-        on_progress: Callable[[int], object] | None = None,
-    ) -> Vectors:
-        """Sentence vectors (n, width); a text without tokens has the zero vector.
+        windows: Iterable[tuple[int, Sequence[str]]],
+        watch: Callable[[], TruncationWatch],
+        on_progress: Callable[[int], object],
+    ) -> Iterator[Vectors]:
+        """The vectors of each window of texts, (n, width), in order.
 
-        `on_progress` is told after each batch how many texts it held; the numbers add up to n.
+        Args:
+            windows: Position of its first text, and the texts.
+            watch: Gives what is told of a window's texts that are over the limit.
+            on_progress: Is told after each batch how many texts it held; the numbers add up to all.
         """
-        session = self.session
-        vectors = np.zeros((len(ids), width), dtype=np.float32)
-        told = on_progress or (lambda _: None)
-        left = len(ids)
-        for positions, batch in exact_length_batches(ids, self.batch_tokens):
-            vectors[positions] = session.run("sentence_embedding", batch)
-            told(len(positions))
-            left -= len(positions)
-        told(left)  # those without tokens
-        return vectors
+        jobs = (self._begin(texts, begin, watch()) for begin, texts in windows)
+        return flow(jobs, on_progress)
 
-    def hidden_states(self, ids: Sequence[Sequence[int]], width: int) -> list[Vectors]:
-        """Hidden states of the last layer, (n_tokens, width) for each text."""
-        session = self.session
-        states = [np.zeros((0, width), dtype=np.float32) for _ in ids]
-        for positions, batch in exact_length_batches(ids, self.batch_tokens):
-            for position, rows in zip(positions, session.run("last_hidden_state", batch), strict=True):
+    def _begin(self, texts: Sequence[str], begin: int, watch: TruncationWatch) -> Job:
+        sessions = self.sessions
+        for at, text in enumerate(texts):
+            check_text(text, begin + at)
+        first: dict[str, int] = {}  # each different text is encoded once
+        rows = [first.setdefault(text, len(first)) for text in texts]
+        ids, truncated = self._tokenizer.ids(list(first))
+        cut = set(truncated)
+        watch.see(begin + at for at, row in enumerate(rows) if row in cut)
+        run = partial(sessions.shared().run, _VECTORS)
+        return submit(self._pool(), run, ids, self._width, self._budget.batch_tokens, rows)
+
+    def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
+        """Hidden states of the last layer, (n_tokens, d_model) for each text."""
+        session = self.sessions.alone()
+        states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
+        for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
+            for position, rows in zip(positions, session.run(_STATES, batch), strict=True):
                 states[position] = rows
         return states
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._workers is None:
+                self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
+            return self._workers

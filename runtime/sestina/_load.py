@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from sestina._budget import plan
 from sestina._bundle import Bundle
+from sestina._choice import choose
 from sestina._encoder import Encoder
 from sestina._engine import Engine
-from sestina._errors import OptionError
+from sestina._errors import OptionError, SestinaError
 from sestina._manifest import TOKENIZER
 from sestina._report import Report
-from sestina._session import Session, choose
+from sestina._session import Session
+from sestina._sessions import Sessions
 from sestina._text import Tokenizer
 from sestina._threads import usable_cores
-
-_DEFAULT_BATCH_TOKENS = 2048
-_ACTIVATIONS_PER_TOKEN = 16  # float32 buffers of width max(4 * d_model, d_ff) alive at once, at most
-_MINIMUM_MEMORY_MB = 16
 
 
 def load(
@@ -29,54 +30,64 @@ def load(
 ) -> Encoder:
     """Open a bundle.
 
-    Every file of the bundle is checked against its size and SHA-256 first. Nothing is downloaded, written
-    or executed.
+    Every file's size is checked, and the SHA-256 of every file but the graphs of other variants, before
+    anything is made of them; `verify` checks those too. Nothing is downloaded, written or executed.
 
     Args:
         path: The bundle's directory.
         provider: "auto" or "cpu".
-        precision: "auto" or one that the bundle has, such as "fp32".
+        precision: "auto" (int8 where the bundle has it and the processor is good at it, else fp32), or one
+            that the bundle has.
         threads: Threads that compute; None: the physical cores this process may use.
-        max_memory_mb: Ceiling for the working memory of one batch, in MiB, besides the weights; None: a
-            batch size that is good for speed.
+        max_memory_mb: Ceiling for working memory, in MiB, besides the weights and the vectors themselves;
+            None: what is best for speed.
 
     Raises:
         BundleError: Where the bundle is missing, foreign, damaged or unreadable (see its subclasses).
         OptionError: On an option that is not allowed or that this bundle cannot serve.
         ProviderError: Where no variant runs on the provider.
     """
-    for name, value, least in (("threads", threads, 1), ("max_memory_mb", max_memory_mb, _MINIMUM_MEMORY_MB)):
+    for name, value, least in (("threads", threads, 1), ("max_memory_mb", max_memory_mb, 1)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
             raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}, or None")
     bundle = Bundle(path)
     manifest = bundle.manifest
     choice = choose(bundle, provider, precision)
     threads = threads or usable_cores()
-    session = Session(bundle, choice, threads)
-    tokenizer = Tokenizer(bundle.read(TOKENIZER), manifest.contract.max_tokens)
-    engine = Engine(tokenizer, session, _batch_tokens(bundle, max_memory_mb))
-    report = Report(
-        bundle=str(bundle.path),
-        name=manifest.name,
-        space=manifest.space,
-        provider_asked=provider,
-        provider=choice.provider,
-        precision_asked=precision,
-        precision=choice.variant.precision,
-        variant=choice.variant.entry.file,
-        threads=threads,
-        batch_tokens=engine.batch_tokens,
-        placement=session.placement(),
-        passed_over=choice.passed_over,
-        onnxruntime=session.version(),
-    )
-    return Encoder(bundle, choice, engine, report)
+    budget = plan(manifest, threads, max_memory_mb)
+    # Three things that each keep a core busy without Python's lock: hashing the files, parsing the
+    # tokenizer, preparing the weights. The files are read from disk once; nothing made from them is
+    # handed out before their checksums have been found right.
+    with ThreadPoolExecutor(2, thread_name_prefix="sestina-load") as side:
+        checked = side.submit(bundle.check, choice.variant)
+        tokenizing = side.submit(lambda: Tokenizer(bundle.read(TOKENIZER), manifest.contract.max_tokens))
+        try:
+            sessions = Sessions(partial(Session, bundle, choice), threads)
+            tokenizer = tokenizing.result()
+        except SestinaError:
+            checked.result()  # an altered file is the cause, not what became of it
+            raise
+        checked.result()
+    engine = Engine(tokenizer, sessions, budget, manifest.contract.dimensions)
 
+    def describe() -> Report:
+        session = engine.sessions.any
+        return Report(
+            bundle=str(bundle.path),
+            name=manifest.name,
+            space=manifest.space,
+            provider_asked=provider,
+            provider=choice.provider,
+            precision_asked=precision,
+            precision=choice.variant.precision,
+            variant=choice.variant.entry.file,
+            threads=threads,
+            workers=budget.workers,
+            batch_tokens=budget.batch_tokens,
+            placement=session.placement(),
+            reason=choice.reason,
+            passed_over=choice.passed_over,
+            onnxruntime=session.version,
+        )
 
-def _batch_tokens(bundle: Bundle, max_memory_mb: int | None) -> int:
-    if max_memory_mb is None:
-        return _DEFAULT_BATCH_TOKENS
-    encoder = bundle.manifest.encoder
-    width = max(4 * int(encoder["d_model"]), int(encoder["d_ff"]))
-    per_token = 4 * _ACTIVATIONS_PER_TOKEN * width
-    return max(1, (max_memory_mb << 20) // per_token)
+    return Encoder(bundle, choice, engine, describe)

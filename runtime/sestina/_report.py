@@ -17,9 +17,11 @@ class Report:
         precision_asked, precision: As given to `load`, and as used.
         variant: The graph file in use.
         threads: Threads that compute.
+        workers: Batches that run side by side.
         batch_tokens: Tokens that one batch holds at most.
         placement: Provider (onnxruntime's name) -> operator -> number of nodes.
-        passed_over: The other variants, each with the reason.
+        reason: Why this variant.
+        passed_over: The other variants, each with why not.
         onnxruntime: Its version.
     """
 
@@ -32,7 +34,9 @@ class Report:
     precision: str
     variant: str
     threads: int
+    workers: int
     batch_tokens: int
     placement: dict[str, dict[str, int]]
+    reason: str
     passed_over: tuple[str, ...]
     onnxruntime: str

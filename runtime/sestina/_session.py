@@ -1,63 +1,20 @@
-"""One onnxruntime session for one variant: chosen, opened without silent fallback, and accounted for."""
+"""One onnxruntime session for one variant: opened without silent fallback, and accounted for."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sestina._bundle import Bundle
-from sestina._errors import BundleFormatError, OptionError, ProviderError
-from sestina._manifest import Precision, Variant
+from sestina._choice import PROVIDERS, Choice
+from sestina._errors import BundleFormatError, ProviderError
 
-# Name in our API -> what onnxruntime calls it, and the target whose variants it runs.
-_PROVIDERS = {"cpu": ("CPUExecutionProvider", "cpu")}
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A variant and a provider for it, and why every other variant was passed over."""
-
-    variant: Variant
-    provider: str
-    passed_over: tuple[str, ...]
-
-
-def choose(bundle: Bundle, provider: str, precision: str) -> Choice:
-    """The best variant of a bundle for what was asked.
-
-    Raises:
-        OptionError: On an unknown provider or precision, or a precision that the bundle does not have.
-        ProviderError: Where the bundle has no variant for the provider.
-    """
-    if provider not in ("auto", *_PROVIDERS):
-        raise OptionError(f"provider is {provider!r}; it must be one of auto, {', '.join(_PROVIDERS)}")
-    if precision not in ("auto", *get_args(Precision)):
-        raise OptionError(
-            f"precision is {precision!r}; it must be one of auto, {', '.join(get_args(Precision))}"
-        )
-    used = "cpu" if provider == "auto" else provider
-    target = _PROVIDERS[used][1]
-    passed_over, fitting = [], []
-    for variant in bundle.manifest.variants:
-        if variant.target != target:
-            passed_over.append(f"{variant.entry.file}: made for {variant.target}, not for {target}")
-        elif precision not in ("auto", variant.precision):
-            passed_over.append(f"{variant.entry.file}: is {variant.precision}, {precision} was asked for")
-        else:
-            fitting.append(variant)
-    if not fitting:
-        have = ", ".join(f"{variant.target}/{variant.precision}" for variant in bundle.manifest.variants)
-        error = ProviderError if precision == "auto" else OptionError
-        wanted = target if precision == "auto" else f"{target}/{precision}"
-        raise error(f"{bundle.path} has no variant for {wanted}; it has {have}: export one, or ask for auto")
-    best = fitting[0]
-    passed_over += [f"{other.entry.file}: {best.entry.file} comes first" for other in fitting[1:]]
-    return Choice(best, used, tuple(passed_over))
+# How long a thread of the pool waits actively for its next share of a node. Between the nodes of one run
+# that is microseconds; after a run it is all that is left spinning.
+_SPIN_MICROSECONDS = "500"
 
 
 class Session:
@@ -66,18 +23,22 @@ class Session:
     def __init__(self, bundle: Bundle, choice: Choice, threads: int) -> None:
         import onnxruntime
 
-        self._onnxruntime = onnxruntime
         self.variant = choice.variant
+        self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what matters is raised
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The exporter wrote the graph as it is to run; onnxruntime's own fusions would only undo that
+        # (SkipLayerNormalization is a scalar loop on x86) and cost time at every start.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_mem_pattern = False  # patterns are kept per shape, and every batch has another
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         path = bundle.file(self.variant.entry.file)
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=[_PROVIDERS[choice.provider][0]], enable_fallback=0
+                str(path), options, providers=[PROVIDERS[choice.provider].name], enable_fallback=0
             )
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{path} cannot be loaded on {choice.provider}: {_line(error)}") from None
@@ -119,11 +80,6 @@ class Session:
             counter.update(node.op_type for node in part.get_nodes())
         return {name: dict(sorted(counter.items())) for name, counter in sorted(placed.items())}
 
-    def version(self) -> str:
-        """The version of onnxruntime."""
-        return str(self._onnxruntime.__version__)
-
 
 def _line(error: Exception) -> str:
-    text: Sequence[str] = str(error).split()
-    return " ".join(text)[:300]
+    return " ".join(str(error).split())[:300]

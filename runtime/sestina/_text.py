@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sestina._errors import (
 )
 
 OnTruncate = Literal["error", "warn", "ignore"]
+
+_PREFIX_CHARACTERS_PER_TOKEN = 32  # several times what any language takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +102,25 @@ class Tokenizer:
         except Exception as error:  # noqa: BLE001  the library raises bare Exception
             raise BundleFormatError(f"tokenizer.json cannot be read: {error}") from None
         self.max_tokens = max_tokens
+        local = _splits_at_spaces(tokenizer_json)
+        self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens if local else None
 
     def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of each text, and the positions of the texts that were truncated."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        begun = [self._beginning(text) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(begun)
+        for at, encoding in enumerate(encodings):
+            if not encoding.overflowing and len(begun[at]) < len(texts[at]):  # it took the whole after all
+                encodings[at] = self._tokenizer.encode_batch_fast([texts[at]])[0]
         truncated = [at for at, encoding in enumerate(encodings) if encoding.overflowing]
         return [encoding.ids for encoding in encodings], truncated
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text."""
-        encoding = self._tokenizer.encode(text)
+        beginning = self._beginning(text)
+        encoding = self._tokenizer.encode(beginning)
+        if not encoding.overflowing and len(beginning) < len(text):
+            encoding = self._tokenizer.encode(text)
         return Tokens(
             ids=tuple(encoding.ids),
             tokens=tuple(encoding.tokens),
@@ -116,6 +128,29 @@ class Tokenizer:
             truncated=bool(encoding.overflowing),
             max_tokens=self.max_tokens,
         )
+
+    def _beginning(self, text: str) -> str:
+        """Enough of a very long text: what follows a space cannot change the tokens before it.
+
+        So that a text of a megabyte costs no more than its first tokens do. A text without a space there
+        is left whole.
+        """
+        if self._prefix is None or len(text) <= 2 * self._prefix:
+            return text
+        cut = text.rfind(" ", 0, self._prefix)
+        return text[:cut] if cut > 0 else text
+
+
+def _splits_at_spaces(tokenizer_json: bytes) -> bool:
+    """Whether the tokenizer takes words apart before it looks for tokens, and forms them word by word."""
+    pre_tokenizer = json.loads(tokenizer_json).get("pre_tokenizer") or {}
+    steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    return any(
+        step.get("type") in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
+        or (step.get("type") == "ByteLevel" and step.get("use_regex", True))
+        or (step.get("type") == "Metaspace" and step.get("split", True))
+        for step in steps
+    )
 
 
 class TruncationWatch:

@@ -18,14 +18,14 @@ import torch
 from tokenizers.normalizers import BertNormalizer
 
 import sestina
-from _tiny import tiny_checkpoint, tiny_wordpiece
+from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
 from sestina_export import ExportError, GraphError, ParityError, _export, _graph, _parity, export
-from sestina_export._attention import FUSED, AttentionForm, attention_written_as
+from sestina_export._forms import Float32Form, layer_linears, written_as
 from sestina_export._variants import CPU_FP32
 from sestina_model import checkpoint as checkpoints
 from sestina_model.config import HeadConfig
-from sestina_model.encoder import TransformerEncoder, dot_product_attention
+from sestina_model.encoder import dot_product_attention
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -38,7 +38,7 @@ def test_every_tokenizer_kind_and_encoder_choice_exports(kind: str, tmp_path: Pa
     result = export(checkpoint, tmp_path / "out.sestina")
     assert result.verification.passed
     assert result.path == tmp_path / "out.sestina"
-    with sestina.load(result.path) as encoder:
+    with sestina.load(result.path, precision="fp32") as encoder:
         texts = ["the transformer is a model", "a", "naïve 注意力 👩‍👩‍👧‍👦", ""]
         np.testing.assert_allclose(encoder.encode(texts), checkpoint.encode(texts), atol=1e-5)
         assert [list(encoder.tokenize(text).ids) for text in texts] == checkpoint.tokenize(texts)
@@ -50,6 +50,7 @@ def test_bundle_holds_what_its_manifest_lists_and_nothing_else(bundle: Path) -> 
     assert sorted([*listed, "manifest.json"]) == sorted(path.name for path in bundle.iterdir())
     assert set(listed) == {
         "tokenizer.json", "golden.json", "golden.npy", "LICENSE", "README.md", "cpu-fp32.onnx",
+        "cpu-int8.onnx",
     }  # fmt: skip
     for entry in manifest["files"] + manifest["variants"]:
         content = (bundle / entry["file"]).read_bytes()
@@ -84,7 +85,7 @@ def test_graph_tells_nothing_of_the_exporting_machine(bundle: Path) -> None:
 
 
 def test_parity_is_measured_at_untraced_shapes_and_stated(bundle: Path) -> None:
-    parity = json.loads((bundle / "manifest.json").read_text())["variants"][0]["parity"]
+    parity = json.loads((bundle / "manifest.json").read_text())["variants"][1]["parity"]
     shapes = {(row["batch"], row["length"]) for row in parity["shapes"]}
     assert shapes == {(batch, length) for batch in (1, 2, 5) for length in (1, 2, 7, 31, 63, 64)}
     assert _graph._TRACED_SHAPE not in shapes
@@ -158,9 +159,7 @@ def test_a_checkpoint_folder_is_a_source(bundle: Path, tmp_path: Path) -> None:
 def test_what_is_there_already_is_kept_unless_it_may_be_replaced(own_bundle: Path, tmp_path: Path) -> None:
     other = tiny_checkpoint(tiny_wordpiece(), seed=5)
     before = files_of(own_bundle)
-    with pytest.raises(
-        ExportError, match=r"own\.sestina exists: name another directory, or allow overwriting"
-    ):
+    with pytest.raises(ExportError, match=r"own\.sestina exists: name another directory, or pass overwrite"):
         export(other, own_bundle)
     assert files_of(own_bundle) == before
     export(other, own_bundle, overwrite=True)
@@ -176,14 +175,21 @@ def test_what_is_there_already_is_kept_unless_it_may_be_replaced(own_bundle: Pat
 
 def test_wrong_values_leave_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the parity measurement: a graph whose attention swaps keys and values."""
-    wrong = AttentionForm("MultiHeadAttention", lambda q, k, v, mask, h: FUSED.core(q, v, k, mask, h))
-    monkeypatch.setattr(_export, "VARIANTS", (replace(CPU_FP32, attention=wrong),))
+
+    class Swapped(Float32Form):
+        def linear(self, path: str, linear: torch.nn.Linear) -> torch.nn.Module:
+            other = path.replace("key", "value") if "key" in path else path.replace("value", "key")
+            return linears.get(other, linear)
+
+    checkpoint = tiny_checkpoint(tiny_wordpiece())
+    linears = layer_linears(checkpoint.model)
+    monkeypatch.setattr(_export, "choose_specs", lambda _: (replace(CPU_FP32, form=lambda *_: Swapped()),))
     with pytest.raises(
         ParityError,
         match=r"cpu-fp32\.onnx: sentence_embedding differs from PyTorch by [\d.e-]+ at batch \d+, length \d+; "
         r"the tolerance is 1e-05",
     ):
-        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+        export(checkpoint, tmp_path / "out.sestina")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,9 +208,20 @@ def test_one_altered_weight_fails_parity(bundle: Path) -> None:
 
 
 def test_a_layer_that_came_out_otherwise_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = AttentionForm("MultiHeadAttention", dot_product_attention)
-    monkeypatch.setattr(_export, "VARIANTS", (replace(CPU_FP32, attention=plain),))
-    with pytest.raises(GraphError, match=r"cpu-fp32\.onnx has \d+ \w+ nodes where its 2 layers must give"):
+    class Unfused(Float32Form):
+        def linear(self, path: str, linear: torch.nn.Linear) -> torch.nn.Module:
+            return Product(linear) if path == "1.attention.key" else linear
+
+    class Product(torch.nn.Module):
+        def __init__(self, linear: torch.nn.Linear) -> None:
+            super().__init__()
+            self.inner = linear
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 1.0) @ self.inner.weight.T + self.inner.bias
+
+    monkeypatch.setattr(_export, "choose_specs", lambda _: (replace(CPU_FP32, form=lambda *_: Unfused()),))
+    with pytest.raises(GraphError, match=r"cpu-fp32\.onnx has 11 Gemm nodes where its 2 layers must give 12"):
         export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
     assert list(tmp_path.iterdir()) == []
 
@@ -244,9 +261,12 @@ def test_a_killed_export_leaves_the_old_bundle(own_bundle: Path, tmp_path: Path)
         assert encoder.verify().passed
 
 
-def test_tracing_puts_the_reference_attention_back() -> None:
-    encoder: TransformerEncoder = tiny_checkpoint(tiny_wordpiece()).model.encoder
-    cores = [layer.attention.core for layer in encoder.layers]
-    with attention_written_as(FUSED, encoder):
-        assert [layer.attention.core for layer in encoder.layers] == [FUSED.core] * 2
-    assert [layer.attention.core for layer in encoder.layers] == cores
+def test_the_model_is_whole_again_after_tracing() -> None:
+    model = tiny_checkpoint(tiny_bpe(), scale_embeddings=True).model
+    before = [id(part) for part in (*model.modules(), *model.parameters())]
+    with written_as(Float32Form(), model) as traced:
+        assert [layer.attention.core for layer in model.encoder.layers] == [traced.attention] * 2
+        assert model.encoder.embedding_scale == 1.0
+    assert [id(part) for part in (*model.modules(), *model.parameters())] == before
+    assert [layer.attention.core for layer in model.encoder.layers] == [dot_product_attention] * 2
+    assert model.encoder.embedding_scale == 32**0.5

@@ -17,6 +17,7 @@ import pytest
 import sestina
 from _tiny import TEXTS, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
+from sestina._choice import has_fast_int8
 from sestina_export import export
 
 MIXED = [
@@ -52,7 +53,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(bundle: Path) -> None:
     reference = tiny_checkpoint(tiny_wordpiece()).encode(MIXED)
     order = np.random.default_rng(0).permutation(len(MIXED))
     for threads, memory in itertools.product((1, 2), (16, None)):
-        with sestina.load(bundle, threads=threads, max_memory_mb=memory) as encoder:
+        with sestina.load(bundle, precision="fp32", threads=threads, max_memory_mb=memory) as encoder:
             together = encoder.encode(MIXED)
             np.testing.assert_allclose(together, reference, atol=1e-6)
             np.testing.assert_allclose(
@@ -78,7 +79,7 @@ def test_stream_takes_an_endless_generator(encoder: sestina.Encoder) -> None:
 
     vectors = list(itertools.islice(encoder.stream(endless()), 5))
     assert len(vectors) == 5
-    assert taken <= 4096
+    assert taken <= 256 + 1024
 
 
 def test_hidden_states(encoder: sestina.Encoder) -> None:
@@ -90,7 +91,8 @@ def test_hidden_states(encoder: sestina.Encoder) -> None:
 
 
 def test_a_text_without_tokens_has_the_zero_vector(tmp_path: Path) -> None:
-    with sestina.load(export(CHECKPOINTS["bpe"](), tmp_path / "bpe.sestina").path) as encoder:
+    bundle = export(CHECKPOINTS["bpe"](), tmp_path / "bpe.sestina").path
+    with sestina.load(bundle, precision="fp32") as encoder:
         vectors = encoder.encode(["a", "", "b"])
         assert not vectors[1].any()
         assert np.linalg.norm(vectors[[0, 2]], axis=1) == pytest.approx([1, 1], abs=1e-6)
@@ -220,11 +222,13 @@ def test_verify(encoder: sestina.Encoder) -> None:
 def test_verify_fails_on_what_is_not_right(encoder: sestina.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: goldens of other texts, other ids, and a vector that is not a number."""
     honest = encoder._engine.vectors
-    monkeypatch.setattr(encoder._engine, "vectors", lambda ids, width: np.roll(honest(ids, width), 1, axis=0))
+    monkeypatch.setattr(
+        encoder._engine, "vectors", lambda *a: [np.roll(rows, 1, axis=0) for rows in honest(*a)]
+    )
     swapped = encoder.verify()
     assert not swapped.passed
     assert swapped.worst_error > 1e-2
-    monkeypatch.setattr(encoder._engine, "vectors", lambda ids, width: honest(ids, width) * np.nan)
+    monkeypatch.setattr(encoder._engine, "vectors", lambda *a: [rows * np.nan for rows in honest(*a)])
     broken = encoder.verify()
     assert not broken.passed
     assert not any(golden.passed for golden in broken.goldens)
@@ -239,12 +243,13 @@ def test_report(bundle: Path) -> None:
     with sestina.load(bundle, threads=1) as encoder:
         report = encoder.report()
     assert (report.provider_asked, report.provider) == ("auto", "cpu")
-    assert (report.precision_asked, report.precision) == ("auto", "fp32")
-    assert (report.variant, report.threads) == ("cpu-fp32.onnx", 1)
+    assert (report.precision_asked, report.precision) == ("auto", "int8" if has_fast_int8() else "fp32")
+    assert (report.variant, report.threads) == (f"cpu-{report.precision}.onnx", 1)
+    assert len(report.passed_over) == 1
     assert report.placement["CPUExecutionProvider"]["MultiHeadAttention"] == 2
     assert report.space == encoder.space
     assert encoder.dimensions == 32
-    assert repr(encoder) == "<sestina.Encoder tiny: 32 dimensions, 64 tokens, fp32 on cpu>"
+    assert repr(encoder) == f"<sestina.Encoder tiny: 32 dimensions, 64 tokens, {report.precision} on cpu>"
 
 
 def test_close(bundle: Path) -> None:

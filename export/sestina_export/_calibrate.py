@@ -1,0 +1,90 @@
+"""What the inputs of each linear map look like on real text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import torch
+from torch import Tensor, nn
+
+from sestina_export._errors import ExportError
+from sestina_export._forms import layer_linears
+from sestina_model.checkpoint import Checkpoint
+
+__all__ = ["InputStatistics", "calibrate", "default_texts", "split_texts"]
+
+_FEWEST = 32  # texts; fewer say too little of a range
+
+
+@dataclass(slots=True)
+class InputStatistics:
+    """Over all tokens of the calibration text, of one linear map's input of width K.
+
+    Attributes:
+        low: (K,) smallest value of each channel.
+        high: (K,) largest value of each channel.
+        hessian: (K, K) sum of x x^T.
+    """
+
+    low: Tensor
+    high: Tensor
+    hessian: Tensor
+
+    def add(self, rows: Tensor) -> None:
+        """Take (n, K) more inputs into account."""
+        self.low = torch.minimum(self.low, rows.amin(0))
+        self.high = torch.maximum(self.high, rows.amax(0))
+        self.hessian += rows.T @ rows
+
+
+def default_texts() -> list[str]:
+    """The texts that come with the exporter: public-domain English, other scripts, code."""
+    return resources.files("sestina_export").joinpath("calibration.txt").read_text("utf-8").splitlines()
+
+
+def split_texts(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Every third text is held back: (to calibrate with, to measure on).
+
+    Raises:
+        ExportError: Where there are too few to say anything.
+    """
+    if len(texts) < _FEWEST:
+        raise ExportError(f"{len(texts)} calibration texts are too few; give at least {_FEWEST}")
+    held_back = list(texts[2::3])
+    return [text for at, text in enumerate(texts) if at % 3 != 2], held_back
+
+
+def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, InputStatistics]:
+    """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
+
+    Query, key and value share their input, and so one `InputStatistics`.
+    """
+    model = checkpoint.model
+    linears = layer_linears(model)
+    statistics: dict[str, InputStatistics] = {}
+    hooks = []
+    for path, linear in linears.items():
+        if path.endswith((".key", ".value")):
+            continue
+        k = linear.in_features
+        mine = InputStatistics(torch.full((k,), torch.inf), torch.full((k,), -torch.inf), torch.zeros(k, k))
+        statistics[path] = mine
+
+        def watch(_: nn.Module, inputs: tuple[Tensor], mine: InputStatistics = mine) -> None:
+            mine.add(inputs[0].flatten(0, -2))
+
+        hooks.append(linear.register_forward_pre_hook(watch))
+    try:
+        with torch.inference_mode():
+            for ids in checkpoint.tokenize(texts):
+                if ids:
+                    model(torch.tensor([ids]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for path in linears:
+        if path.endswith((".key", ".value")):
+            statistics[path] = statistics[path.rpartition(".")[0] + ".query"]
+    return statistics

