@@ -150,9 +150,9 @@ def test_sigint_removes_what_was_half_written(bundle: Path, tmp_path: Path) -> N
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert process.stdin is not None
-    process.stdin.write(b"a\n" * 4096)
+    process.stdin.write(b"a\n" * 6000)
     process.stdin.flush()
-    # The first window of texts is encoded and on its way to the file: then it waits for more input.
+    # The first windows of texts are encoded and on its way to the file: then it waits for more input.
     until = time.monotonic() + 30
     while not any(path.stat().st_size > 100_000 for path in tmp_path.glob(".sestina-*.tmp")):
         assert time.monotonic() < until

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,7 +114,9 @@ class TestVerify:
         count = len(json.loads((bundle / "golden.json").read_text())["goldens"])
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out.startswith(f"passed: {count} goldens passed, 0 failed; worst error ")
-        assert outcome.out.endswith(", tolerance 1e-05 (cpu-fp32.onnx, fp32 on cpu)\n")
+        assert re.search(r", tolerance \S+ \(cpu-(int8|fp32)\.onnx, \1 on cpu\)\n$", outcome.out)
+        exact = cli("verify", bundle, "--precision", "fp32")
+        assert exact.out.endswith(", tolerance 1e-05 (cpu-fp32.onnx, fp32 on cpu)\n")
 
     def test_json(self, cli: Cli, bundle: Path) -> None:
         document = cli("verify", bundle, "--json").json
@@ -127,7 +130,7 @@ class TestVerify:
 
     def test_fails(self, cli: Cli, own_bundle: Path) -> None:
         spoil_goldens(own_bundle)
-        outcome = cli("verify", own_bundle)
+        outcome = cli("verify", own_bundle, "--precision", "fp32")
         assert (outcome.code, outcome.err) == (1, "")
         failed, summary = outcome.out.splitlines()
         assert failed.startswith("failed: ")
@@ -152,8 +155,10 @@ class TestInspect:
             "pooling mean, normalised",
             "licence apache-2.0",
             "cpu-fp32.onnx fp32, for cpu, dynamic, ",
-            "sentence_embedding within ",
-            "tolerance 1e-05",
+            "goldens within ",
+            "of PyTorch (tolerance 1e-05)",
+            "cpu-int8.onnx int8, for cpu, dynamic, ",
+            "cosine to PyTorch 0.9",
             "golden.npy 5.0 KiB",
             f"sestina {sestina.__version__}",
         ):
@@ -168,7 +173,9 @@ class TestInspect:
         assert document["space"] == encoder.space
         manifest = bundle / "manifest.json"
         assert document["bytes"] == sum(path.stat().st_size for path in bundle.iterdir() if path != manifest)
-        assert document["variants"][0]["parity"]["worst"]["sentence_embedding"] < 1e-5
+        int8, fp32 = (variant["parity"] for variant in document["variants"])
+        assert fp32["worst"]["sentence_embedding"] < 1e-5
+        assert int8["cosine"]["worst"] > int8["cosine"]["gate"]["worst"]
 
     def test_damaged(self, cli: Cli, own_bundle: Path) -> None:
         path = own_bundle / "tokenizer.json"
@@ -200,7 +207,31 @@ class TestExport:
         once_more = cli("export", checkpoint, out, "--overwrite")
         assert (once_more.code, once_more.err) == (0, "")
         assert once_more.out.startswith(f"{out}: 32 dimensions, ")
-        assert " goldens agree with PyTorch within " in once_more.out
+        assert re.search(r"cpu-int8\.onnx: .* cosine to PyTorch 0\.\d+ on average", once_more.out)
+        assert re.search(r"cpu-fp32\.onnx: .* goldens within \S+ of PyTorch", once_more.out)
+
+    def test_precision_gate_and_calibration(self, cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+        out = tmp_path / "new.sestina"
+        assert cli("export", checkpoint, out, "--precision", "fp32").code == 0
+        assert [path.name for path in out.glob("*.onnx")] == ["cpu-fp32.onnx"]
+        refused = cli("export", checkpoint, out, "--overwrite", "--min-p1-cosine", "0.99999")
+        assert refused.code == 0
+        assert refused.err.startswith(
+            "sestina: warning: left out: cpu-int8.onnx: the first percentile cosine"
+        )
+        asked = cli(
+            "export", checkpoint, out, "--overwrite", "--precision", "int8", "--min-worst-cosine", "0.99999"
+        )
+        assert (asked.code, asked.out) == (2, "")
+        assert [path.name for path in out.glob("*.onnx")] == ["cpu-fp32.onnx"]
+        texts = tmp_path / "texts"
+        texts.write_text("".join(f"the model {number}\n" for number in range(60)))
+        own = cli("export", checkpoint, out, "--overwrite", "--calibration", texts, "--json")
+        assert own.json["variants"][0]["parity"]["calibration"]["texts"] == 40
+        missing = cli("export", checkpoint, out, "--overwrite", "--calibration", tmp_path / "none")
+        assert (
+            missing.err == f"sestina: error: {tmp_path / 'none'} cannot be read: No such file or directory\n"
+        )
 
     def test_model_error(self, cli: Cli, tmp_path: Path) -> None:
         outcome = cli("export", tmp_path, tmp_path / "out")

@@ -25,6 +25,13 @@ MIXED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def encoder(bundle: Path) -> Iterator[sestina.Encoder]:
+    """In fp32, which is held to PyTorch itself."""
+    with sestina.load(bundle, precision="fp32") as loaded:
+        yield loaded
+
+
 def test_vectors_are_those_of_pytorch(encoder: sestina.Encoder) -> None:
     reference = tiny_checkpoint(tiny_wordpiece())
     vectors = encoder.encode(TEXTS, on_truncate="ignore")

@@ -24,6 +24,13 @@ from sestina._text import Tokenizer
 TEXTS = [f"{'model ' * (number % 23)}{number % 57}" for number in range(900)]
 
 
+@pytest.fixture(scope="module")
+def encoder(bundle: Path) -> Iterator[sestina.Encoder]:
+    """In fp32, which is held to PyTorch itself."""
+    with sestina.load(bundle, precision="fp32") as loaded:
+        yield loaded
+
+
 @pytest.fixture
 def int8(bundle: Path) -> Iterator[sestina.Encoder]:
     with sestina.load(bundle, precision="int8") as encoder:

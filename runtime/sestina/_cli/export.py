@@ -24,6 +24,10 @@ The bundle appears only once it is proved against PyTorch; an interrupted export
 """
 
 
+# Fields of the exporter's QualityGate, and what the options call them.
+_GATES = {"mean": "mean", "first_percentile": "p1", "worst": "worst"}
+
+
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "export", "turn a PyTorch checkpoint into a bundle", _EPILOG)
@@ -31,6 +35,26 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("out", metavar="OUT", help="directory of the bundle to write, such as NAME.sestina")
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
+    parser.add_argument(
+        "--precision",
+        action="append",
+        metavar="P",
+        help="fp32 or int8; give it twice for both (default: both, or fp32 where int8 misses its gate)",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="texts of your own kind, one a line: two thirds set int8's ranges, one third measures it "
+        "(default: general texts that come with the exporter)",
+    )
+    for name, what in _GATES.items():
+        parser.add_argument(
+            f"--min-{what}-cosine",
+            type=float,
+            metavar="C",
+            dest=name,
+            help=f"int8's gate: {what} of the texts",
+        )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
     options.add_json(parser)
     parser.set_defaults(run=run)
@@ -45,11 +69,16 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             name=args.name,
             licence=args.licence,
+            precisions=args.precision,
+            calibration=None if args.calibration is None else _lines(args.calibration),
+            gate=exporter.QualityGate(**_given(args)),
             overwrite=args.overwrite,
             progress=printing.step,
         )
     except model_error as error:
         raise InputError(str(error)) from error
+    for line in result.refused:
+        printing.warning(f"left out: {line}")
     manifest, verification = result.manifest, result.verification
     if args.json:
         printing.say_json(
@@ -65,9 +94,11 @@ def run(args: argparse.Namespace) -> int:
                         "target": variant.target,
                         "precision": variant.precision,
                         "bytes": variant.entry.bytes,
+                        "parity": dict(variant.parity),
                     }
                     for variant in manifest.variants
                 ],
+                "refused": list(result.refused),
                 "verification": {
                     "passed": verification.passed,
                     "goldens": len(verification.goldens),
@@ -79,11 +110,24 @@ def run(args: argparse.Namespace) -> int:
         return 0
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
     printing.say(f"{result.path}: {manifest.contract.dimensions} dimensions, {size}")
-    printing.say(
-        f"{len(verification.goldens)} goldens agree with PyTorch within {verification.worst_error:.2g} "
-        f"(tolerance {verification.tolerance:.2g})"
-    )
+    for variant in manifest.variants:
+        printing.say(
+            f"  {variant.entry.file}: {printing.size(variant.entry.bytes)}, {printing.agreement(variant.parity)}"
+        )
     return 0
+
+
+def _given(args: argparse.Namespace) -> dict[str, float]:
+    return {name: value for name in _GATES if (value := getattr(args, name)) is not None}
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return [line for line in Path(file).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not UTF-8 text: convert it first") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def resolve_source(source: str) -> str:

@@ -89,10 +89,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
 
 def _summary(variant: Variant) -> str:
     parts = [variant.precision, f"for {variant.target}", variant.shapes, printing.size(variant.entry.bytes)]
-    worst = variant.parity.get("worst")  # a bundle MAY leave it out
-    if isinstance(worst, Mapping):
-        parts += [f"{output} within {value}" for output, value in worst.items()]
-    return ", ".join([*parts, f"tolerance {variant.tolerance:.2g}"])
+    return ", ".join([*parts, printing.agreement(variant.parity)])
 
 
 def _total(manifest: Manifest) -> int:

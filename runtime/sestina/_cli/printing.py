@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from sestina._errors import OutputError
@@ -116,3 +117,18 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def agreement(parity: Mapping[str, Any]) -> str:
+    """A variant's measured agreement with PyTorch, in a few words."""
+    goldens = parity.get("goldens")  # a bundle MAY leave out all but the tolerance
+    if not isinstance(goldens, Mapping) or "worst" not in goldens:
+        return f"tolerance {parity['tolerance']:.2g}"
+    near = f"goldens within {goldens['worst']:.2g} of PyTorch (tolerance {parity['tolerance']:.2g})"
+    cosine = parity.get("cosine")
+    if not isinstance(cosine, Mapping):
+        return near
+    return (
+        f"cosine to PyTorch {cosine['mean']:.4f} on average, {cosine['worst']:.4f} at worst over "
+        f"{cosine['texts']} texts held back, {near}"
+    )
