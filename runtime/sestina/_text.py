@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sestina._errors import (
     BundleFormatError,
@@ -102,7 +102,7 @@ class Tokenizer:
         except Exception as error:  # noqa: BLE001  the library raises bare Exception
             raise BundleFormatError(f"tokenizer.json cannot be read: {error}") from None
         self.max_tokens = max_tokens
-        local = _splits_at_spaces(tokenizer_json)
+        local = _splits_at_spaces(self._tokenizer.pre_tokenizer)
         self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens if local else None
 
     def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
@@ -141,10 +141,12 @@ class Tokenizer:
         return text[:cut] if cut > 0 else text
 
 
-def _splits_at_spaces(tokenizer_json: bytes) -> bool:
+def _splits_at_spaces(pre_tokenizer: Any) -> bool:
     """Whether the tokenizer takes words apart before it looks for tokens, and forms them word by word."""
-    pre_tokenizer = json.loads(tokenizer_json).get("pre_tokenizer") or {}
-    steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    if pre_tokenizer is None:
+        return False
+    state = json.loads(pre_tokenizer.__getstate__())  # its part of tokenizer.json
+    steps = state.get("pretokenizers", [state])
     return any(
         step.get("type") in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
         or (step.get("type") == "ByteLevel" and step.get("use_regex", True))

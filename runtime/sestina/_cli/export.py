@@ -111,9 +111,8 @@ def run(args: argparse.Namespace) -> int:
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
     printing.say(f"{result.path}: {manifest.contract.dimensions} dimensions, {size}")
     for variant in manifest.variants:
-        printing.say(
-            f"  {variant.entry.file}: {printing.size(variant.entry.bytes)}, {printing.agreement(variant.parity)}"
-        )
+        size = printing.size(variant.entry.bytes)
+        printing.say(f"  {variant.entry.file}: {size}, {printing.agreement(variant.parity)}")
     return 0
 
 
