@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -21,8 +22,12 @@ class Session:
     """A loaded graph. `run` may be called from many threads at once."""
 
     def __init__(self, bundle: Bundle, choice: Choice, threads: int) -> None:
+        # Since 1.31 onnxruntime's wheels collect usage events, which begins with a file in the temporary
+        # directory as soon as it is imported. Nothing here phones home.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()
         self.variant = choice.variant
         self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()

@@ -194,13 +194,17 @@ class TestRun:
         assert sum(row["share"] for row in parts[0]["operators"]) == pytest.approx(1)
 
     def test_contenders_take_turns(self, measured: dict[str, Any]) -> None:
-        turns = [
-            line.rpartition(" round ")[2] for line in measured["said"] if line.startswith("latency, round")
-        ]
-        names = [turn.partition(": ")[2] for turn in turns]
-        half = len(names) // 2
-        assert set(names[:half]) == set(names[half:]) >= {"sestina fp32", "torch fp32", "honest fp32"}
-        assert names[0] != names[half]
+        first, second = (
+            [
+                said.partition(": ")[2]
+                for said in measured["said"]
+                if said.startswith(f"latency, round {turn}")
+            ]
+            for turn in (1, 2)
+        )
+        assert set(first) == {row["name"] for row in measured["document"]["contenders"]} - {"missing fp32"}
+        assert set(second) == {row["name"] for row in ours(measured)} | {"torch fp32", "honest fp32"}
+        assert first[0] != second[0]
 
 
 class TestRefusals:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sestina._bench._contender import Configuration, Setting
 from sestina._bench._padding import Texts, pool
+from sestina._bench._plain_onnx import place
 
 if TYPE_CHECKING:
     from sestina._bench._contender import Vectors
@@ -52,7 +54,22 @@ class CTranslate2:
         if not self._folder.exists():
             from ctranslate2.converters import TransformersConverter
 
-            TransformersConverter(self._setting.source).convert(str(self._folder))
+            TransformersConverter(str(self._readable())).convert(str(self._folder))
+
+    def _readable(self) -> Path:
+        """The checkpoint with the one member that the converter asks for and transformers 5 leaves out."""
+        source = Path(self._setting.source or "")
+        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        if "position_embedding_type" in config:
+            return source
+        copy = Path(self._setting.folder or "") / "ctranslate2-source"
+        copy.mkdir(exist_ok=True)
+        for file in source.iterdir():
+            if file.is_file() and file.name != "config.json":
+                place(file, copy / file.name)
+        config["position_embedding_type"] = "absolute"  # the only kind that Sestina imports
+        (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        return copy
 
     def load(self) -> None:
         """Read the converted model; int8 is made while loading."""
