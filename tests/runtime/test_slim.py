@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,15 @@ def test_runtime_without_network_on_a_read_only_file_system(bundle: Path) -> Non
     assert run(*JAIL, "touch", str(bundle / "x")).returncode != 0, "the jail does not hold"
     done = run(*JAIL, sys.executable, "-IB", str(SCRIPT), str(bundle))
     assert done.returncode == 0, done.stderr
+
+
+def test_onnxruntime_leaves_no_trace_of_telemetry(bundle: Path, tmp_path: Path) -> None:
+    """Since 1.31 its wheels begin to collect events, in a file, where nothing tells them not to."""
+    code = "import sys, sestina; sestina.load(sys.argv[1]).encode('a')"
+    plain = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment = {**plain, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, str(bundle)], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("use", ["import torch", "import socket; socket.socket()", "open('x', 'w')"])
