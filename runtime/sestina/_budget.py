@@ -10,6 +10,8 @@ from sestina._manifest import Manifest
 # Beyond this a batch outgrows the caches and is no faster; short texts need about this many tokens
 # together before reading the weights stops being what takes the time.
 _BEST_BATCH_TOKENS = 512
+_BEST_WINDOW_CHARACTERS = 1 << 20
+_BYTES_PER_CHARACTER = 64  # while a text is tokenized: offsets, masks and overflow of each of its tokens
 _SLACK = 1.5  # the allocator rounds up, and keeps buffers of one shape while it makes those of the next
 
 
@@ -20,10 +22,12 @@ class Budget:
     Attributes:
         workers: Batches that run side by side.
         batch_tokens: Tokens of a batch, but for a longer text alone.
+        window_characters: Characters that are tokenized together.
     """
 
     workers: int
     batch_tokens: int
+    window_characters: int
 
 
 def plan(manifest: Manifest, threads: int, max_memory_mb: int | None) -> Budget:
@@ -33,7 +37,7 @@ def plan(manifest: Manifest, threads: int, max_memory_mb: int | None) -> Budget:
         OptionError: Where not even one text of the longest length fits.
     """
     if max_memory_mb is None:
-        return Budget(threads, _BEST_BATCH_TOKENS)
+        return Budget(threads, _BEST_BATCH_TOKENS, _BEST_WINDOW_CHARACTERS)
     d_model, d_ff = int(manifest.encoder["d_model"]), int(manifest.encoder["d_ff"])
     # Alive at once: both sides of the feed-forward activation, or query, key, value and their result,
     # besides the layer's input and the residual.
@@ -46,4 +50,9 @@ def plan(manifest: Manifest, threads: int, max_memory_mb: int | None) -> Budget:
             f"max_memory_mb is {max_memory_mb}; a text of {longest} tokens needs {least}: allow that much"
         )
     workers = max(1, min(threads, int(affordable // longest)))
-    return Budget(workers, min(_BEST_BATCH_TOKENS, int(affordable // workers)))
+    characters = (max_memory_mb << 20) // _BYTES_PER_CHARACTER
+    return Budget(
+        workers,
+        min(_BEST_BATCH_TOKENS, int(affordable // workers)),
+        min(_BEST_WINDOW_CHARACTERS, characters),
+    )

@@ -13,7 +13,7 @@ from sestina._choice import Choice
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
 from sestina._goldens import Verification, compare, read_goldens
-from sestina._pipeline import Vectors, windows
+from sestina._pipeline import Vectors
 from sestina._progress import progress_bar
 from sestina._report import Report
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
@@ -86,11 +86,12 @@ class Encoder:
             watch.report(stacklevel=2)
             return vector
         check_sequence(texts)
-        _ = self._engine.sessions  # a closed encoder refuses an empty sequence too
-        vectors: Vectors = np.empty((len(texts), width), dtype=np.float32)
+        self._engine.sessions()  # a closed encoder refuses an empty sequence too
+        listed = list(texts)  # whoever changes the sequence meanwhile does not change the work
+        vectors: Vectors = np.empty((len(listed), width), dtype=np.float32)
         end = 0
-        with progress_bar(len(texts), progress) as advance:
-            for rows in self._engine.vectors(windows(texts), lambda: watch, advance):
+        with progress_bar(len(listed), progress) as advance:
+            for rows in self._engine.vectors(listed, lambda: watch, advance):
                 begin, end = end, end + len(rows)
                 vectors[begin:end] = self._shorten(rows, width)
         watch.report(stacklevel=2)
@@ -116,7 +117,7 @@ class Encoder:
         TruncationWatch(on_truncate, self.max_tokens)
         if isinstance(texts, str | bytes | bytearray) or not isinstance(texts, Iterable):
             raise TextTypeError(f"texts is {type(texts).__name__}; it must be an iterable of str")
-        _ = self._engine.sessions  # refuses now, not at the first vector
+        self._engine.sessions()  # refuses now, not at the first vector
         return self._stream(texts, width, on_truncate, on_progress)
 
     def _stream(
@@ -132,7 +133,7 @@ class Encoder:
             watches.append(TruncationWatch(on_truncate, self.max_tokens))
             return watches[-1]
 
-        for rows in self._engine.vectors(windows(texts), watch, on_progress or (lambda _: None)):
+        for rows in self._engine.vectors(texts, watch, on_progress or (lambda _: None)):
             watches.popleft().report(stacklevel=2)
             yield from self._shorten(rows, width)
 
@@ -186,7 +187,7 @@ class Encoder:
         texts = [golden.text for golden in goldens]
         watch = TruncationWatch("ignore", self.max_tokens)
         ids = self._engine.ids(texts, 0, watch)
-        vectors = np.concatenate(list(self._engine.vectors([(0, texts)], lambda: watch, lambda _: None)))
+        vectors = np.concatenate(list(self._engine.vectors(texts, lambda: watch, lambda _: None)))
         return compare(goldens, ids, vectors, self._choice.variant.tolerance)
 
     def report(self) -> Report:
@@ -194,7 +195,7 @@ class Encoder:
         return self._describe()
 
     def close(self) -> None:
-        """Free the weights. Using the encoder afterwards raises ClosedError; closing twice is fine."""
+        """Free the weights. Encoding or tokenizing afterwards raises ClosedError; closing twice is fine."""
         self._engine.close()
 
     def __enter__(self) -> Encoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,11 +12,17 @@ import numpy as np
 from sestina._batching import exact_length_batches
 from sestina._budget import Budget
 from sestina._errors import ClosedError, ForkError
-from sestina._pipeline import Job, Vectors, flow, submit
+from sestina._fork import watch_forks
+from sestina._pipeline import Vectors, Window, begin_window, flow, windows
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
 
 _VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
+_CLOSED = "this encoder is closed: load the bundle again"
+_FORKED = (
+    "this encoder was loaded before a fork, and its threads exist only in the parent: load the bundle in "
+    "each process (or use the 'spawn' start method)"
+)
 
 
 class Engine:
@@ -25,14 +30,14 @@ class Engine:
 
     def __init__(self, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int) -> None:
         self._tokenizer = tokenizer
-        self._open_sessions: Sessions | None = sessions
+        self._sessions: Sessions | None = sessions
         self._budget = budget
         self._width = width
-        self._pid = os.getpid()
         self._lock = Lock()
         self._workers: ThreadPoolExecutor | None = None
+        self._forked = False
+        watch_forks(self)
 
-    @property
     def sessions(self) -> Sessions:
         """The open sessions.
 
@@ -40,25 +45,29 @@ class Engine:
             ClosedError: After `close`.
             ForkError: In a process that was forked from the one that loaded the bundle.
         """
-        if self._open_sessions is None:
-            raise ClosedError("this encoder is closed: load the bundle again")
-        if os.getpid() != self._pid:
-            raise ForkError(
-                "this encoder was loaded before a fork, and its threads exist only in the parent: load "
-                "the bundle in each process (or use the 'spawn' start method)"
-            )
-        return self._open_sessions
+        sessions = self._sessions
+        if self._forked:
+            raise ForkError(_FORKED)
+        if sessions is None:
+            raise ClosedError(_CLOSED)
+        return sessions
+
+    def after_fork(self) -> None:
+        """In a child: forget what only works in the parent, whatever state it was caught in."""
+        self._forked, self._sessions, self._workers = True, None, None
+        self._lock = Lock()
 
     def close(self) -> None:
         """Let go of the weights, and of the workers once they are done with what they run."""
         with self._lock:
-            self._open_sessions = None
-            if self._workers is not None and os.getpid() == self._pid:
-                self._workers.shutdown(wait=False)
+            self._sessions = None
+            if self._workers is not None:
+                self._workers.shutdown(wait=False, cancel_futures=False)
             self._workers = None
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text."""
+        self.sessions()
         return self._tokenizer.tokens(check_text(text))
 
     def ids(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch) -> list[list[int]]:
@@ -69,15 +78,14 @@ class Engine:
             begin: The position of the first in the caller's input, for messages; None for one lone text.
             watch: Is told of every text that is over the limit.
         """
-        for at, text in enumerate(texts):
-            check_text(text, None if begin is None else begin + at)
-        ids, truncated = self._tokenizer.ids(texts)
+        checked = [check_text(text, None if begin is None else begin + at) for at, text in enumerate(texts)]
+        ids, truncated = self._tokenizer.ids(checked)
         watch.see(None if begin is None else begin + at for at in truncated)
         return ids
 
     def vector(self, text: str, watch: TruncationWatch) -> Vectors:
         """The vector of one text alone, (1, width), by the quickest path."""
-        sessions = self.sessions
+        sessions = self.sessions()
         ids = self.ids([text], None, watch)
         if not ids[0]:
             return np.zeros((1, self._width), dtype=np.float32)
@@ -85,43 +93,38 @@ class Engine:
 
     def vectors(
         self,
-        windows: Iterable[tuple[int, Sequence[str]]],
+        texts: Iterable[str],
         watch: Callable[[], TruncationWatch],
         on_progress: Callable[[int], object],
     ) -> Iterator[Vectors]:
-        """The vectors of each window of texts, (n, width), in order.
+        """The vectors of one window of texts after the other, (n, width), in order.
 
         Args:
-            windows: Position of its first text, and the texts.
-            watch: Gives what is told of a window's texts that are over the limit.
+            texts: The texts.
+            watch: Gives, for each window, what is told of its texts that are over the limit.
             on_progress: Is told after each batch how many texts it held; the numbers add up to all.
         """
-        jobs = (self._begin(texts, begin, watch()) for begin, texts in windows)
-        return flow(jobs, on_progress)
+        cut = windows(texts, self._budget.window_characters)
+        return flow((self._begin(window, at, watch()) for at, window in cut), self._width, on_progress)
 
-    def _begin(self, texts: Sequence[str], begin: int, watch: TruncationWatch) -> Job:
-        sessions = self.sessions
-        for at, text in enumerate(texts):
-            check_text(text, begin + at)
+    def _begin(self, texts: Sequence[str], begin: int, watch: TruncationWatch) -> Window:
         first: dict[str, int] = {}  # each different text is encoded once
-        rows = [first.setdefault(text, len(first)) for text in texts]
+        rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
         ids, truncated = self._tokenizer.ids(list(first))
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
-        run = partial(sessions.shared().run, _VECTORS)
-        return submit(self._pool(), run, ids, self._width, self._budget.batch_tokens, rows)
+        with self._lock:
+            run = partial(self.sessions().shared().run, _VECTORS)
+            if self._workers is None:
+                self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
+            pool = self._workers
+        return begin_window(pool, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
     def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
         """Hidden states of the last layer, (n_tokens, d_model) for each text."""
-        session = self.sessions.alone()
+        session = self.sessions().alone()
         states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
         for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
             for position, rows in zip(positions, session.run(_STATES, batch), strict=True):
                 states[position] = rows
         return states
-
-    def _pool(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._workers is None:
-                self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
-            return self._workers

@@ -47,9 +47,10 @@ def load(
         OptionError: On an option that is not allowed or that this bundle cannot serve.
         ProviderError: Where no variant runs on the provider.
     """
-    for name, value, least in (("threads", threads, 1), ("max_memory_mb", max_memory_mb, 1)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}, or None")
+    for name, value, most in (("threads", threads, 1024), ("max_memory_mb", max_memory_mb, 1 << 24)):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and (not whole or not 1 <= value <= most):
+            raise OptionError(f"{name} is {value!r:.40}; it must be a whole number from 1 to {most}, or None")
     bundle = Bundle(path)
     manifest = bundle.manifest
     choice = choose(bundle, provider, precision)
@@ -71,7 +72,7 @@ def load(
     engine = Engine(tokenizer, sessions, budget, manifest.contract.dimensions)
 
     def describe() -> Report:
-        session = engine.sessions.any
+        session = engine.sessions().any
         return Report(
             bundle=str(bundle.path),
             name=manifest.name,

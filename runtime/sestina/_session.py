@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,38 +12,22 @@ import numpy.typing as npt
 from sestina._bundle import Bundle
 from sestina._choice import PROVIDERS, Choice
 from sestina._errors import BundleFormatError, ProviderError
-
-# How long a thread of the pool waits actively for its next share of a node. Between the nodes of one run
-# that is microseconds; after a run it is all that is left spinning.
-_SPIN_MICROSECONDS = "500"
+from sestina._onnxruntime import onnxruntime, session_options
 
 
 class Session:
     """A loaded graph. `run` may be called from many threads at once."""
 
     def __init__(self, bundle: Bundle, choice: Choice, threads: int) -> None:
-        # Since 1.31 onnxruntime's wheels collect usage events, which begins with a file in the temporary
-        # directory as soon as it is imported. Nothing here phones home.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
+        module = onnxruntime()
         self.variant = choice.variant
-        self.version = str(onnxruntime.__version__)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what matters is raised
-        # The exporter wrote the graph as it is to run; onnxruntime's own fusions would only undo that
-        # (SkipLayerNormalization is a scalar loop on x86) and cost time at every start.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.enable_mem_pattern = False  # patterns are kept per shape, and every batch has another
-        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
+        self.version = str(module.__version__)
+        options = session_options(threads)
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         path = bundle.file(self.variant.entry.file)
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=[PROVIDERS[choice.provider].name], enable_fallback=0
+            self._session: Any = module.InferenceSession(
+                _source(path), options, providers=[PROVIDERS[choice.provider].name], enable_fallback=0
             )
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{path} cannot be loaded on {choice.provider}: {_line(error)}") from None
@@ -84,6 +68,15 @@ class Session:
             counter = placed.setdefault(part.ep_name, Counter())
             counter.update(node.op_type for node in part.get_nodes())
         return {name: dict(sorted(counter.items())) for name, counter in sorted(placed.items())}
+
+
+def _source(path: Path) -> str | bytes:
+    """The path; the content where onnxruntime, which reads paths as UTF-8, could not take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
 
 
 def _line(error: Exception) -> str:

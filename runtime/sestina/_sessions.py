@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
+from sestina._fork import never_destroy, watch_forks
 from sestina._session import Session
 
 
@@ -27,6 +28,13 @@ class Sessions:
         self._alone: Session | None = open_session(threads)
         self._shared: Session | None = self._alone if threads == 1 else None
         self._alone_was_used = False
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """In a child: keep the sessions from being destroyed, which would wait for the parent's threads."""
+        for session in (self._alone, self._shared):
+            if session is not None:
+                never_destroy(session)
 
     @property
     def any(self) -> Session:

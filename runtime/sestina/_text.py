@@ -52,6 +52,8 @@ def check_text(text: object, position: int | None = None) -> str:
     where = _name(position)
     if not isinstance(text, str):
         raise TextTypeError(f"{where} is {type(text).__name__}; it must be str")
+    if type(text) is not str:
+        text = str.__str__(text)  # a subclass may have another idea of equality
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -102,18 +104,23 @@ class Tokenizer:
         except Exception as error:  # noqa: BLE001  the library raises bare Exception
             raise BundleFormatError(f"tokenizer.json cannot be read: {error}") from None
         self.max_tokens = max_tokens
-        local = _splits_at_spaces(self._tokenizer.pre_tokenizer)
-        self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens if local else None
+        self._spaces = _word_ends(self._tokenizer)
+        self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens
 
     def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of each text, and the positions of the texts that were truncated."""
         begun = [self._beginning(text) for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(begun)
-        for at, encoding in enumerate(encodings):
-            if not encoding.overflowing and len(begun[at]) < len(texts[at]):  # it took the whole after all
-                encodings[at] = self._tokenizer.encode_batch_fast([texts[at]])[0]
-        truncated = [at for at, encoding in enumerate(encodings) if encoding.overflowing]
-        return [encoding.ids for encoding in encodings], truncated
+        ids: list[list[int]] = []
+        truncated: list[int] = []
+        for at, encoding in enumerate(self._tokenizer.encode_batch_fast(begun)):
+            cut = bool(encoding.overflowing)
+            if not cut and len(begun[at]) < len(texts[at]):  # the limit lies further on after all
+                encoding = self._tokenizer.encode_batch_fast([texts[at]])[0]
+                cut = bool(encoding.overflowing)
+            ids.append(encoding.ids)
+            if cut:
+                truncated.append(at)
+        return ids, truncated
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text."""
@@ -135,24 +142,30 @@ class Tokenizer:
         So that a text of a megabyte costs no more than its first tokens do. A text without a space there
         is left whole.
         """
-        if self._prefix is None or len(text) <= 2 * self._prefix:
+        if not self._spaces or len(text) <= 2 * self._prefix:
             return text
-        cut = text.rfind(" ", 0, self._prefix)
-        return text[:cut] if cut > 0 else text
+        cut = max(text.rfind(space, 0, self._prefix) for space in self._spaces)
+        return text[:cut].rstrip() if cut > 0 else text
 
 
-def _splits_at_spaces(pre_tokenizer: Any) -> bool:
-    """Whether the tokenizer takes words apart before it looks for tokens, and forms them word by word."""
-    if pre_tokenizer is None:
-        return False
-    state = json.loads(pre_tokenizer.__getstate__())  # its part of tokenizer.json
+def _word_ends(tokenizer: Any) -> str:
+    """The characters that end a word for a tokenizer that forms its tokens word by word; "" for others.
+
+    Added tokens that swallow the space beside them, or hold one, can reach over the end of a word.
+    """
+    for token in tokenizer.get_added_tokens_decoder().values():
+        if token.lstrip or token.rstrip or any(character.isspace() for character in token.content):
+            return ""
+    if tokenizer.pre_tokenizer is None:
+        return ""
+    state = json.loads(tokenizer.pre_tokenizer.__getstate__())  # its part of tokenizer.json
     steps = state.get("pretokenizers", [state])
-    return any(
-        step.get("type") in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
-        or (step.get("type") == "ByteLevel" and step.get("use_regex", True))
-        or (step.get("type") == "Metaspace" and step.get("split", True))
-        for step in steps
-    )
+    kinds = {step.get("type") for step in steps}
+    if kinds & {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}:
+        return " \n\t"
+    if any(step.get("type") == "ByteLevel" and step.get("use_regex", True) for step in steps):
+        return " \n\t"
+    return " " if any(step.get("type") == "Metaspace" and step.get("split", True) for step in steps) else ""
 
 
 class TruncationWatch:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import AddedToken
 
 import sestina
+from _tiny import tiny_bpe, tiny_unigram, tiny_wordpiece
 from sestina._batching import exact_length_batches
 from sestina._budget import plan
 from sestina._bundle import Bundle
@@ -73,16 +79,20 @@ def test_batches_are_of_one_length_within_the_budget() -> None:
 
 
 def test_windows_are_bounded_in_texts_and_characters() -> None:
-    sizes = [len(texts) for _, texts in windows("a" for _ in range(10_000))]
-    assert sizes == [256, 1024, 4096, 4096, 528]
-    assert [len(texts) for _, texts in windows(["x" * (3 << 20)] * 5)] == [2, 2, 1]
-    assert [begin for begin, _ in windows(["x" * (5 << 20)] * 3)] == [0, 1, 2]
+    different = (str(number) for number in range(10_000))
+    assert [len(texts) for _, texts in windows(different, 1 << 20)] == [256, 1024, 4096, 4096, 528]
+    long = [f"{number}{'x' * 600}" for number in range(5)]
+    assert [len(texts) for _, texts in windows(long, 1000)] == [2, 2, 1]
+    assert [begin for begin, _ in windows(long[:3], 500)] == [0, 1, 2]
+    assert [len(texts) for _, texts in windows(["same"] * 100_000, 1000)] == [
+        1024, 4096, *[16384] * 5, 12960,
+    ]  # fmt: skip
 
 
 def test_a_text_that_occurs_often_is_encoded_once(
     int8: sestina.Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = int8._engine.sessions.shared()
+    session = int8._engine.sessions().shared()
     honest, rows = session.run, []
 
     def counting(output: str, ids: Any) -> Any:
@@ -99,7 +109,7 @@ def test_a_text_that_occurs_often_is_encoded_once(
 def test_an_exception_in_a_worker_surfaces_as_itself(
     int8: sestina.Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = int8._engine.sessions.shared()
+    session = int8._engine.sessions().shared()
     expected = int8.encode(TEXTS)
     honest = session.run
 
@@ -155,7 +165,10 @@ before = peak()
 
 
 @pytest.mark.parametrize("work, allowed_mb", [
-    ("encoder.encode(['model ' * 180_000, 'a'])", 40),  # a text of a megabyte
+    ("encoder.encode(['model ' * 180_000, 'a'])", 20),  # a text of a megabyte
+    ("encoder.encode(['model\\n' * 180_000, 'a'])", 20),
+    ("sum(1 for _ in encoder.stream('model ' * 300 for _ in range(3000)))", 20),
+    ("sum(1 for _ in encoder.stream(f'{n} ' + 'model ' * 300 for n in range(3000)))", 20),
     ("encoder.encode([f'text {n} ' + 'tokens ' * (n % 60) for n in range(100_000)])", 100),  # 51 MB are texts and vectors
     ("assert sum(1 for _ in itertools.islice(encoder.stream(f'{n} tokens' for n in itertools.count()), 60_000)) == 60_000", 40),
 ])  # fmt: skip
@@ -186,7 +199,7 @@ def test_the_budget_follows_the_ceiling(bundle: Path) -> None:
 
 def test_weights_are_held_twice_only_for_who_does_both(bundle: Path) -> None:
     with sestina.load(bundle, threads=2) as encoder:
-        sessions = encoder._engine.sessions
+        sessions = encoder._engine.sessions()
         encoder.encode(["a", "b"])
         assert sessions._alone is None
         encoder.encode("a")
@@ -194,7 +207,7 @@ def test_weights_are_held_twice_only_for_who_does_both(bundle: Path) -> None:
         assert sessions._alone is not None
         assert sessions._shared is not None
     with sestina.load(bundle, threads=1) as encoder:
-        assert encoder._engine.sessions.alone() is encoder._engine.sessions.shared()
+        assert encoder._engine.sessions().alone() is encoder._engine.sessions().shared()
 
 
 def test_nothing_spins_when_idle(bundle: Path) -> None:
@@ -230,7 +243,143 @@ def test_closing_ends_the_workers(bundle: Path) -> None:
 def test_the_beginning_of_a_long_text_has_the_tokens_of_the_whole(text: str, bundle: Path) -> None:
     content = (bundle / "tokenizer.json").read_bytes()
     quick, whole = Tokenizer(content, 64), Tokenizer(content, 64)
-    assert quick._prefix is not None
-    whole._prefix = None
+    assert quick._spaces
+    whole._spaces = ""
     assert quick.ids([text, "a"]) == whole.ids([text, "a"])
     assert quick.tokens(text) == whole.tokens(text)
+
+
+@pytest.mark.parametrize("added", [
+    AddedToken("<mask>", lstrip=True), AddedToken("<mask>", rstrip=True), AddedToken("machine learning"),
+])  # fmt: skip
+def test_tokens_that_reach_over_a_space_switch_the_shortcut_off(added: AddedToken, bundle: Path) -> None:
+    tokenizer = tokenizers.Tokenizer.from_file(str(bundle / "tokenizer.json"))
+    assert Tokenizer(tokenizer.to_str().encode(), 64)._spaces
+    tokenizer.add_tokens([added])
+    assert Tokenizer(tokenizer.to_str().encode(), 64)._spaces == ""
+
+
+@pytest.mark.parametrize("make", [tiny_wordpiece, tiny_bpe, tiny_unigram])
+def test_the_shortcut_changes_no_token(make: Callable[[], tokenizers.Tokenizer]) -> None:
+    """On texts made of what stands at a word's end, around the place where the text is cut."""
+    content = make().to_str().encode()
+    generator = random.Random(0)
+    pieces = [
+        " ",
+        "  ",
+        "\n",
+        "\t",
+        "model",
+        "q" * 50,
+        "é",
+        "e\u0301",
+        "注意",
+        ".",
+        "'s",
+        "<mask>",
+        "1",
+        "\u00a0",
+        "\u3000",
+    ]
+    for limit in (4, 7):
+        quick, whole = Tokenizer(content, limit), Tokenizer(content, limit)
+        whole._spaces = ""
+        assert quick._spaces
+        texts = ["".join(generator.choices(pieces, k=generator.randint(20, 300))) for _ in range(1500)]
+        assert sum(len(text) > 2 * quick._prefix for text in texts) > 300
+        assert quick.ids(texts) == whole.ids(texts)
+
+
+FORK = """
+import os, sys, sestina
+encoder = sestina.load(sys.argv[1], threads=2)
+encoder.encode("a"); encoder.encode(["a", "b"]); encoder.encode("a")
+child = os.fork()
+if not child:
+    try: encoder.encode("a")
+    except sestina.ForkError: pass
+    {child}
+    sys.exit(7)
+import time
+until = time.monotonic() + 20
+while time.monotonic() < until:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done: break
+    time.sleep(0.02)
+else:
+    os.kill(child, 9); sys.exit("the child hangs")
+assert os.waitstatus_to_exitcode(status) == 7, status
+assert encoder.encode(["a", "b"]).shape[0] == 2
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("child", [
+    "pass",
+    "encoder.close()",
+    "del encoder",
+    "encoder = sestina.load(sys.argv[1], threads=2); encoder.encode('a'); encoder.encode(['a', 'b'])",
+])  # fmt: skip
+def test_a_forked_child_can_close_reload_and_end(child: str, bundle: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK.format(child=child), str(bundle)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_closing_while_encoding_is_said_plainly(bundle: Path) -> None:
+    for delay in (0.0, 0.002, 0.01, 0.03):
+        encoder = sestina.load(bundle, threads=2)
+        threading.Timer(delay, encoder.close).start()
+        try:
+            for _ in range(200):
+                encoder.encode(TEXTS)
+                encoder.encode("a")
+        except sestina.ClosedError as error:
+            assert str(error).startswith("this encoder")  # noqa: PT017
+        else:
+            pytest.fail("the encoder was never closed")
+
+
+def test_leaving_the_program_does_not_wait_for_a_stream(bundle: Path) -> None:
+    code = (
+        "import sys, time, sestina\n"
+        "encoder = sestina.load(sys.argv[1], threads=2)\n"
+        "honest = encoder._engine.sessions().shared().run\n"
+        "encoder._engine.sessions().shared().run = lambda *a: (time.sleep(0.05), honest(*a))[1]\n"
+        "stream = encoder.stream(f'model {n} ' + 'tokens ' * (n % 50) for n in range(20_000))\n"
+        "next(stream)\n"
+        "print(time.time(), flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert time.time() - float(done.stdout) < 2
+
+
+def test_a_list_that_changes_meanwhile(int8: sestina.Encoder) -> None:
+    texts = list(TEXTS)
+    threading.Timer(0.005, texts.clear).start()
+    assert int8.encode(texts).shape[0] == len(TEXTS)
+
+
+def test_a_str_with_its_own_idea_of_equality(int8: sestina.Encoder) -> None:
+    class Folded(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 0
+
+    vectors = int8.encode([Folded("model"), Folded("tokens")])
+    assert np.array_equal(vectors, int8.encode(["model", "tokens"]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_bundle_under_a_name_that_is_not_unicode(bundle: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(bundle, tmp_path / os.fsdecode(b"caf\xe9.sestina"))
+    with sestina.load(own) as encoder:
+        assert encoder.verify().passed

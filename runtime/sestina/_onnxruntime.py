@@ -1,0 +1,40 @@
+"""onnxruntime, imported so that it sends nothing, and the options that every session of ours has."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def onnxruntime() -> Any:
+    """The module, with its telemetry off.
+
+    Since 1.31 its wheels collect usage events and upload them, from the moment they are imported. Only the
+    environment, and only before the import, keeps them from beginning.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as module
+
+    module.disable_telemetry_events()  # where the application imported it before us
+    return module
+
+
+def session_options(threads: int) -> Any:
+    """`SessionOptions` for a graph as our exporter writes it.
+
+    Args:
+        threads: Threads that share each node of a run.
+    """
+    module = onnxruntime()
+    options = module.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters is raised
+    # The exporter wrote the graph as it is to run; onnxruntime's own fusions would only undo that
+    # (SkipLayerNormalization is a scalar loop on x86) and cost time at every start.
+    options.graph_optimization_level = module.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_mem_pattern = False  # patterns are kept per shape, and every batch has another
+    # How long a thread of the pool waits actively for its next share of a node. Between the nodes of one
+    # run that is microseconds; after a run it is all that is left spinning.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "500")
+    return options
