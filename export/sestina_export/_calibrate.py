@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import torch
 from torch import Tensor, nn
 
-from sestina_export._errors import ExportError
+from sestina._text import check_text
+from sestina_export._errors import ExportError, QualityError
 from sestina_export._forms import layer_linears
 from sestina_model.checkpoint import Checkpoint
 
@@ -44,15 +45,24 @@ def default_texts() -> list[str]:
     return resources.files("sestina_export").joinpath("calibration.txt").read_text("utf-8").splitlines()
 
 
-def split_texts(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_texts(calibration: Iterable[str]) -> tuple[list[str], list[str]]:
     """Every third text is held back: (to calibrate with, to measure on).
 
+    Blank texts, and all but the first of equal ones, are left out: they say nothing of a range, and a text
+    in both parts would be measured where it was calibrated.
+
     Raises:
-        ExportError: Where there are too few to say anything.
+        ExportError: Where it is no sequence of texts, or one of too few to say anything.
+        sestina.TextTypeError, sestina.TextValueError: Where a member is not a `str`, or not valid Unicode.
     """
+    if isinstance(calibration, str | bytes) or not isinstance(calibration, Iterable):
+        raise ExportError(f"calibration is a {type(calibration).__name__}; it must be a sequence of texts")
+    checked = [check_text(text, position) for position, text in enumerate(calibration)]
+    texts = list(dict.fromkeys(text for text in checked if text.strip()))
     if len(texts) < _FEWEST:
-        raise ExportError(f"{len(texts)} calibration texts are too few; give at least {_FEWEST}")
-    held_back = list(texts[2::3])
+        rest = "" if len(texts) == len(checked) else " that are neither blank nor repeated"
+        raise ExportError(f"{len(texts)} calibration texts are too few; give at least {_FEWEST}{rest}")
+    held_back = texts[2::3]
     return [text for at, text in enumerate(texts) if at % 3 != 2], held_back
 
 
@@ -60,6 +70,9 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
     """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
 
     Query, key and value share their input, and so one `InputStatistics`.
+
+    Raises:
+        QualityError: Where an input is not finite, or no text has a token: nothing to set a range by.
     """
     model = checkpoint.model
     linears = layer_linears(model)
@@ -84,6 +97,14 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
     finally:
         for hook in hooks:
             hook.remove()
+    for path, seen in statistics.items():
+        if bool((seen.low > seen.high).all()):
+            raise QualityError("int8: no calibration text has a token; give texts of your own kind")
+        if not all(bool(torch.isfinite(each).all()) for each in (seen.low, seen.high, seen.hessian)):
+            raise QualityError(
+                f"int8: the inputs of layers.{path} on the calibration texts are beyond float32, so no scale "
+                "fits them: check the weights, or leave this precision out"
+            )
     for path in linears:
         if path.endswith((".key", ".value")):
             statistics[path] = statistics[path.rpartition(".")[0] + ".query"]

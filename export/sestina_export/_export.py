@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,8 +21,8 @@ from sestina_export._fingerprint import space_of
 from sestina_export._goldens import write_goldens
 from sestina_export._produce import VariantJob, file_entry, verified, write_text
 from sestina_export._quality import QualityGate
-from sestina_export._source import Source, as_checkpoint, usable_target
-from sestina_export._variants import choose_specs
+from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode, usable_target
+from sestina_export._variants import VariantSpec, choose_specs
 from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
@@ -58,8 +58,8 @@ def export(
     head: HeadConfig | None = None,
     name: str | None = None,
     licence: str | None = None,
-    precisions: Sequence[str] | None = None,
-    calibration: Sequence[str] | None = None,
+    precisions: Iterable[str] | None = None,
+    calibration: Iterable[str] | None = None,
     gate: QualityGate | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -68,12 +68,14 @@ def export(
 
     The graphs are measured at shapes that were never traced, the finished bundle is loaded by the runtime
     and its goldens are verified; only then does it appear at `out`. Any failure leaves `out` as it was.
+    Of int8, every row of a batch must be bit-equal to the same row run alone.
     The same source and tool versions give the same bytes.
 
     Args:
         source: A checkpoint folder (Hugging Face's, sentence-transformers' or our own), a `Checkpoint`, or
-            a module together with its `tokenizer`.
-        out: The bundle's directory, by convention NAME.sestina.
+            a module together with its `tokenizer`. A module must be on the CPU; it keeps its training mode.
+        out: The bundle's directory, by convention NAME.sestina. A symbolic link stays one: what it leads to
+            is written.
         tokenizer: With a module: its tokenizer.
         head: With a `TransformerEncoder`: its sentence head; by default the mean of all tokens, normalised,
             with the length limit of the encoder.
@@ -82,25 +84,35 @@ def export(
         precisions: Which to write, of "fp32" and "int8"; by default both, or fp32 alone where int8 misses its
             gate, which the result then says.
         calibration: Texts of the kind that will be encoded, for int8: two thirds set its ranges and its
-            rounding, one third is held back to measure it. By default the exporter's own, general texts.
+            rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
+            the exporter's own, general texts.
         gate: How near int8 must be to PyTorch on the texts held back.
         overwrite: Whether a bundle that is already at `out` may be replaced.
         progress: Called with a line of text before each step.
 
     Raises:
         ExportError: Where `out` cannot be used, or the arguments do not fit.
+        sestina.TextTypeError, sestina.TextValueError: Where a calibration text is not a valid `str`.
         GraphError: Where a graph did not come out as its variant promises.
-        ParityError: Where a graph does not agree with PyTorch.
+        ParityError: Where a graph does not agree with PyTorch, or a row of an int8 batch with itself alone.
         QualityError: Where int8 was asked for and misses its gate.
         sestina_model.ModelError: Where the checkpoint cannot be read or is not supported.
     """
-    target = usable_target(Path(out), overwrite)
+    target = usable_target(out, overwrite)
     specs = choose_specs(precisions)
+    check_label(name, "name")
+    check_label(licence, "licence")
+    texts = split_texts(default_texts() if calibration is None else calibration)
     say = progress or (lambda _: None)
     say("reading the checkpoint")
-    checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
-    texts = default_texts() if calibration is None else list(calibration)
-    job = VariantJob(checkpoint, _provenance(checkpoint), split_texts(texts), gate or QualityGate(), say)
+    with in_eval_mode(source):
+        checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate or QualityGate(), say)
+        return _made(job, specs, target, optional=precisions is None)
+
+
+def _made(job: VariantJob, specs: tuple[VariantSpec, ...], target: Path, *, optional: bool) -> ExportResult:
+    """The bundle at `target`; where `optional`, without the variants that miss their gate."""
     refused: list[str] = []
     try:
         with folder_in_place(target) as folder, _one_thread():
@@ -109,11 +121,11 @@ def export(
                 try:
                     variants.append(job.write(spec, folder))
                 except QualityError as error:
-                    if precisions is not None:
+                    if not optional:
                         raise
                     refused.append(str(error))
-            manifest = _write_around(checkpoint, tuple(variants), job.provenance, folder, say)
-            say("verifying the bundle with the runtime")
+            manifest = _write_around(job.checkpoint, tuple(variants), job.provenance, folder, job.say)
+            job.say("verifying the bundle with the runtime")
             manifest, verification = verified(manifest, folder)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -15,13 +15,15 @@ from sestina._manifest import TensorInfo
 from sestina_export._errors import GraphError
 from sestina_export._forms import Form, written_as
 from sestina_export._variants import VariantSpec
+from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["OUTPUTS", "build_graph", "interface"]
+__all__ = ["LEAST_POSITIONS", "OUTPUTS", "build_graph", "interface", "traced_shape"]
 
 INPUT = "input_ids"
 OUTPUTS = ("sentence_embedding", "last_hidden_state")
-_TRACED_SHAPE = (3, 9)  # parity is measured at other shapes than this one
+_TRACED_BATCH, _TRACED_LENGTH = 3, 9  # parity is measured at no batch of this size
+LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only be 1
 _PROTOBUF_LIMIT = 2**31 - 1
 _DTYPES = {"FLOAT": "float32", "INT64": "int64"}
 
@@ -43,7 +45,7 @@ def build_graph(
         GraphError: Where the graph is not what the variant promises.
     """
     config = model.encoder.config
-    ids = torch.zeros(_TRACED_SHAPE, dtype=torch.int64)
+    ids = torch.zeros(traced_shape(config), dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=config.max_positions)}
     with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
@@ -68,6 +70,11 @@ def build_graph(
     onnx.helper.set_model_props(graph, {f"sestina.{name}": str(value) for name, value in provenance.items()})
     _check(graph, model, spec, form)
     return graph
+
+
+def traced_shape(config: EncoderConfig) -> tuple[int, int]:
+    """(batch, length) of the ids that are traced, at most as long as the encoder reads."""
+    return _TRACED_BATCH, min(_TRACED_LENGTH, config.max_positions)
 
 
 def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:

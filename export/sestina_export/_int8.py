@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sestina_export._errors import QualityError
+
 __all__ = ["PAIR_LIMIT", "column_scales", "pairs_are_safe", "round_to_int8"]
 
 PAIR_LIMIT = 128
@@ -59,13 +61,22 @@ def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor) -> Tensor:
         hessian: (K, K), the sum of x x^T over inputs x.
 
     Returns: (K, N) int8 with safe pairs.
+
+    Raises:
+        QualityError: Where the inputs are of sizes so different that float64 cannot tell them apart.
     """
     k = weight.shape[0]
     damped = hessian.double() + torch.eye(k, dtype=torch.float64) * (
         _DAMPING * hessian.diagonal().double().mean() + 1e-12
     )
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    upper = torch.linalg.cholesky(inverse, upper=True).float()
+    try:
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+        upper = torch.linalg.cholesky(inverse, upper=True).float()
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        raise QualityError(
+            "int8: the inputs of a layer on the calibration texts are of sizes too different to round for: "
+            "check the weights, or leave this precision out"
+        ) from None
     left = (weight / scales).clone()  # in units of the scale
     integers = torch.zeros_like(left)
     for begin in range(0, k, _BLOCK):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 
+from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph import INPUT, OUTPUTS
 from sestina_model.sentence import SentenceEncoder
@@ -19,6 +19,7 @@ __all__ = [
     "Difference",
     "as_parity",
     "figure",
+    "measure_batches",
     "measure_shapes",
     "open_graph",
     "parity_shapes",
@@ -80,6 +81,31 @@ def measure_shapes(
     return differences
 
 
+def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
+    """Run every batch of `parity_shapes` whole and row by row: its rows must be bit-equal.
+
+    Returns: the batch sizes.
+
+    Raises:
+        ParityError: At the first row that depends on its neighbours.
+    """
+    session = open_graph(graph)
+    generator = np.random.default_rng(seed)
+    shapes = [shape for shape in parity_shapes(model.head.max_tokens) if shape[0] > 1]
+    for batch, length in shapes:
+        ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
+        together = session.run(list(OUTPUTS), {INPUT: ids})
+        for row in range(batch):
+            alone = session.run(list(OUTPUTS), {INPUT: ids[row : row + 1]})
+            for output, here, there in zip(OUTPUTS, together, alone, strict=True):
+                if here[row].tobytes() != there[0].tobytes():
+                    raise ParityError(
+                        f"{where}: {output} of one row at batch {batch}, length {length} is not bit-equal to "
+                        "the same row alone"
+                    )
+    return sorted({batch for batch, _ in shapes})
+
+
 def as_parity(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """The differences as the manifest states them: one row a shape, one member an output."""
     rows: dict[tuple[int, int], dict[str, Any]] = {}
@@ -107,18 +133,14 @@ def _compare(
         yield Difference(output, shape[0], shape[1], float(np.abs(here - there).max()), allowed)
 
 
-def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU as the runtime opens it, but for one thread: the same sums in the same order."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+def open_graph(graph: bytes) -> Any:
+    """An `InferenceSession` on the CPU as the runtime opens it, on one thread: the same sums in one order."""
+    return onnxruntime().InferenceSession(
+        graph, session_options(1), providers=["CPUExecutionProvider"], enable_fallback=0
+    )
 
 
-def run_texts(
-    session: onnxruntime.InferenceSession, ids: Sequence[Sequence[int]], width: int
-) -> npt.NDArray[np.float32]:
+def run_texts(session: Any, ids: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.float32]:
     """Sentence vectors (n, width), each text alone; zeros for a text without tokens."""
     vectors = np.zeros((len(ids), width), dtype=np.float32)
     for vector, row in zip(vectors, ids, strict=True):

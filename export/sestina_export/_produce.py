@@ -15,7 +15,7 @@ import sestina
 from sestina._manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
 from sestina_export._errors import ParityError
 from sestina_export._graph import OUTPUTS, build_graph, interface
-from sestina_export._parity import Difference, as_parity, figure, measure_shapes
+from sestina_export._parity import Difference, as_parity, figure, measure_batches, measure_shapes
 from sestina_export._quality import QualityGate, golden_tolerance, measure_quality
 from sestina_export._variants import VariantSpec
 from sestina_model.checkpoint import Checkpoint
@@ -62,6 +62,7 @@ class VariantJob:
         }
         if spec.tolerance is None:
             parity["cosine"] = measure_quality(content, self.checkpoint, held_back, self.gate, spec.file)
+            parity["bit_equal_batches"] = measure_batches(content, model, spec.file)
             parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
         else:
             differences = measure_shapes(content, model, spec.tolerance, spec.file)

@@ -5,7 +5,7 @@ To add a variant is to add a `VariantSpec`; the exporter has no other list of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,14 +96,21 @@ CPU_INT8 = VariantSpec(
 VARIANTS: tuple[VariantSpec, ...] = (CPU_INT8, CPU_FP32)  # in order of preference
 
 
-def choose_specs(precisions: Sequence[str] | None) -> tuple[VariantSpec, ...]:
-    """The variants of some precisions, in order of preference; of all where None.
+def choose_specs(precisions: Iterable[str] | None) -> tuple[VariantSpec, ...]:
+    """The variants of some precisions, in order of preference; of all where None. Duplicates count once.
 
     Raises:
         ExportError: Where there is none of a precision, or none was asked for.
     """
+    if precisions is None:
+        return VARIANTS
+    if isinstance(precisions, str):
+        raise ExportError(f"precisions is a str; put it in a list: precisions=[{precisions!r}]")
+    if not isinstance(precisions, Iterable):
+        raise ExportError(f"precisions is {precisions!r}; it must be a list, such as precisions=['fp32']")
+    asked = tuple(precisions)
     known = sorted({spec.precision for spec in VARIANTS})
-    for precision in [None] if precisions is not None and not precisions else precisions or ():
+    for precision in asked or (None,):
         if precision not in known:
             raise ExportError(f"precision is {precision!r}; it must be one of {', '.join(known)}")
-    return tuple(spec for spec in VARIANTS if precisions is None or spec.precision in precisions)
+    return tuple(spec for spec in VARIANTS if spec.precision in asked)

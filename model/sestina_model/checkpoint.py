@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Checkpoint:
             sorted hex digests, joined. None for a model that was never saved.
 
     Raises:
-        CheckpointError: Where the model trains or is not float32, or the tokenizer does not fit it.
+        CheckpointError: Where the model trains, is not float32 or holds values that are not finite, or the
+            tokenizer does not fit it.
     """
 
     model: SentenceEncoder
@@ -67,6 +69,11 @@ class Checkpoint:
         for name, parameter in self.model.named_parameters():
             if parameter.dtype != torch.float32:
                 raise CheckpointError(f"{name} is {parameter.dtype}; it must be float32: call model.float()")
+        for name, tensor in chain(self.model.named_parameters(), self.model.named_buffers()):
+            if tensor.is_meta:
+                raise CheckpointError(f"{name} is on the meta device, without values; load its weights first")
+            if not bool(torch.isfinite(tensor).all()):
+                raise CheckpointError(f"{name} holds NaN or infinity; load or train the model again")
         if self.tokenizer.padding is not None or self.tokenizer.truncation is not None:
             tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
             tokenizer.no_padding()

@@ -201,6 +201,21 @@ class TestInvariants:
         ):
             self.made(model=model)
 
+    @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+    def test_weights_that_are_not_finite(self, value: float) -> None:
+        model = tiny_checkpoint(tiny_wordpiece()).model
+        with torch.no_grad():
+            model.encoder.positions[3, 1] = value
+        with pytest.raises(
+            CheckpointError, match=r"^encoder\.positions holds NaN or infinity; load or train"
+        ):
+            self.made(model=model)
+
+    def test_weights_without_values(self) -> None:
+        model = tiny_checkpoint(tiny_wordpiece()).model.to("meta")
+        with pytest.raises(CheckpointError, match=r"^encoder\.\S+ is on the meta device, without values"):
+            self.made(model=model)
+
     def test_a_limit_without_room_for_the_special_tokens(self) -> None:
         with pytest.raises(CheckpointError, match="max_tokens is 1; this tokenizer adds 2 special tokens"):
             tiny_checkpoint(tiny_wordpiece(), max_tokens=1)
@@ -254,6 +269,18 @@ class TestSave:
             save(tiny_checkpoint(tiny_wordpiece(), seed=3), folder)
         assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
         np.testing.assert_array_equal(load(folder).encode(TEXTS), before)
+
+    def test_a_failed_save_leaves_no_folder_that_it_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            (tmp_path / "kept" / "theirs").write_text("of another process")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(checkpoints, "save_file", full)
+        with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
+            save(tiny_checkpoint(tiny_bpe()), tmp_path / "kept" / "a" / "b")
+        assert [path.name for path in (tmp_path / "kept").iterdir()] == ["theirs"]
 
     def test_a_failed_rename_puts_the_old_checkpoint_back(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch

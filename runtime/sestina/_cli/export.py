@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sestina._cli import options, printing
+from sestina._cli.texts import TextFile
 from sestina._errors import InputError, MissingExtraError
 
 _EPILOG = """\
@@ -121,12 +122,8 @@ def _given(args: argparse.Namespace) -> dict[str, float]:
 
 
 def _lines(file: str) -> list[str]:
-    try:
-        return [line for line in Path(file).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is not UTF-8 text: convert it first") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from None
+    """The texts of a file as every other command reads one a line: U+2028 and its like end no line."""
+    return [text.value for text in TextFile(file) if text.value.strip()]
 
 
 def resolve_source(source: str) -> str:
