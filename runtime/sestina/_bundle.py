@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,14 @@ from sestina._errors import (
 from sestina._manifest import MANIFEST, FileEntry, Manifest, Variant
 
 _MANIFEST_LIMIT = 16 << 20  # bytes; no manifest comes near it, a wrong file may
+_PIECE = 1 << 20  # bytes hashed at once
+
+# ONNX names the file that holds a tensor outside the graph by a protobuf entry with the key "location":
+# tag, length, key. Tag and length may each be padded, to ten bytes at most.
+_KEY = b"location"
+_EXTERNAL = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+_BEFORE_KEY = 20
+_ENTRY = _BEFORE_KEY + len(_KEY)
 
 
 class Bundle:
@@ -52,13 +62,18 @@ class Bundle:
         return self.path / name
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file that the manifest lists.
+        """The bytes of a file that the manifest lists, once their SHA-256 was found right.
 
         Raises:
-            BundleIntegrityError, BundlePermissionError: Where it can no longer be read.
+            BundleIntegrityError, BundlePermissionError: Where they are not what the manifest states, or can
+                no longer be read.
         """
-        with self._readable(self.file(name)):
-            return self.file(name).read_bytes()
+        (entry,) = (entry for entry in self.manifest.all_files if entry.file == name)
+        path = self.file(name)
+        with self._readable(path):
+            content = path.read_bytes()
+        self._compare(entry, hashlib.sha256(content).hexdigest())
+        return content
 
     def _read_manifest(self) -> Manifest:
         manifest = self.path / MANIFEST
@@ -86,22 +101,40 @@ class Bundle:
 
     def _check_size(self, entry: FileEntry) -> None:
         path = self.file(entry.file)
-        if path.is_symlink() and path.resolve().parent != self.path.resolve():
-            raise BundleIntegrityError(f"{path} is a link that leaves the bundle: copy the file itself")
         with self._readable(path):
-            size = path.stat().st_size
-        if size != entry.bytes:
+            found = path.stat()
+            leaves = path.is_symlink() and path.resolve().parent != self.path.resolve()
+        if leaves:
+            raise BundleIntegrityError(f"{path} is a link that leaves the bundle: copy the file itself")
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleIntegrityError(f"{path} is not a plain file: copy the bundle again")
+        if found.st_size != entry.bytes:
             raise BundleIntegrityError(
-                f"{path} has {size} bytes where the manifest says {entry.bytes}: copy the bundle again"
+                f"{path} has {found.st_size} bytes where the manifest says {entry.bytes}: "
+                "copy the bundle again"
             )
 
     def _check_digest(self, entry: FileEntry) -> None:
         path = self.file(entry.file)
+        graph = entry.file.lower().endswith(".onnx") or entry not in self.manifest.files
+        digest, external, tail = hashlib.sha256(), False, b""
         with self._readable(path), path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-        if digest.hexdigest() != entry.sha256:
+            while piece := stream.read(_PIECE):
+                digest.update(piece)
+                if graph:  # a little of the piece before, for a key that lies across the border
+                    external = external or _names_a_file(tail + piece[:_ENTRY]) or _names_a_file(piece)
+                    tail = piece[-_ENTRY:]
+        self._compare(entry, digest.hexdigest())
+        if external:
             raise BundleIntegrityError(
-                f"{path} is not the file that was exported (its SHA-256 differs): copy the bundle again"
+                f"{path} keeps its weights in another file, which a bundle may not: export the bundle again"
+            )
+
+    def _compare(self, entry: FileEntry, digest: str) -> None:
+        if digest != entry.sha256:
+            raise BundleIntegrityError(
+                f"{self.file(entry.file)} is not the file that was exported (its SHA-256 differs): "
+                "copy the bundle again"
             )
 
     @contextmanager
@@ -113,9 +146,21 @@ class Bundle:
             raise BundleIntegrityError(f"{path} is missing: copy the bundle again") from None
         except PermissionError:
             raise self._unreadable(path) from None
+        except RuntimeError:  # how pathlib reports a link to itself
+            raise BundleIntegrityError(f"{path} is a link to itself: copy the bundle again") from None
         except OSError as error:
             raise BundleIntegrityError(f"{path} cannot be read: {error.strerror}") from None
 
     @staticmethod
     def _unreadable(path: Path) -> BundlePermissionError:
         return BundlePermissionError(f"{path} may not be read by this user: check its permissions")
+
+
+def _names_a_file(content: bytes) -> bool:
+    """Whether these bytes of a graph hold the key by which a tensor names another file."""
+    at = content.find(_KEY)
+    while at >= 0:
+        if _EXTERNAL.search(content[max(0, at - _BEFORE_KEY) : at + len(_KEY)]):
+            return True
+        at = content.find(_KEY, at + 1)
+    return False

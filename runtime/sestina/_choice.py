@@ -36,8 +36,8 @@ class Choice:
 def choose(bundle: Bundle, provider: str, precision: str) -> Choice:
     """The best variant of a bundle for what was asked.
 
-    With precision "auto" that is int8 where the bundle has it (it passed its quality gate) and the
-    processor multiplies bytes quickly, else fp32.
+    With precision "auto" that is int8 where the bundle has it and the processor multiplies bytes
+    quickly, else fp32.
 
     Raises:
         OptionError: On an unknown provider or precision, or a precision that the bundle does not have.
@@ -55,12 +55,14 @@ def choose(bundle: Bundle, provider: str, precision: str) -> Choice:
     for variant in bundle.manifest.variants:
         if variant.target != target:
             passed_over.append(f"{variant.entry.file}: made for {variant.target}, not for {target}")
+        elif variant.shapes != "dynamic":
+            passed_over.append(f"{variant.entry.file}: has fixed shapes, which this version does not run")
         elif precision not in ("auto", variant.precision):
             passed_over.append(f"{variant.entry.file}: is {variant.precision}, {precision} was asked for")
         else:
             fitting.append(variant)
     if not fitting:
-        have = ", ".join(f"{variant.target}/{variant.precision}" for variant in bundle.manifest.variants)
+        have = ", ".join(_kind(variant) for variant in bundle.manifest.variants)
         error = ProviderError if precision == "auto" else OptionError
         wanted = target if precision == "auto" else f"{target}/{precision}"
         raise error(f"{bundle.path} has no variant for {wanted}; it has {have}: export one, or ask for auto")
@@ -70,11 +72,23 @@ def choose(bundle: Bundle, provider: str, precision: str) -> Choice:
     if len(fitting) == 1:
         reason = "the only one that fits"
     elif has_fast_int8():
-        reason = f"{best.precision} is the fastest here and passed its quality gate"
+        gated = " and passed its quality gate" if _has_gate(best) else ""
+        reason = f"{best.precision} is the fastest here{gated}"
     else:
         reason = f"this processor has no fast int8 arithmetic, so {best.precision} comes first"
     passed_over += [f"{other.entry.file}: {best.entry.file} was preferred: {reason}" for other in fitting[1:]]
     return Choice(best, used, reason, tuple(passed_over))
+
+
+def _kind(variant: Variant) -> str:
+    kind = f"{variant.target}/{variant.precision}"
+    return kind if variant.shapes == "dynamic" else f"{kind} of fixed shapes"
+
+
+def _has_gate(variant: Variant) -> bool:
+    """Whether the manifest states a gate that the vectors were held to at export."""
+    cosine = variant.parity.get("cosine")
+    return isinstance(cosine, dict) and isinstance(cosine.get("gate"), dict) and bool(cosine["gate"])
 
 
 def has_fast_int8() -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sestina._bundle import Bundle
-from sestina._errors import BundleFormatError
+from sestina._errors import BundleError, BundleFormatError
 from sestina._manifest import GOLDEN, GOLDEN_VECTORS
+from sestina._vectors import load_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,20 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
     """
     try:
         document = json.loads(bundle.read(GOLDEN))
-        vectors = np.load(io.BytesIO(bundle.read(GOLDEN_VECTORS)), allow_pickle=False)
+        vectors = load_array(io.BytesIO(bundle.read(GOLDEN_VECTORS)))
+        if vectors.ndim != 2:
+            raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
         goldens = [
             Golden(str(item["name"]), str(item["text"]), tuple(item["ids"]), vector)
             for item, vector in zip(document["goldens"], vectors, strict=True)
         ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleFormatError(f"{bundle.file(GOLDEN)} cannot be read: {error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, BundleError):
+            raise
+        why = " ".join(str(error).split())[:300]
+        raise BundleFormatError(f"{bundle.file(GOLDEN)} cannot be read: {why}") from None
+    if not goldens:
+        raise BundleFormatError(f"{bundle.file(GOLDEN)} cannot be read: it has no goldens")
     if vectors.dtype != np.float32 or vectors.shape[1:] != (bundle.manifest.contract.dimensions,):
         raise BundleFormatError(
             f"{bundle.file(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -30,6 +31,8 @@ Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
 # operating system.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VECTORS = "sentence_embedding"
+_MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """Canonical text: two-space indent, declaration order, one trailing newline."""
-        variants = []
-        for variant in self.variants:
-            values = dataclasses.asdict(variant)
-            variants.append({**values.pop("entry"), **values})
+        values = [dataclasses.asdict(variant) for variant in self.variants]
+        variants = [{**each.pop("entry"), **each} for each in values]
         document = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -142,7 +143,7 @@ class Manifest:
             BundleIntegrityError: Where it names a file outside the bundle.
         """
         try:
-            document = json.loads(text)
+            document = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise BundleFormatError(f"{where} is not valid JSON ({error}): export the bundle again") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -158,6 +159,10 @@ class Manifest:
         return _Reader(where).manifest(document)
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON has no number {constant}")
+
+
 class _Reader:
     """Typed access to the JSON document, with errors that name the manifest and the member."""
 
@@ -166,7 +171,7 @@ class _Reader:
 
     def member(self, document: object, name: str, kind: type | tuple[type, ...]) -> Any:
         value = document.get(name) if isinstance(document, dict) else None
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise BundleFormatError(f"{self.where}: member {name!r} is missing or of the wrong type")
         return value
 
@@ -178,21 +183,24 @@ class _Reader:
             )
         return value
 
-    def count(self, document: object, name: str, least: int) -> int:
+    def count(self, document: object, name: str, least: int, most: int = _MOST) -> int:
         value: int = self.member(document, name, int)
-        if value < least:
-            raise BundleFormatError(f"{self.where}: {name} is {value}; it must be at least {least}")
+        if not least <= value <= most:
+            bound = f"least {least}" if value < least else f"most {most}"
+            raise BundleFormatError(f"{self.where}: {name} is {value}; it must be at {bound}")
         return value
 
     def manifest(self, document: dict[str, Any]) -> Manifest:
         contract = self.member(document, "contract", dict)
+        encoder = self.member(document, "encoder", dict)
+        *_, positions = [self.count(encoder, name, 1) for name in ("d_model", "d_ff", "max_positions")]
         variants = tuple(self.variant(item) for item in self.member(document, "variants", list))
         if not variants:
             raise BundleFormatError(f"{self.where}: the bundle has no variants")
         licence = document.get("licence")
         manifest = Manifest(
             name=self.member(document, "name", str),
-            encoder=self.member(document, "encoder", dict),
+            encoder=encoder,
             contract=TextContract(
                 max_tokens=self.count(contract, "max_tokens", 1),
                 pooling=self.choice(contract, "pooling", get_args(Pooling)),
@@ -205,6 +213,12 @@ class _Reader:
             licence=licence if isinstance(licence, str) else None,
             provenance=self.member(document, "provenance", dict),
         )
+        width = manifest.contract.dimensions
+        if manifest.contract.max_tokens > positions:
+            raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
+        for file, outputs in ((variant.entry.file, variant.outputs) for variant in variants):
+            if [tensor.shape[-1:] for tensor in outputs if tensor.name == _VECTORS] != [(width,)]:
+                raise BundleFormatError(f"{self.where}: {file} has no {_VECTORS} of {width} dimensions")
         names = [entry.file for entry in manifest.all_files]
         for required in (TOKENIZER, GOLDEN, GOLDEN_VECTORS):
             if required not in names:
@@ -222,11 +236,12 @@ class _Reader:
         sha256: str = self.member(item, "sha256", str)
         if not _SHA256.fullmatch(sha256):
             raise BundleFormatError(f"{self.where}: the sha256 of {file} is not 64 lower-case hex digits")
-        return FileEntry(file, sha256, self.count(item, "bytes", 0))
+        return FileEntry(file, sha256, self.count(item, "bytes", 0, _MOST_BYTES))
 
     def variant(self, item: object) -> Variant:
         parity = self.member(item, "parity", dict)
-        self.member(parity, "tolerance", (int, float))
+        if not 0 < self.member(parity, "tolerance", (int, float)) <= sys.float_info.max:
+            raise BundleFormatError(f"{self.where}: tolerance must be a finite number above 0")
         return Variant(
             entry=self.entry(item),
             target=self.choice(item, "target", get_args(Target)),
@@ -239,6 +254,6 @@ class _Reader:
 
     def tensor(self, item: object) -> TensorInfo:
         shape: list[Any] = self.member(item, "shape", list)
-        if not all(isinstance(axis, str | int) for axis in shape):
+        if not all(type(axis) is str or (type(axis) is int and 0 < axis <= _MOST) for axis in shape):
             raise BundleFormatError(f"{self.where}: the shape {shape!r} is not of numbers and names")
         return TensorInfo(self.member(item, "name", str), self.member(item, "dtype", str), tuple(shape))

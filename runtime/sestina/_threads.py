@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 _CPU_DIRS = Path("/sys/devices/system/cpu")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
@@ -35,15 +37,44 @@ def _core_of(cpu: int) -> str:
 
 
 def _cgroup_quota() -> float | None:
-    """CPUs that the control group grants, or None where it sets no limit (version 2, then version 1)."""
+    """CPUs that the control groups of this process grant, the least of all; None where no limit is set."""
+    quotas = [quota for folder in _cgroup_folders() if (quota := _quota(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _cgroup_folders() -> Iterator[Path]:
+    """Where limits of this process may be written: its own groups and all that they lie in.
+
+    Version 2 has one tree for everything, version 1 a tree for each kind of limit. Seen from a container
+    the path of the group may not exist below the mount; the mount itself is then the container's group.
+    """
+    yield _CGROUP_ROOT
+    yield _CGROUP_ROOT / "cpu"
     try:
-        limit, period = (_CGROUP_ROOT / "cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
+        lines = _OWN_CGROUPS.read_text(errors="replace").splitlines()
+    except OSError:
+        return  # not Linux
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        group = PurePosixPath(path)
+        if not path.startswith("/") or ".." in group.parts:
+            continue
+        if not controllers or "cpu" in controllers.split(","):
+            root = _CGROUP_ROOT / "cpu" if controllers else _CGROUP_ROOT
+            yield from (root / above.relative_to("/") for above in (group, *group.parents))
+
+
+def _quota(folder: Path) -> float | None:
+    try:
+        limit, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):
-        pass
+        try:
+            limit = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        except (OSError, ValueError):
+            return None
     try:
-        limit = (_CGROUP_ROOT / "cpu" / "cpu.cfs_quota_us").read_text()
-        period = (_CGROUP_ROOT / "cpu" / "cpu.cfs_period_us").read_text()
-        return int(limit) / int(period) if int(limit) > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+        quota = int(limit) / int(period)
+    except (ValueError, ZeroDivisionError):
+        return None  # "max"
+    return quota if quota > 0 else None  # version 1 says -1 for no limit

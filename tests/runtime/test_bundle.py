@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -9,15 +10,34 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import sestina
+from sestina import _bundle, _choice, _threads
+from sestina._bundle import Bundle
+from sestina._choice import choose
 
 
 def edit_manifest(bundle: Path, change: Any) -> None:
     document = json.loads((bundle / "manifest.json").read_text())
     change(document)
     (bundle / "manifest.json").write_text(json.dumps(document))
+
+
+def tolerate(document: Any, tolerance: float) -> None:
+    document["variants"][0]["parity"]["tolerance"] = tolerance
+
+
+def list_anew(bundle: Path, file: str) -> None:
+    """Make the manifest state the file as it is now."""
+    content = (bundle / file).read_bytes()
+
+    def change(document: Any) -> None:
+        (entry,) = (each for each in document["files"] + document["variants"] if each["file"] == file)
+        entry.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    edit_manifest(bundle, change)
 
 
 def refusal(path: Path, kind: type[sestina.SestinaError], builtin: type[Exception]) -> str:
@@ -95,7 +115,8 @@ def test_missing_truncated_or_altered_file(file: str, own_bundle: Path) -> None:
     message = refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
     assert message == f"{path} is missing: copy the bundle again"
     path.mkdir()
-    refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
+    message = refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
+    assert message == f"{path} is not a plain file: copy the bundle again"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +147,23 @@ def test_a_link_that_leaves_the_bundle(own_bundle: Path) -> None:
         (lambda m: m["contract"].update(max_tokens=0), "max_tokens is 0; it must be at least 1"),
         (lambda m: m["contract"].update(max_tokens=True), "member 'max_tokens' is missing or of the wrong"),
         (lambda m: m["contract"].update(pooling="median"), "pooling is 'median'; this version knows mean"),
+        (lambda m: m["encoder"].clear(), "member 'd_model' is missing or of the wrong type"),
+        (lambda m: m["encoder"].update(d_model="x"), "member 'd_model' is missing or of the wrong type"),
+        (lambda m: m["encoder"].update(d_model=-5), "d_model is -5; it must be at least 1"),
+        (lambda m: m["encoder"].update(d_ff=float("nan")), "is not valid JSON (JSON has no number NaN)"),
+        (lambda m: m["encoder"].update(d_ff=1.5), "member 'd_ff' is missing or of the wrong type"),
+        (lambda m: m["encoder"].update(max_positions=63), "max_tokens is above the encoder's 63 positions"),
+        (lambda m: m["encoder"].update(max_positions=1 << 31), "it must be at most 2147483647"),
+        (lambda m: m["files"][0].update(bytes=1 << 63), "it must be at most 9223372036854775807"),
+        (lambda m: m["contract"].update(dimensions=31), "has no sentence_embedding of 31 dimensions"),
+        (lambda m: m["variants"][0]["outputs"].clear(), "has no sentence_embedding of 32 dimensions"),
+        (lambda m: m["variants"][0]["inputs"][0].update(shape=[True]), "is not of numbers and names"),
+        (lambda m: m["variants"][0]["inputs"][0].update(shape=[-1]), "is not of numbers and names"),
+        (lambda m: tolerate(m, True), "member 'tolerance' is missing or of the wrong type"),
+        (lambda m: tolerate(m, 0), "tolerance must be a finite number above 0"),
+        (lambda m: tolerate(m, 10**400), "tolerance must be a finite number above 0"),
+        (lambda m: tolerate(m, float("inf")), "is not valid JSON (JSON has no number Infinity)"),
+        (lambda m: m["provenance"].update(x=float("-inf")), "(JSON has no number -Infinity)"),
         (lambda m: m["files"].pop(0), "tokenizer.json is not listed"),
         (lambda m: m["files"].append(m["files"][0]), "a file is listed twice"),
         (lambda m: m["variants"][1]["inputs"][0].update(name="ids"), "has the inputs ['input_ids'], unlike"),
@@ -191,12 +229,135 @@ def test_foreign_files_are_never_opened(own_bundle: Path) -> None:
     ({"provider": "tpu"}, "provider is 'tpu'; it must be one of auto, cpu"),
     ({"precision": "fp8"}, "precision is 'fp8'; it must be one of auto, fp32, fp16, int8, a16w8, int4"),
     ({"precision": "fp16"}, "no variant for cpu/fp16; it has cpu/int8, cpu/fp32: export one, or ask for auto"),
-    ({"threads": 0}, "threads is 0; it must be a whole number of at least 1, or None"),
-    ({"threads": "2"}, "threads is '2'; it must be a whole number of at least 1, or None"),
-    ({"max_memory_mb": 0}, "max_memory_mb is 0; it must be a whole number of at least 1, or None"),
+    ({"threads": 0}, "threads is 0; it must be a whole number from 1 to 1024, or None"),
+    ({"threads": "2"}, "threads is '2'; it must be a whole number from 1 to 1024, or None"),
+    ({"max_memory_mb": 0}, "max_memory_mb is 0; it must be a whole number from 1 to 16777216, or None"),
 ])  # fmt: skip
 def test_options_that_are_not_allowed(options: dict[str, Any], said: str, bundle: Path) -> None:
     with pytest.raises(sestina.OptionError) as caught:
         sestina.load(bundle, **options)
     assert isinstance(caught.value, ValueError)
     assert str(caught.value).endswith(said)
+
+
+def test_read_gives_only_what_was_exported(own_bundle: Path) -> None:
+    bundle = Bundle(own_bundle)
+    path = own_bundle / "tokenizer.json"
+    content = path.read_bytes()
+    assert bundle.read("tokenizer.json") == content
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(
+        sestina.BundleIntegrityError, match=r"tokenizer\.json is not the file that was exported"
+    ):
+        bundle.read("tokenizer.json")
+
+
+def test_a_link_to_itself(own_bundle: Path) -> None:
+    licence = own_bundle / "LICENSE"
+    licence.unlink()
+    licence.symlink_to("LICENSE")
+    message = refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
+    assert message.startswith(f"{licence} ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(own_bundle: Path) -> None:
+    licence = own_bundle / "LICENSE"
+    licence.unlink()
+    os.mkfifo(licence)
+    edit_manifest(own_bundle, lambda m: [e.update(bytes=0) for e in m["files"] if e["file"] == "LICENSE"])
+    message = refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
+    assert message == f"{licence} is not a plain file: copy the bundle again"
+
+
+def test_weights_in_an_unlisted_file(own_bundle: Path) -> None:
+    graph = own_bundle / "cpu-fp32.onnx"
+    onnx.save_model(
+        onnx.load(graph), graph, save_as_external_data=True, location="weights.bin", size_threshold=64
+    )
+    assert (own_bundle / "weights.bin").exists()
+    list_anew(own_bundle, graph.name)
+    message = refusal(own_bundle, sestina.BundleIntegrityError, ValueError)
+    assert message == (
+        f"{graph} keeps its weights in another file, which a bundle may not: export the bundle again"
+    )
+
+
+@pytest.mark.parametrize("before", [0, 5, *range(4096 - 30, 4097)])
+@pytest.mark.parametrize("key", [b"\x0a\x08location", b"\x8a\x80\x00\x88\x80\x80\x00location"])
+def test_the_key_of_external_data_is_found_across_pieces(
+    before: int, key: bytes, own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_bundle, "_PIECE", 4096)
+    graph = own_bundle / "cpu-fp32.onnx"
+    graph.write_bytes(bytes(before) + key + b"x" * 7)
+    list_anew(own_bundle, graph.name)
+    bundle = Bundle(own_bundle)
+    with pytest.raises(sestina.BundleIntegrityError, match="keeps its weights in another file"):
+        bundle.check(None)
+    graph.write_bytes(bytes(before) + b"\x42\x08location" + b"\x0a\x09locations")  # names of other things
+    list_anew(own_bundle, graph.name)
+    Bundle(own_bundle).check(None)
+
+
+def test_only_a_gate_can_have_been_passed(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_choice, "has_fast_int8", lambda: True)
+    assert choose(Bundle(own_bundle), "cpu", "auto").reason == (
+        "int8 is the fastest here and passed its quality gate"
+    )
+    for spoil in (lambda parity: parity["cosine"].pop("gate"), lambda parity: parity.update(cosine=1)):
+        edit_manifest(
+            own_bundle,
+            lambda m, spoil=spoil: [spoil(v["parity"]) for v in m["variants"] if v["precision"] == "int8"],
+        )
+        assert choose(Bundle(own_bundle), "cpu", "auto").reason == "int8 is the fastest here"
+
+
+def test_fixed_shapes_are_not_run(own_bundle: Path) -> None:
+    edit_manifest(own_bundle, lambda m: m["variants"][0].update(shapes="static"))
+    bundle = Bundle(own_bundle)
+    file = bundle.manifest.variants[0].entry.file
+    assert choose(bundle, "cpu", "auto").passed_over == (
+        f"{file}: has fixed shapes, which this version does not run",
+    )
+    edit_manifest(own_bundle, lambda m: m["variants"][1].update(shapes="static"))
+    with pytest.raises(sestina.ProviderError, match="it has cpu/(int8|fp32) of fixed shapes"):
+        choose(Bundle(own_bundle), "cpu", "auto")
+
+
+@pytest.mark.parametrize(
+    "own, limits, cores",
+    [
+        ("0::/system.slice/a.service\n", {"system.slice/a.service/cpu.max": "150000 100000"}, 2),
+        (
+            "0::/a/b\n",
+            {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000", "cpu.max": "max 100000"},
+            3,
+        ),
+        ("0::/a/b\n", {"a/cpu.max": "100000 100000", "a/b/cpu.max": "400000 100000"}, 1),
+        ("0::/a\n", {"a/cpu.max": "max 100000"}, 8),
+        ("0::/gone\n", {"cpu.max": "200000 100000"}, 2),
+        ("0::/../../other\n", {"cpu.max": "200000 100000"}, 2),
+        (
+            "3:cpu,cpuacct:/a/b\n2:memory:/c\n",
+            {"cpu/a/cpu.cfs_quota_us": "250000", "cpu/a/cpu.cfs_period_us": "100000",
+             "cpu/a/b/cpu.cfs_quota_us": "-1", "cpu/a/b/cpu.cfs_period_us": "100000"},
+            3,
+        ),
+        ("nonsense\n\n0::\n", {"cpu.max": "1 0"}, 8),
+        (None, {}, 8),
+    ],
+)  # fmt: skip
+def test_threads_keep_to_the_quota_of_every_control_group(
+    own: str | None, limits: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in limits.items():
+        (tmp_path / "mount" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mount" / name).write_text(limit + "\n")
+    if own is not None:
+        (tmp_path / "cgroup").write_text(own)
+    monkeypatch.setattr(_threads, "_CGROUP_ROOT", tmp_path / "mount")
+    monkeypatch.setattr(_threads, "_OWN_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(_threads, "_CPU_DIRS", tmp_path)
+    monkeypatch.setattr(_threads, "_affinity", lambda: set(range(8)))
+    assert _threads.usable_cores() == cores

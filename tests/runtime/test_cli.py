@@ -17,6 +17,7 @@ import sestina
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
+TOKENIZER = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
 COMMANDS = ("export", "encode", "similar", "search", "tokenize", "verify", "inspect")
 
 
@@ -107,7 +108,7 @@ def test_no_bundle(cli: Cli, tmp_path: Path) -> None:
             ("--precision", "int3"),
             "precision is 'int3'; it must be one of auto, fp32, fp16, int8, a16w8, int4",
         ),
-        (("--threads", "0"), "threads is 0; it must be a whole number of at least 1, or None"),
+        (("--threads", "0"), "threads is 0; it must be a whole number from 1 to 1024, or None"),
         (("--dimensions", "33"), "dimensions is 33; it must be a whole number from 1 to 32"),
     ],
 )
@@ -208,3 +209,24 @@ def test_bar_on_a_terminal_only(bundle: Path, tmp_path: Path) -> None:
     assert out.count(b"\n") == 20
     assert b"20/20" in drawn
     assert b"text/s" in drawn
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+@pytest.mark.parametrize(
+    ("command", "code"), [("inspect nowhere 2>&-", 2), ("inspect 2>&-", 2), ("inspect nowhere >&- 2>&-", 2)]
+)
+def test_nobody_to_tell(command: str, code: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m sestina {command}"],
+        check=False, capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+def test_standard_output_is_closed() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m sestina tokenize '{TOKENIZER}' a >&-"],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == b"sestina: error: standard output cannot be written: it is closed\n"

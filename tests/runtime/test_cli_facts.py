@@ -279,3 +279,57 @@ class TestExport:
         assert outcome.err == (
             f'sestina: error: exporting needs {missing}, which is not installed: pip install "sestina[export]"\n'
         )
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("tokenize", "a")])
+def test_an_altered_tokenizer_is_refused(command: tuple[str, ...], cli: Cli, own_bundle: Path) -> None:
+    """One of the same size, that could be read."""
+    path = own_bundle / "tokenizer.json"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"the"', b'"teh"'))
+    assert path.read_bytes() != content
+    outcome = cli(command[0], own_bundle, *command[1:])
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        f"sestina: error: {path} is not the file that was exported (its SHA-256 differs): "
+        "copy the bundle again\n"
+    )
+
+
+def test_inspect_disturbs_no_terminal(cli: Cli, own_bundle: Path) -> None:
+    document = json.loads((own_bundle / "manifest.json").read_text())
+    document.update(name="a\x1b[2Jb", licence="c\x1b[2Jd\ne", provenance={"\x9bx": "\x1b]0;y\x07"})
+    (own_bundle / "manifest.json").write_text(json.dumps(document))
+    outcome = cli("inspect", own_bundle)
+    assert outcome.code == 0
+    assert outcome.out.startswith("a\\x1b[2Jb\n")
+    assert "c\\x1b[2Jd\\ne" in outcome.out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", outcome.out)
+
+
+@pytest.mark.parametrize(
+    "parity, said",
+    [
+        ({}, "tolerance 0.5"),
+        ({"goldens": {"worst": "x"}}, "tolerance 0.5"),
+        ({"goldens": {"worst": None}, "cosine": {}}, "tolerance 0.5"),
+        ({"goldens": {"worst": 10**400}}, "tolerance 0.5"),
+        ({"goldens": {"worst": 0.25}, "cosine": 3}, "goldens within 0.25 of PyTorch (tolerance 0.5)"),
+        (
+            {"goldens": {"worst": 0.25}, "cosine": {"mean": [], "worst": 1, "texts": 1}},
+            "goldens within 0.25 of PyTorch (tolerance 0.5)",
+        ),
+        (
+            {"goldens": {"worst": 0.25}, "cosine": {"mean": 1, "worst": 0.5, "texts": 12}},
+            "cosine to PyTorch 1.0000 on average, 0.5000 at worst over 12 texts held back, goldens within 0.25",
+        ),
+    ],
+)
+def test_inspect_takes_any_parity(parity: Any, said: str, cli: Cli, own_bundle: Path) -> None:
+    document = json.loads((own_bundle / "manifest.json").read_text())
+    document["variants"][0]["parity"] = {"tolerance": 0.5, **parity}
+    (own_bundle / "manifest.json").write_text(json.dumps(document))
+    outcome = cli("inspect", own_bundle)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f", {said}" in outcome.out
+    assert cli("inspect", own_bundle, "--json").json["variants"][0]["tolerance"] == 0.5

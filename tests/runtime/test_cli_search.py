@@ -195,7 +195,8 @@ class TestBadSearch:
             assert self.error(cli, bundle, "--in", path).startswith(f"{path} is not a whole .npy file: ")
         with path.open("wb") as stream:
             np.savez(stream, a=np.zeros((1, 32)))
-        assert self.error(cli, bundle, "--in", path).startswith(f"{path} holds several arrays; ")
+        said = f"{path} is not a whole .npy file: it holds several arrays"
+        assert self.error(cli, bundle, "--in", path) == said
 
     @pytest.mark.parametrize(
         ("record", "message"),
@@ -248,3 +249,58 @@ class TestBadSearch:
             assert (
                 self.error(cli, bundle, "--in", path) == f"{path} cannot be read: No such file or directory"
             )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"junk", b"PK\x03\x04junk",
+        b"\x93NUMPY\x01\x00\x05\x00{{{{\n",
+        b"\x93NUMPY\x01\x00\x06\x00((((( ",
+        b"\x93NUMPY\x01\x00\x50\x00"
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1125899906842624, 32), }".ljust(79) + b"\n",
+        b"\x93NUMPY\x01\x00\x50\x00"
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 32L), }".ljust(79) + b"\n",
+    ],
+)  # fmt: skip
+def test_search_in_junk(content: bytes, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "junk.npy"
+    path.write_bytes(content)
+    outcome = cli("search", bundle, QUERY, "--in", path)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert outcome.err.startswith(f"sestina: error: {path} is not a whole .npy file: ")
+
+
+@pytest.mark.filterwarnings("error")
+def test_search_in_vectors_beyond_float32(cli: Cli, bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "huge.npy"
+    np.save(path, np.full((2, 32), 1e300))
+    outcome = cli("search", bundle, QUERY, "--in", path)
+    assert outcome.err == f"sestina: error: {path} row 1 is not finite: encode the texts again\n"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "vector", [["1", True], ["1"] * 32, [True] * 32, "1", 1, {}, [], [[1.0]], [1e300] * 32, [10**400]]
+)
+def test_search_takes_only_numbers_as_vectors(vector: Any, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.jsonl"
+    path.write_text(json.dumps({"vector": vector}) + "\n")
+    outcome = cli("search", bundle, QUERY, "--in", path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"sestina: error: {path} line 1: field 'vector' is not an array of numbers\n"
+
+
+def test_search_in_nothing(cli: Cli, bundle: Path, tmp_path: Path) -> None:
+    for name in ("a.txt", "a.jsonl", "a.npy"):
+        path = tmp_path / name
+        path.write_bytes(b"")
+        if name == "a.npy":
+            np.save(path, np.zeros((0, 32), np.float32))
+        outcome = cli("search", bundle, QUERY, "--in", path)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert outcome.err == f"sestina: warning: {path} is empty: there is nothing to search\n"
+    outcome = cli("search", bundle, QUERY, "--in", "-", "--json", stdin=b"")
+    assert outcome.json["results"] == []
+    assert outcome.err == "sestina: warning: standard input is empty: there is nothing to search\n"

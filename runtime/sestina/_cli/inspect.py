@@ -33,12 +33,13 @@ def add_parser(subparsers: options.Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the bundle and print its manifest."""
     bundle = Bundle(args.bundle)
+    bundle.check(None)
     manifest = bundle.manifest
     if args.json:
         printing.say_json(_document(str(bundle.path), manifest))
         return 0
     contract = manifest.contract
-    printing.say(manifest.name)
+    printing.say(printing.one_line(manifest.name))
     _table(
         {
             "path": bundle.path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -25,6 +26,8 @@ def prepare() -> None:
 
 def say(line: str) -> None:
     """Print one line of facts."""
+    if sys.stdout is None:
+        raise OutputError("standard output cannot be written: it is closed")
     try:
         sys.stdout.write(line + "\n")
     except OSError as error:
@@ -38,6 +41,8 @@ def say_json(document: object) -> None:
 
 def flush() -> None:
     """Let nothing stay behind in standard output's buffer, where an error would come too late."""
+    if sys.stdout is None:
+        return  # nothing was written either
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -56,7 +61,7 @@ def abandon() -> None:
     """Send what is still buffered nowhere, so that the interpreter does not fail on it when it ends."""
     try:
         descriptor = sys.stdout.fileno()
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         return  # not a real file (a test's capture)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
@@ -107,8 +112,9 @@ def size(count: int) -> str:
 
 
 def _message(line: str) -> None:
-    sys.stderr.write(f"sestina: {' '.join(line.splitlines())}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # absent, full or closed: nobody to tell
+        sys.stderr.write(f"sestina: {one_line(' '.join(line.splitlines()))}\n")
+        sys.stderr.flush()
 
 
 def _finite(value: Any) -> Any:
@@ -120,15 +126,23 @@ def _finite(value: Any) -> Any:
 
 
 def agreement(parity: Mapping[str, Any]) -> str:
-    """A variant's measured agreement with PyTorch, in a few words."""
-    goldens = parity.get("goldens")  # a bundle MAY leave out all but the tolerance
-    if not isinstance(goldens, Mapping) or "worst" not in goldens:
-        return f"tolerance {parity['tolerance']:.2g}"
-    near = f"goldens within {goldens['worst']:.2g} of PyTorch (tolerance {parity['tolerance']:.2g})"
-    cosine = parity.get("cosine")
-    if not isinstance(cosine, Mapping):
+    """A variant's measured agreement with PyTorch, in a few words; what is not stated is left out."""
+    tolerance = f"tolerance {parity['tolerance']:.2g}"
+    worst = _number(parity, "goldens", "worst")
+    if worst is None:
+        return tolerance
+    near = f"goldens within {worst:.2g} of PyTorch ({tolerance})"
+    mean, least, texts = (_number(parity, "cosine", name) for name in ("mean", "worst", "texts"))
+    if mean is None or least is None or texts is None:
         return near
-    return (
-        f"cosine to PyTorch {cosine['mean']:.4f} on average, {cosine['worst']:.4f} at worst over "
-        f"{cosine['texts']} texts held back, {near}"
-    )
+    far = f"cosine to PyTorch {mean:.4f} on average, {least:.4f} at worst"
+    return f"{far} over {texts:.0f} texts held back, {near}"
+
+
+def _number(parity: Mapping[str, Any], part: str, name: str) -> float | None:
+    """A number that a bundle MAY state, if it does."""
+    found = parity.get(part)
+    value = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > sys.float_info.max:
+        return None
+    return float(value)

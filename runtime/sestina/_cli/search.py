@@ -95,6 +95,9 @@ def run(args: argparse.Namespace) -> int:
         elif saved is not None:
             _search_saved(found[0], args.file, saved, top)
     hits = top.hits() if names is None else _with_texts(top, args.file, names)
+    if not top.offered:
+        where = args.file if source is None else source.file.name
+        printing.warning(f"{where} is empty: there is nothing to search")
     _print(args, hits)
     return 0
 

@@ -12,7 +12,7 @@ from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.texts import Text, json_objects, text_of
 from sestina._errors import InputError, OutputError
-from sestina._vectors import Vectors
+from sestina._vectors import Vectors, load_array
 
 _ROWS = 4096  # rows of a saved array that are read at once
 _HEADER_BYTES = 128  # the fixed room that the .npy header is padded to, magic included
@@ -118,15 +118,17 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     """
     InputFile(path)  # refuses what is not a readable file, in the words of every other input
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = load_array(path, "r")
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole .npy file: {error}") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise InputError(f"{path} holds {what}; it must hold floats of shape (n, {width})")
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats of shape (n, {width})"
+        )
     _check_width(array.shape[1], width, path)
     for begin in range(0, len(array), _ROWS):
-        vectors = np.asarray(array[begin : begin + _ROWS], dtype=np.float32)
+        with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold is refused below
+            vectors = np.asarray(array[begin : begin + _ROWS], dtype=np.float32)
         lines = list(range(begin + 1, begin + len(vectors) + 1))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
@@ -148,15 +150,25 @@ def read_jsonl(path: str, width: int) -> Iterator[Saved]:
                 f"{where} has no field 'vector': pass --field NAME to read texts from this file, or encode "
                 "it first"
             )
-        try:
-            vector: Vectors = np.array(record["vector"], dtype=np.float32)
-        except (ValueError, TypeError, OverflowError):
-            vector = np.empty(0, dtype=np.float32)
-        if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
+        vector = _numbers(record["vector"])
+        if not vector.size or not np.isfinite(vector).all():
             raise InputError(f"{where}: field 'vector' is not an array of numbers")
         _check_width(len(vector), width, where)
         text = text_of(record["text"], "text", where) if "text" in record else None
         yield Saved(vector[np.newaxis], [number], [text])
+
+
+def _numbers(value: object) -> Vectors:
+    """(d,) of a JSON array of numbers; empty where it is anything else, or a number is out of range."""
+    nothing: Vectors = np.empty(0, dtype=np.float32)
+    if not isinstance(value, list) or not set(map(type, value)) <= {int, float}:
+        return nothing
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            vector: Vectors = np.array(value, dtype=np.float32)
+    except OverflowError:
+        return nothing
+    return vector
 
 
 def _check_width(found: int, width: int, where: str) -> None:
