@@ -1,0 +1,62 @@
+"""`python -m sestina_model.distillation CONFIG.json --out RUN_DIR`: train, or resume where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from sestina_model._errors import ModelError
+from sestina_model.distillation.config import DistillationConfig
+from sestina_model.distillation.run import distil
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code: 0, 1 on an error, 130 where stopped; usage errors exit 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sestina_model.distillation",
+        description="Distil a teacher into an encoder. Run the same command again to resume.",
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the run as JSON")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="the run's folder")
+    parser.add_argument("--texts", nargs="+", metavar="FILE", help="instead of the configuration's texts")
+    parser.add_argument("--data", metavar="FOLDER", help="instead of the configuration's dev tasks")
+    parser.add_argument("--teacher", metavar="FOLDER", help="instead of the configuration's teacher")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    args = parser.parse_args(argv)
+    stopped = False
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        signal.signal(number, signal.default_int_handler)  # a second one does not wait
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask_to_stop)
+    try:
+        config = DistillationConfig.from_file(args.config)
+        given = {"texts": args.texts and tuple(args.texts), "data": args.data, "teacher": args.teacher}
+        config = dataclasses.replace(config, **{name: value for name, value in given.items() if value})
+        position = distil(
+            config, args.out, stop=lambda: stopped, progress=sys.stderr.isatty(), device=args.device
+        )
+    except ModelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: run the same command to resume from the last save\n")
+        return 130
+    best = "not evaluated" if position.best is None else f"{position.best:.2f} at step {position.best_step}"
+    state = "stopped, and saved" if stopped else "done"
+    sys.stdout.write(f"{args.out}: {state}; {position.tokens} tokens in {position.step} steps; best {best}\n")
+    return 130 if stopped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""A training run as data: everything that its result depends on, and how often it reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sestina_model._errors import ConfigError
+from sestina_model.config import EncoderConfig
+
+__all__ = ["SMALLEST_BATCH", "DistillationConfig", "Phase"]
+
+WarmStart = Literal["teacher", "none"]
+
+SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
+
+# What may differ between a run and its resumption: where things are, and what is reported. That the texts
+# and the teacher are the same ones is told by their contents.
+_FREE = ("cache", "data", "evaluate_every", "report_every", "save_every", "teacher", "texts", "threads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of the run: texts of up to so many tokens, for this share of the token budget."""
+
+    max_tokens: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationConfig:
+    """One run.
+
+    Attributes:
+        teacher: The teacher's checkpoint folder, or "package:NAME/FOLDER" for one inside an installed
+            package.
+        texts: Files or patterns of UTF-8 text, one passage a line; .xz and .gz are read as they are.
+        data: The folder of dev tasks, or None to train unseen (then the last checkpoint is the best).
+        tasks: Which of them choose the best checkpoint: by their mean.
+        cache: Where token ids and teacher vectors are kept for any run; None: inside the run's folder.
+        encoder: The student as `EncoderConfig.to_dict` writes it; None: `EncoderConfig.base` of the
+            project's English tokenizer.
+        max_tokens: The length limit that the finished checkpoint states.
+        tokens: The budget: student tokens to train on.
+        phases: What is read when, short passages first.
+        join_lines: Every so many lines together are one more passage, as long texts; 0: none.
+        batch_tokens, batch_texts: The most that a batch holds. All its texts have one length.
+        shard_texts: Texts whose teacher vectors are computed and cached at a time.
+        learning_rate: AdamW's, after `warm_up` (a share of the budget); a cosine takes it to `final_rate`
+            of itself.
+        clip: The largest gradient norm.
+        dropout: While training. The teacher's vectors are no labels to overfit, so none is usual.
+        cosine_weight: Of 1 - cosine to the teacher through a projection that is then thrown away.
+        similarity_weight: Of the squared difference between the cosines of all pairs in a batch.
+        warm_start: "teacher": layers and embeddings start from the teacher's; "none": from a draw.
+        calibration_texts: Texts on which a warm start measures and refits; 0: mapped weights alone.
+        evaluate_every, save_every, report_every: In steps.
+        threads: torch's; None: as torch chooses.
+
+    Raises:
+        ConfigError: Where a value is not allowed.
+    """
+
+    teacher: str
+    texts: tuple[str, ...]
+    data: str | None = None
+    tasks: tuple[str, ...] = ("stsb-dev", "semrel24-eng-dev", "sickr-trial")
+    cache: str | None = None
+    name: str = "sestina-base"
+    licence: str | None = "apache-2.0"
+    encoder: Mapping[str, Any] | None = None
+    max_tokens: int = 256
+    tokens: int
+    phases: tuple[Phase, ...] = (Phase(max_tokens=128, share=1.0),)
+    join_lines: int = 0
+    batch_tokens: int = 2048
+    batch_texts: int = 64
+    shard_texts: int = 4096
+    learning_rate: float = 3e-4
+    warm_up: float = 0.02
+    final_rate: float = 0.02
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    dropout: float = 0.0
+    cosine_weight: float = 1.0
+    similarity_weight: float = 20.0
+    warm_start: WarmStart = "teacher"
+    calibration_texts: int = 1500
+    seed: int = 0
+    evaluate_every: int = 500
+    save_every: int = 250
+    report_every: int = 20
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts"):
+            self._whole(field, 1)
+        for field in ("evaluate_every", "save_every", "report_every"):
+            self._whole(field, 1)
+        for field in ("seed", "join_lines", "calibration_texts"):
+            self._whole(field, 0)
+        if self.threads is not None:
+            self._whole("threads", 1)
+        for field in ("learning_rate", "clip"):
+            self._number(field, above=0.0)
+        for field in ("weight_decay", "cosine_weight", "similarity_weight"):
+            self._number(field)
+        for field in ("warm_up", "final_rate"):
+            self._number(field, most=1.0)
+        self._number("dropout", most=0.9)
+        if self.cosine_weight + self.similarity_weight == 0:
+            raise ConfigError("cosine_weight and similarity_weight are both 0; one of them must be above 0")
+        if self.warm_start not in get_args(WarmStart):
+            raise ConfigError(
+                f"warm_start is {self.warm_start!r}; it must be one of {', '.join(get_args(WarmStart))}"
+            )
+        if not self.texts:
+            raise ConfigError("texts is empty; name at least one file of text")
+        self._check_phases()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest passage that is trained on."""
+        return max(phase.max_tokens for phase in self.phases)
+
+    def student(self, vocab_size: int) -> EncoderConfig:
+        """The encoder that is trained."""
+        return (
+            EncoderConfig.base(vocab_size) if self.encoder is None else EncoderConfig.from_dict(self.encoder)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
+
+    def identity(self) -> dict[str, Any]:
+        """What a resumption must share with the run that it resumes, besides texts and teacher."""
+        return {name: value for name, value in self.to_dict().items() if name not in _FREE}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DistillationConfig:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ConfigError: On an unknown or missing name, or a value that is not allowed.
+        """
+        given, known = dict(values), {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(given.keys() - known.keys()):
+            raise ConfigError(
+                f"unknown configuration names: {', '.join(unknown)}; allowed are {', '.join(sorted(known))}"
+            )
+        required = [name for name, field in known.items() if field.default is dataclasses.MISSING]
+        if missing := [name for name in required if name not in given]:
+            raise ConfigError(f"{', '.join(missing)} missing from the configuration; state them")
+        for name in ("texts", "tasks", "phases"):
+            if name in given:
+                if not isinstance(given[name], list | tuple):
+                    raise ConfigError(f"{name} is {given[name]!r}; it must be a list")
+                given[name] = tuple(given[name])
+        try:
+            given["phases"] = tuple(Phase(**phase) for phase in given["phases"]) if "phases" in given else ()
+        except TypeError as error:
+            raise ConfigError(f"phases: {error}; each must have max_tokens and share") from None
+        if not given["phases"]:
+            del given["phases"]
+        return cls(**given)
+
+    @classmethod
+    def from_file(cls, path: Path) -> DistillationConfig:
+        """Read a JSON file.
+
+        Raises:
+            ConfigError: Where it cannot be read, or a value is not allowed.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise ConfigError(f"{path} is not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} holds {json.dumps(values)[:40]}; it must hold a JSON object")
+        return cls.from_dict(values)
+
+    def _whole(self, field: str, least: int) -> None:
+        value = getattr(self, field)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{field} is {value!r}; it must be a whole number of at least {least}")
+
+    def _number(self, field: str, *, above: float | None = None, most: float = float("inf")) -> None:
+        value = getattr(self, field)
+        least = 0.0 if above is None else above
+        sound = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+        if not sound or (above is not None and value == above):
+            limit = f", at most {most}" if most < float("inf") else ""
+            raise ConfigError(
+                f"{field} is {value!r}; it must be {'at least' if above is None else 'above'} 0{limit}"
+            )
+
+    def _check_phases(self) -> None:
+        for phase in self.phases:
+            if not isinstance(phase.max_tokens, int) or not 1 <= phase.max_tokens <= self.max_tokens:
+                raise ConfigError(
+                    f"a phase has max_tokens {phase.max_tokens!r}; it must be a whole number from 1 to "
+                    f"{self.max_tokens}, the run's own max_tokens"
+                )
+            if not isinstance(phase.share, int | float) or phase.share <= 0:
+                raise ConfigError(f"a phase has the share {phase.share!r}; it must be a number above 0")
+        if self.batch_tokens < SMALLEST_BATCH * self.longest:
+            raise ConfigError(
+                f"batch_tokens is {self.batch_tokens}; it must be at least {SMALLEST_BATCH * self.longest}, "
+                f"{SMALLEST_BATCH} texts of the longest phase"
+            )
+        total = sum(phase.share for phase in self.phases)
+        if abs(total - 1.0) > 1e-6:
+            raise ConfigError(f"the shares of the phases add up to {total:g}; they must add up to 1")

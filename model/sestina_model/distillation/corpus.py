@@ -1,0 +1,210 @@
+"""The texts, tokenized once for student and teacher and kept as flat arrays that are mapped, not loaded.
+
+A corpus folder holds, for each of the two: NAME.ids.npy, uint16, every text's ids one after another, and
+NAME.ends.npy, int64, where each text ends.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import json
+import lzma
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from sestina_model._errors import FileError
+from sestina_model._files import file_sha256
+from sestina_model._folders import folder_in_place
+from sestina_model.checkpoint import Checkpoint
+
+__all__ = ["Corpus", "Rows", "find_files", "read_lines", "sample_lines", "tokenized"]
+
+_WINDOW = 4096  # lines tokenized at a time
+_SHORT, _STRIDE = (
+    200,
+    7,
+)  # characters of a sampled line; neighbouring lines are alike, so most are passed over
+
+
+class Rows:
+    """Token ids of many texts, as a sequence."""
+
+    def __init__(self, ids: npt.NDArray[np.uint16], ends: npt.NDArray[np.int64]) -> None:
+        self._ids, self._ends = ids, ends
+        self.lengths: npt.NDArray[np.int64] = np.diff(ends, prepend=0)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint16]:
+        end = int(self._ends[index])
+        return self._ids[end - int(self.lengths[index]) : end]
+
+
+class Corpus(NamedTuple):
+    """The same texts as the student and as the teacher read them."""
+
+    student: Rows
+    teacher: Rows
+    fingerprint: str
+
+
+def find_files(patterns: Sequence[str]) -> list[Path]:
+    """The files that match, sorted.
+
+    Raises:
+        FileError: Where a pattern matches none.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        matches = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()))]  # noqa: PTH207
+        if not any(path.is_file() for path in matches):
+            raise FileError(f"{pattern} matches no file; name files of text, one passage a line")
+        found.update(path for path in matches if path.is_file())
+    return sorted(found)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, .xz or .gz or plain, without their ends.
+
+    Raises:
+        FileError: Where it cannot be read to its end as UTF-8.
+    """
+    try:
+        with _open(path) as file:
+            for line in file:
+                yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path} has bytes that are not UTF-8 ({error.reason}); convert it to UTF-8"
+        ) from None
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(
+            f"{path} cannot be read ({reason}); it must be text, or that in a whole .xz or .gz"
+        ) from None
+
+
+def _open(path: Path) -> IO[str]:
+    # Without newline="\n" a text would be cut at lone carriage returns too.
+    match path.suffix:
+        case ".xz":
+            return lzma.open(path, "rt", encoding="utf-8", newline="\n")
+        case ".gz":
+            return gzip.open(path, "rt", encoding="utf-8", newline="\n")
+        case _:
+            return path.open(encoding="utf-8", newline="\n")
+
+
+def sample_lines(paths: Sequence[Path], n: int) -> list[str]:
+    """Up to `n` short lines, as many from each file; always the same ones, and none of it read to its end."""
+    each = -(-n // len(paths))
+    found: list[str] = []
+    for path in paths:
+        short = (line for line in read_lines(path) if line.strip() and len(line) <= _SHORT)
+        found += islice(short, 0, each * _STRIDE, _STRIDE)
+    return found[:n]
+
+
+def passages(paths: Sequence[Path], join_lines: int) -> Iterator[str]:
+    """Every line that is not blank, and after each `join_lines` of a file those lines as one passage."""
+    for path in paths:
+        recent: list[str] = []
+        for line in read_lines(path):
+            if not line.strip():
+                continue
+            yield line
+            if join_lines:
+                recent.append(line)
+                if len(recent) == join_lines:
+                    yield " ".join(recent)
+                    recent.clear()
+
+
+def tokenized(
+    paths: Sequence[Path],
+    student: Tokenizer,
+    teacher: Checkpoint,
+    cache: Path,
+    *,
+    longest: int,
+    join_lines: int = 0,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Corpus:
+    """The corpus of these files, from the cache where it is there, else tokenized into it.
+
+    Texts of more than `longest` student tokens are left out. `advance` is called with numbers of lines.
+
+    Raises:
+        FileError: Where a file cannot be read, the cache cannot be written, or no text is left.
+    """
+    for tokenizer in (student, teacher.tokenizer):
+        if tokenizer.get_vocab_size() > np.iinfo(np.uint16).max + 1:
+            raise FileError(
+                f"a tokenizer has {tokenizer.get_vocab_size()} entries; the cache holds ids up to 65535"
+            )
+    recipe = [
+        [[path.name, file_sha256(path)] for path in paths],
+        [
+            hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+            for tokenizer in (student, teacher.tokenizer)
+        ],
+        [longest, teacher.model.head.max_tokens, join_lines],
+    ]
+    fingerprint = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
+    folder = cache / f"corpus-{fingerprint}"
+    if not folder.is_dir():
+        try:
+            _write(folder, passages(paths, join_lines), student, teacher, longest, advance)
+        except OSError as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return Corpus(_map(folder, "student"), _map(folder, "teacher"), fingerprint)
+
+
+def _write(
+    folder: Path,
+    texts: Iterator[str],
+    student: Tokenizer,
+    teacher: Checkpoint,
+    longest: int,
+    advance: Callable[[int], object],
+) -> None:
+    ids = {name: array("H") for name in ("student", "teacher")}
+    ends = {name: array("q") for name in ids}
+    while window := list(islice(texts, _WINDOW)):
+        kept, rows = [], []
+        for text, encoding in zip(window, student.encode_batch_fast(window), strict=True):
+            if 0 < len(encoding) <= longest:
+                kept.append(text)
+                rows.append(encoding.ids)
+        for name, found in (("student", rows), ("teacher", teacher.tokenize(kept))):
+            for row in found:
+                ids[name].extend(row)
+                ends[name].append(len(ids[name]))
+        advance(len(window))
+    if not ends["student"]:
+        raise FileError(f"no text of up to {longest} tokens was found; name files that hold some")
+    with folder_in_place(folder) as fresh:
+        for name in ids:
+            np.save(fresh / f"{name}.ids.npy", np.frombuffer(ids[name], dtype=np.uint16))
+            np.save(fresh / f"{name}.ends.npy", np.frombuffer(ends[name], dtype=np.int64))
+
+
+def _map(folder: Path, name: str) -> Rows:
+    try:
+        ids = np.load(folder / f"{name}.ids.npy", mmap_mode="r")
+        return Rows(ids, np.load(folder / f"{name}.ends.npy"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{folder} is not a whole corpus ({error}); delete it to tokenize again") from error

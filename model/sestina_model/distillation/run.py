@@ -1,0 +1,204 @@
+"""The run itself: read, compare with the teacher, learn, look back now and then."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sestina_model import bpe
+from sestina_model._errors import FileError
+from sestina_model.checkpoint import Checkpoint, load, save
+from sestina_model.config import HeadConfig
+from sestina_model.distillation.config import DistillationConfig
+from sestina_model.distillation.corpus import Corpus, find_files, sample_lines, tokenized
+from sestina_model.distillation.curriculum import Curriculum
+from sestina_model.distillation.curve import Curve
+from sestina_model.distillation.learner import Learner
+from sestina_model.distillation.state import Position, read_state, write_state
+from sestina_model.distillation.teacher import TeacherVectors, find_teacher
+from sestina_model.distillation.warm_start import WarmStart, warm_start
+from sestina_model.encoder import TransformerEncoder
+from sestina_model.evaluation import BatchedCheckpoint, score
+from sestina_model.evaluation.progress import progress_bar
+from sestina_model.sentence import SentenceEncoder
+
+__all__ = ["Run", "distil"]
+
+_STATE = "state.safetensors"
+
+
+def distil(
+    config: DistillationConfig,
+    out: Path,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: bool = False,
+    device: str | None = None,
+) -> Position:
+    """Train until the budget is spent, from wherever `out` has come to.
+
+    Leaves in `out`: best/ and last/ (checkpoints), curve.jsonl, curve.svg, config.json, and the state.
+
+    Args:
+        config: The run.
+        out: Its folder.
+        stop: Asked after each step; true saves and returns.
+        progress: Whether to draw progress bars on standard error.
+        device: torch's name for it; None: "cuda" where there is one, else "cpu".
+
+    Returns: How far the run has come.
+
+    Raises:
+        ModelError: As its subclasses say, in one line.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    run = Run(config, out, device or ("cuda" if torch.cuda.is_available() else "cpu"), progress=progress)
+    run.train(stop)
+    return run.position
+
+
+class Run:
+    """One run in its folder. Arguments are those of `distil`."""
+
+    def __init__(self, config: DistillationConfig, out: Path, device: str, *, progress: bool) -> None:
+        self._config, self._out, self._progress = config, out, progress
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{out} cannot be written: {error.strerror or error}") from error
+        cache = Path(config.cache).expanduser() if config.cache else out / "cache"
+        self._tokenizer = bpe.english()
+        teacher = load(find_teacher(config.teacher))
+        corpus = self._corpus(teacher, cache)
+        contents = {"corpus_fingerprint": corpus.fingerprint, "teacher_sha256": teacher.source_sha256}
+        self._identity = config.identity() | contents
+        self._curriculum = Curriculum(corpus.student.lengths, config)
+        self._rows = corpus.student
+        self._begun = time.monotonic()
+
+        torch.manual_seed(config.seed)
+        resuming = (out / _STATE).is_file()
+        start = self._start(teacher, resuming=resuming)
+        self._learner = Learner(start, teacher.dimensions, config, device)
+        self.position = Position()
+        if resuming:
+            self.position = read_state(
+                out / _STATE, self._identity, self._learner.weights, self._learner.optimiser
+            )
+            if not (out / "best").is_dir():  # a kill fell between the two renames that replace it
+                self.position.best = self.position.evaluated = None
+        (out / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+        self._curve = Curve(out, step=self.position.step)
+        teacher.model.to(device)
+        self._vectors = TeacherVectors(teacher, corpus, cache)
+
+    def train(self, stop: Callable[[], bool]) -> None:
+        """Read batch after batch, from the position on, until the budget is spent or `stop` says so."""
+        config, position = self._config, self.position
+        self._begun = time.monotonic() - position.seconds
+        if position.evaluated is None:
+            self._evaluate()
+            self._save()
+        with progress_bar(
+            config.tokens, self._progress, unit="token", title="distil", done=position.tokens
+        ) as advance:
+            while position.visit < len(self._curriculum.visits) and not stop():
+                self._visit(stop, advance)
+        self._save()
+        if position.visit >= len(self._curriculum.visits):
+            if position.evaluated != position.step:
+                self._evaluate()
+                self._save()
+            save(self._checkpoint(), self._out / "last")
+        self._curve.draw()
+
+    def _visit(self, stop: Callable[[], bool], advance: Callable[[int], object]) -> None:
+        """What is left of one shard."""
+        position = self.position
+        shard = self._curriculum.shards[int(self._curriculum.visits[position.visit])]
+        with progress_bar(len(shard.texts), self._progress, unit="text", title="teacher") as counted:
+            targets = self._vectors.of(shard, counted)
+        batches = self._curriculum.batches(position.visit)
+        while position.batch < len(batches):
+            batch = batches[position.batch]
+            ids = [self._rows[int(text)] for text in shard.texts[batch]]
+            read = self._learner.learn(ids, targets[batch], position.tokens)
+            position.batch, position.step = position.batch + 1, position.step + 1
+            position.tokens += read
+            advance(read)
+            self._report()
+            if stop():
+                return
+        position.visit, position.batch = position.visit + 1, 0
+
+    def _report(self) -> None:
+        """What is due after this step."""
+        config, position = self._config, self.position
+        position.seconds = time.monotonic() - self._begun
+        if position.step % config.report_every == 0:
+            facts = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 1)}
+            self._curve.add(facts | self._learner.averages())
+        if position.step % config.evaluate_every == 0:
+            self._evaluate()
+        if position.step % config.save_every == 0:
+            self._save()
+
+    def _evaluate(self) -> None:
+        config, position = self._config, self.position
+        position.evaluated = position.step
+        mean = None
+        if config.data is not None:
+            encoder = BatchedCheckpoint(self._checkpoint(), progress=False)
+            scores = score(encoder, Path(config.data).expanduser(), config.tasks)
+            mean = sum(result.value for result in scores) / len(scores)
+            dev = {result.task: round(result.value, 3) for result in scores}
+            self._curve.add(
+                {"step": position.step, "tokens": position.tokens, "dev": dev, "mean": round(mean, 3)}
+            )
+        if mean is None or position.best is None or mean > position.best:
+            position.best, position.best_step = mean, position.step
+            save(self._checkpoint(), self._out / "best")
+        self._curve.draw()
+
+    def _save(self) -> None:
+        self.position.seconds = time.monotonic() - self._begun
+        write_state(
+            self._out / _STATE,
+            self.position,
+            self._identity,
+            self._learner.weights,
+            self._learner.optimiser,
+        )
+
+    def _checkpoint(self) -> Checkpoint:
+        """The student as it is now, to be read before the next step."""
+        config = self._config
+        model = SentenceEncoder(self._learner.encoder, HeadConfig(max_tokens=config.max_tokens)).eval()
+        return Checkpoint(model, self._tokenizer, config.name, config.licence, None)
+
+    def _corpus(self, teacher: Checkpoint, cache: Path) -> Corpus:
+        config = self._config
+        files = find_files(config.texts)
+        with progress_bar(0, self._progress, unit="line", title="tokenize") as advance:
+            return tokenized(
+                files,
+                self._tokenizer,
+                teacher,
+                cache,
+                longest=config.longest,
+                join_lines=config.join_lines,
+                advance=advance,
+            )
+
+    def _start(self, teacher: Checkpoint, *, resuming: bool) -> WarmStart | TransformerEncoder:
+        """The student's first weights; any will do where a saved state replaces them."""
+        config = self._config.student(self._tokenizer.get_vocab_size())
+        if resuming or self._config.warm_start == "none":
+            return TransformerEncoder(config)
+        texts = sample_lines(find_files(self._config.texts), self._config.calibration_texts)
+        return warm_start(teacher, config, self._tokenizer, texts, seed=self._config.seed)

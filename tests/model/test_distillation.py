@@ -1,0 +1,518 @@
+"""Distillation: a warm start that is exact where it can be, and runs that end the same however often killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import lzma
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from _tiny import LINES, tiny_checkpoint, tiny_wordpiece
+from sestina_model import bpe
+from sestina_model._errors import ConfigError, FileError, ModelError
+from sestina_model.checkpoint import load, save
+from sestina_model.config import EncoderConfig
+from sestina_model.distillation import DistillationConfig, Phase, __main__, distil
+from sestina_model.distillation.corpus import find_files, passages, read_lines, sample_lines, tokenized
+from sestina_model.distillation.curriculum import Curriculum
+from sestina_model.distillation.curve import Curve, draw
+from sestina_model.distillation.objective import Objective
+from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
+from sestina_model.distillation.run import Run
+from sestina_model.distillation.teacher import TeacherVectors, find_teacher
+from sestina_model.distillation.warm_start import heads, warm_start
+from sestina_model.distillation.warm_start.entries import entry_vectors, pieces
+from sestina_model.distillation.warm_start.layers import Slots, Widening, widen_layer
+from sestina_model.encoder import Layer, TransformerEncoder
+
+VOCABULARY = 12_000
+STUDENT = EncoderConfig(
+    vocab_size=VOCABULARY, n_layers=2, d_model=48, n_heads=2, d_ff=96, max_positions=64, dropout=0.1
+)
+
+
+def lines(n: int, seed: int = 0) -> list[str]:
+    """Sentences of 2 to 12 of the tiny vocabulary's words."""
+    draw = np.random.default_rng(seed)
+    words = sorted({word for line in LINES for word in line.split()})
+    return [" ".join(draw.choice(words, size=draw.integers(2, 13))) for _ in range(n)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A teacher, texts and a dev task."""
+    save(tiny_checkpoint(tiny_wordpiece()), tmp_path / "teacher")
+    (tmp_path / "a.txt").write_text("\n".join(lines(120)) + "\n")
+    (tmp_path / "b.txt.xz").write_bytes(lzma.compress(("\n".join(lines(120, 1)) + "\n").encode()))
+    left, right = lines(20, 2), lines(20, 3)
+    pairs = [f"{number}\t{a}\t{b}" for number, (a, b) in enumerate(zip(left, right, strict=True))]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "stsb-dev.tsv").write_text("\n".join(pairs) + "\n")
+    return tmp_path
+
+
+def settings(folder: Path, **changes: Any) -> DistillationConfig:
+    values: dict[str, Any] = {
+        "teacher": str(folder / "teacher"),
+        "texts": (str(folder / "a.txt"), str(folder / "*.xz")),
+        "data": str(folder / "data"),
+        "tasks": ("stsb-dev",),
+        "encoder": STUDENT.to_dict(),
+        "max_tokens": 32,
+        "tokens": 4000,
+        "phases": (Phase(max_tokens=8, share=0.4), Phase(max_tokens=32, share=0.6)),
+        "batch_tokens": 256,
+        "batch_texts": 16,
+        "shard_texts": 64,
+        "dropout": 0.1,
+        "calibration_texts": 20,
+        "evaluate_every": 7,
+        "save_every": 4,
+        "report_every": 2,
+    }
+    return DistillationConfig(**(values | changes))
+
+
+def pads(encoder: TransformerEncoder, widening: Widening) -> torch.Tensor:
+    rest = torch.ones(encoder.config.d_model, dtype=torch.bool)
+    rest[widening.places] = False
+    return rest
+
+
+class TestWarmStart:
+    """A tiny teacher with even gains, laid into a wider student of the same activation and heads."""
+
+    slots: ClassVar[Slots] = [(0,), (1,), (2,), (3,)]
+
+    @staticmethod
+    def teacher(*, even: bool = True) -> TransformerEncoder:
+        encoder = tiny_checkpoint(tiny_wordpiece()).model.encoder
+        if even:
+            with torch.no_grad():
+                for number, (name, weight) in enumerate(encoder.named_parameters()):
+                    if name.endswith("norm.weight"):
+                        weight.fill_(0.5 + 0.1 * number)
+        return encoder
+
+    @staticmethod
+    def widen(
+        teacher: TransformerEncoder, slots: Slots, *, gain: float | None = None, scale: float = 1.0
+    ) -> tuple[TransformerEncoder, Widening]:
+        config = dataclasses.replace(
+            teacher.config, d_model=64, n_heads=4, d_ff=96, norm_embeddings=False, layer_norm_eps=1e-5
+        )
+        student = TransformerEncoder(config).eval()
+        widening = Widening(32, 64, noise=0.0, generator=torch.Generator().manual_seed(0))
+        if gain is not None:
+            widening.gain = gain
+        assert teacher.embedding_norm is not None
+        shift = teacher.embedding_norm.bias.mean()
+        with torch.no_grad():
+            for number, (old, new) in enumerate(zip(teacher.layers, student.layers, strict=True)):
+                assert isinstance(old, Layer)
+                assert isinstance(new, Layer)
+                shift = widen_layer(
+                    old, new, widening, slots, scale=scale, shift=shift, keep_shift=number == 1
+                )
+                scale = 1.0
+        return student, widening
+
+    @staticmethod
+    def error(
+        teacher: TransformerEncoder, student: TransformerEncoder, widening: Widening, *, scale: float = 1.0
+    ) -> float:
+        """Of the hidden states after the last layer; the free dimensions must be zero."""
+        ids = torch.randint(5, 60, (3, 9), generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            x = teacher.embed(ids)
+            assert teacher.embedding_norm is not None
+            wide = widening.vectors((x - teacher.embedding_norm.bias.mean()).flatten(0, 1)).unflatten(
+                0, (3, 9)
+            )
+            found = student.transform(wide * scale)
+            assert float(found[..., pads(student, widening)].abs().max()) < 1e-5
+            return float((found[..., widening.places] - teacher.transform(x)).abs().max())
+
+    @pytest.mark.parametrize("scale", [1.0, 3.0])
+    def test_exact_with_all_heads_and_the_same_activation(self, scale: float) -> None:
+        teacher = self.teacher()
+        student, widening = self.widen(teacher, self.slots, scale=scale)
+        assert self.error(teacher, student, widening, scale=scale) < 1e-4
+
+    def test_heads_may_go_to_any_slot(self) -> None:
+        teacher = self.teacher()
+        student, widening = self.widen(teacher, [(2,), (0,), (3,), (1,)])
+        assert self.error(teacher, student, widening) < 1e-4
+
+    def test_the_controls_fail(self) -> None:
+        teacher = self.teacher()
+        for slots, gain, even in (
+            (self.slots, 1.0, True),  # the wider LayerNorm's deviation not made up for
+            ([(0,), (1,), (2,)], None, True),  # a head lost
+            (self.slots, None, False),  # uneven gains leave a mean in the stream: close, not exact
+        ):
+            teacher = self.teacher(even=even)
+            student, widening = self.widen(teacher, slots, gain=gain)
+            assert self.error(teacher, student, widening) > 1e-2
+
+    def test_a_rider_with_the_pattern_of_its_host_is_exact(self) -> None:
+        teacher = self.teacher()
+        with torch.no_grad():
+            for layer in teacher.layers:
+                assert isinstance(layer, Layer)
+                for linear in (layer.attention.query, layer.attention.key):
+                    linear.weight[24:] = linear.weight[8:16]  # head 3 attends as head 1 does
+                    linear.bias[24:] = linear.bias[8:16]
+        student, widening = self.widen(teacher, [(0,), (1, 3), (2,)])
+        assert self.error(teacher, student, widening) < 1e-4
+        student, widening = self.widen(teacher, [(0, 3), (1,), (2,)])
+        assert self.error(teacher, student, widening) > 1e-2
+
+    def test_riding_costs_find_that_host(self) -> None:
+        teacher = self.teacher()
+        layer = teacher.layers[0]
+        assert isinstance(layer, Layer)
+        with torch.no_grad():
+            for linear in (layer.attention.query, layer.attention.key):
+                linear.weight[24:] = linear.weight[8:16]
+                linear.bias[24:] = linear.bias[8:16]
+            costs = heads.riding_costs(layer, teacher.embed(torch.arange(5, 25)[None]))
+        assert costs.shape == (5, 4)
+        assert float(costs[1, 3]) < 1e-6
+        assert float(costs[[0, 2, 4], 3].min()) > 1e-3
+        assert (1, 3) in heads.assign(costs, 3, room=2) or (3, 1) in heads.assign(costs, 3, room=2)
+
+    def test_without_room_the_least_head_is_dropped(self) -> None:
+        costs = torch.tensor([[0.0, 0, 0], [0, 0, 0], [0, 0, 0], [3, 1, 2]])
+        assert heads.assign(costs, 2, room=1) == [(0,), (2,)]
+
+    def test_pieces(self) -> None:
+        vocabulary = {"in": 1, "innov": 2, "##ative": 3, "##in": 4, "!": 5}
+        assert pieces(" innovative", vocabulary) == [2, 3]
+        assert pieces("in", vocabulary) == [4]
+        assert pieces("!", vocabulary) == [5]
+        assert pieces(" zebra", vocabulary) == []
+
+    def test_entries_are_the_teachers_embeddings(self) -> None:
+        teacher, tokenizer = tiny_checkpoint(tiny_wordpiece()), bpe.english()
+        with torch.no_grad():
+            rows, shift = entry_vectors(teacher, tokenizer)
+        encoder = teacher.model.encoder
+        assert encoder.embedding_norm is not None
+        word = encoder.tokens.weight[teacher.tokenizer.token_to_id("attention")] + encoder.positions[6]
+        (entry,) = tokenizer.encode("attention").ids
+        assert torch.allclose(rows[entry], encoder.embedding_norm(word), atol=1e-6)
+        assert float(shift) == pytest.approx(float(encoder.embedding_norm.bias.detach().mean()))
+
+    def test_the_whole_is_closer_than_chance_and_closer_refitted(self) -> None:
+        teacher, tokenizer = tiny_checkpoint(tiny_wordpiece()), bpe.english()
+        texts, unseen = lines(300), lines(40, 9)
+        goal = teacher.encode(unseen)
+
+        def closeness(encoder: TransformerEncoder, projection: torch.Tensor) -> float:
+            rows = [tokenizer.encode(text).ids for text in unseen]
+            with torch.no_grad():
+                pooled = torch.cat([encoder.eval()(torch.tensor([row])).mean(1) for row in rows])
+                return float(torch.cosine_similarity(pooled @ projection.T, torch.from_numpy(goal)).mean())
+
+        mapped = closeness(*warm_start(teacher, STUDENT, tokenizer, [], seed=0))
+        refitted = closeness(*warm_start(teacher, STUDENT, tokenizer, texts, seed=0))
+        torch.manual_seed(0)
+        chance = closeness(TransformerEncoder(STUDENT), torch.eye(32, 48))
+        assert refitted > 0.8
+        assert refitted > mapped + 0.05
+        assert mapped > chance
+
+    def test_a_student_too_small_is_refused(self) -> None:
+        teacher = tiny_checkpoint(tiny_wordpiece())
+        small = dataclasses.replace(STUDENT, d_model=16, n_heads=2)
+        with pytest.raises(ConfigError, match='d_model is 32, the student\'s 16.*warm_start to "none"'):
+            warm_start(teacher, small, bpe.english(), [], seed=0)
+        deep = dataclasses.replace(STUDENT, n_layers=3)
+        with pytest.raises(ConfigError, match="the teacher has 2 post-norm layers, the student 3"):
+            warm_start(teacher, deep, bpe.english(), [], seed=0)
+
+
+class TestCorpus:
+    def test_reads_three_kinds_alike(self, tmp_path: Path) -> None:
+        text = "one\ntwo\u2028still two\r\n\nthree"
+        (tmp_path / "a.txt").write_bytes(text.encode())
+        (tmp_path / "b.gz").write_bytes(gzip.compress(text.encode()))
+        (tmp_path / "c.xz").write_bytes(lzma.compress(text.encode()))
+        for path in find_files([str(tmp_path / "*")]):
+            assert list(read_lines(path)) == ["one", "two\u2028still two", "", "three"]
+        assert list(passages([tmp_path / "a.txt"], 2)) == [
+            "one", "two\u2028still two", "one two\u2028still two", "three"
+        ]  # fmt: skip
+
+    def test_cache_holds_what_the_tokenizers_say(self, folder: Path) -> None:
+        teacher, student = load(folder / "teacher"), bpe.english()
+        paths = find_files([str(folder / "a.txt")])
+        corpus = tokenized(paths, student, teacher, folder / "cache", longest=12)
+        kept = [text for text in lines(120) if len(student.encode(text).ids) <= 12]
+        assert 0 < len(kept) < 120
+        assert [row.tolist() for row in corpus.student] == [student.encode(text).ids for text in kept]
+        assert [row.tolist() for row in corpus.teacher] == teacher.tokenize(kept)
+        assert corpus.student[0].dtype == np.uint16
+        again = tokenized(paths, student, teacher, folder / "cache", longest=12)
+        assert again.fingerprint == corpus.fingerprint
+        longer = tokenized(paths, student, teacher, folder / "cache", longest=13)
+        assert longer.fingerprint != corpus.fingerprint
+
+    def test_sample_takes_from_every_file(self, folder: Path) -> None:
+        paths = find_files([str(folder / "a.txt"), str(folder / "*.xz")])
+        sample = sample_lines(paths, 10)
+        assert len(sample) == 10
+        assert set(sample[:5]) <= set(lines(120))
+        assert set(sample[5:]) <= set(lines(120, 1))
+
+    def test_errors(self, tmp_path: Path) -> None:
+        with pytest.raises(FileError, match="matches no file"):
+            find_files([str(tmp_path / "*.xz")])
+        (tmp_path / "cut.xz").write_bytes(lzma.compress(b"words " * 1000)[:-30])
+        with pytest.raises(FileError, match=r"cut\.xz cannot be read .* must be text"):
+            list(read_lines(tmp_path / "cut.xz"))
+        (tmp_path / "latin").write_bytes("é".encode("latin-1"))
+        with pytest.raises(FileError, match="not UTF-8"):
+            list(read_lines(tmp_path / "latin"))
+        with pytest.raises(FileError, match="pip install no-such-teacher"):
+            find_teacher("package:no_such_teacher/model")
+
+
+class TestCurriculum:
+    def test_order_and_batches(self, folder: Path) -> None:
+        config = settings(folder)
+        lengths = np.random.default_rng(0).integers(2, 33, 600)
+        curriculum = Curriculum(lengths, config)
+        same = Curriculum(lengths, config)
+        assert np.array_equal(curriculum.visits, same.visits)
+        covered = np.concatenate([shard.texts for shard in curriculum.shards])
+        assert np.array_equal(np.sort(covered), np.arange(600))
+        spent, longest = 0, []
+        for visit in range(len(curriculum.visits)):
+            texts = curriculum.shards[int(curriculum.visits[visit])].texts
+            batches, again = curriculum.batches(visit), same.batches(visit)
+            assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+            for batch in batches:
+                assert len(set(lengths[texts[batch]])) == 1
+                assert lengths[texts[batch]].sum() <= config.batch_tokens
+                spent += int(lengths[texts[batch]].sum())
+            read = np.concatenate(batches)
+            assert len(np.unique(read)) == len(read)
+            longest.append(int(lengths[texts].max()))
+        short = next(place for place, length in enumerate(longest) if length > 8)
+        assert 0 < short < len(longest)  # the short ones come first
+        assert config.tokens <= spent < config.tokens + 2 * 64 * 32
+        other = Curriculum(lengths, dataclasses.replace(config, seed=1))
+        assert not np.array_equal(other.shards[0].texts, curriculum.shards[0].texts)
+
+    def test_teacher_vectors_are_cached_by_shard(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        teacher = load(folder / "teacher")
+        corpus = tokenized(
+            find_files([str(folder / "a.txt")]), bpe.english(), teacher, folder / "cache", longest=32
+        )
+        shard = Curriculum(corpus.student.lengths, settings(folder)).shards[0]
+        vectors = TeacherVectors(teacher, corpus, folder / "cache").of(shard)
+        with torch.inference_mode():
+            ids = torch.from_numpy(corpus.teacher[int(shard.texts[3])].astype(np.int64))
+            alone = teacher.model(ids[None]).sentence_embedding[0].numpy()
+        assert np.abs(vectors[3] - alone).max() < 1e-3
+        (cached,) = (folder / "cache").rglob("*/????????????????????????.npy")
+        monkeypatch.setattr("sestina_model.distillation.teacher.encode_rows", None)
+        assert np.array_equal(TeacherVectors(teacher, corpus, folder / "cache").of(shard), vectors)
+        cached.write_bytes(cached.read_bytes()[:-9])  # cut short: computed again, which is refused here
+        with pytest.raises(TypeError):
+            TeacherVectors(teacher, corpus, folder / "cache").of(shard)
+
+
+class TestLearning:
+    def test_objective(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        goal = torch.randn(6, 4, generator=generator)
+        objective = Objective(5, 4, cosine_weight=1.0, similarity_weight=2.0)
+        turn = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q
+        with torch.no_grad():
+            objective.projection.weight.copy_(turn[:4])
+            same = objective(goal @ turn[:4] * 3.0, goal)  # turned and scaled: the same geometry
+            other = objective(goal.flip(0) @ turn[:4], goal)
+        assert [float(loss) for loss in same] == pytest.approx([0, 0, 0], abs=1e-6)
+        assert float(other.total) == pytest.approx(float(other.cosine) + 2 * float(other.similarity))
+        assert float(other.cosine) > 0.1
+        assert float(other.similarity) > 0.01
+        one = objective(goal[:1] @ turn[:4], goal[:1])  # a batch of one has no pair
+        assert float(one.similarity) == 0.0
+
+    def test_rate(self, folder: Path) -> None:
+        config = settings(folder, tokens=1000, warm_up=0.1, learning_rate=1e-3, final_rate=0.1)
+        assert rate(50, config) == pytest.approx(5e-4)
+        assert rate(100, config) == pytest.approx(1e-3)
+        assert rate(550, config) == pytest.approx(5.5e-4)
+        assert rate(1000, config) == rate(9999, config) == pytest.approx(1e-4)
+
+    def test_the_token_table_does_not_decay(self, folder: Path) -> None:
+        encoder = TransformerEncoder(STUDENT)
+        weights = named_weights(encoder, torch.nn.Linear(2, 2))
+        decayed, others = new_optimiser(weights, settings(folder)).param_groups
+        assert any(weight is encoder.tokens.weight for weight in others["params"])
+        assert all(weight.dim() == 2 for weight in decayed["params"])
+        assert len(decayed["params"]) + len(others["params"]) == len(weights)
+
+    def test_curve_draws_and_forgets_what_was_undone(self, tmp_path: Path) -> None:
+        curve = Curve(tmp_path, step=0)
+        for step in range(6):
+            curve.add(
+                {"step": step, "tokens": 10 * step, "loss": 2.0 - step, "cosine": 1.0, "similarity": 0.5}
+            )
+        curve.add({"step": 5, "tokens": 50, "dev": {"stsb-dev <&>": 80.0}, "mean": 80.0})
+        with (tmp_path / "curve.jsonl").open("a") as file:
+            file.write('{"step": 6, "tok')
+        resumed = Curve(tmp_path, step=3)
+        assert [point["step"] for point in resumed.points] == [0, 1, 2, 3]
+        assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 4
+        resumed.draw()
+        for text in ((tmp_path / "curve.svg").read_text(), draw(curve.points), draw([])):
+            assert ET.fromstring(text).tag.endswith("svg")
+        assert len(re.findall("<polyline", draw(curve.points))) == 4
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing after it runs."""
+
+
+def kill_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Make the run die within its `steps`-th step from here on, past the learning and before any saving."""
+    honest, done = Run._report, [0]
+
+    def report(run: Run) -> None:
+        done[0] += 1
+        if done[0] == steps:
+            raise KilledError
+        honest(run)
+
+    monkeypatch.setattr(Run, "_report", report)
+    return lambda: monkeypatch.setattr(Run, "_report", honest)
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
+
+
+class TestRun:
+    def test_killed_twice_equals_never_killed(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = settings(folder)
+        whole = distil(config, folder / "whole")
+        assert whole.step > 20
+        for steps in (11, 6):  # saves are at every 4th step, so both lose work
+            restore = kill_after(steps, monkeypatch)
+            with pytest.raises(KilledError):
+                distil(config, folder / "killed")
+            restore()
+        resumed = distil(config, folder / "killed")
+        assert (resumed.step, resumed.tokens, resumed.best) == (whole.step, whole.tokens, whole.best)
+        for name in ("last", "best"):
+            ours, theirs = (
+                load_file(folder / run / name / "encoder.safetensors") for run in ("whole", "killed")
+            )
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+        steps = [point["step"] for point in curve(folder / "killed")]
+        assert steps == sorted(steps)
+        other = distil(dataclasses.replace(config, seed=1), folder / "other")  # the control
+        assert other.step > 20
+        theirs = load_file(folder / "other" / "last" / "encoder.safetensors")
+        assert not torch.equal(ours["tokens.weight"], theirs["tokens.weight"])
+
+    def test_learns_and_leaves_a_checkpoint(self, folder: Path) -> None:
+        position = distil(settings(folder, warm_start="none", learning_rate=1e-3), folder / "run")
+        points = curve(folder / "run")
+        losses = [point["loss"] for point in points if "loss" in point]
+        assert losses[-1] < 0.7 * losses[0]
+        scores = {point["step"]: point["mean"] for point in points if "dev" in point}
+        assert position.best == pytest.approx(max(scores.values()), abs=1e-3)
+        best = load(folder / "run" / "best")
+        assert best.model.head.max_tokens == 32
+        assert best.model.encoder.config == STUDENT
+        assert best.encode(["the transformer"]).shape == (1, 48)
+        finished = distil(settings(folder, warm_start="none", learning_rate=1e-3), folder / "run")
+        assert finished.step == position.step  # run again, it has nothing left to do
+
+    def test_stops_when_asked_and_refuses_another_configuration(self, folder: Path) -> None:
+        config = settings(folder, data=None, calibration_texts=0)
+        asked = iter([False, False, False, True, True, True])
+        position = distil(config, folder / "run", stop=lambda: next(asked))
+        assert 0 < position.step < 10
+        assert not (folder / "run" / "last").exists()
+        with pytest.raises(ConfigError, match=r"learning_rate 0\.0003, now 0\.1; restore that, or name ano"):
+            distil(dataclasses.replace(config, learning_rate=0.1), folder / "run")
+        assert json.loads((folder / "run" / "config.json").read_text()) == config.to_dict()
+        shutil.rmtree(folder / "run" / "best")  # as a kill at the worst moment leaves it
+        more = distil(dataclasses.replace(config, report_every=50), folder / "run")  # cadence may change
+        assert more.step > position.step
+        assert (folder / "run" / "best").is_dir()
+        assert (folder / "run" / "last").is_dir()
+
+    def test_command(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(settings(folder, tokens=600, teacher="none", data=None).to_dict()))
+        assert __main__.main([str(path), "--out", str(folder / "run")]) == 1
+        assert (
+            capsys.readouterr().err == "error: none does not exist; name a folder that holds a checkpoint\n"
+        )
+        options = ["--teacher", str(folder / "teacher"), "--data", str(folder / "data")]
+        assert __main__.main([str(path), "--out", str(folder / "run"), *options]) == 0
+        assert re.search(r"run: done; \d+ tokens in \d+ steps; best -?\d", capsys.readouterr().out)
+
+
+class TestConfig:
+    @pytest.mark.parametrize(
+        "changes, said",
+        [
+            ({"tokens": 0}, "tokens is 0; it must be a whole number of at least 1"),
+            ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+            ({"dropout": 0.95}, "dropout is 0.95; it must be at least 0, at most 0.9"),
+            ({"cosine_weight": 0, "similarity_weight": 0}, "are both 0"),
+            ({"warm_start": "static"}, "warm_start is 'static'; it must be one of teacher, none"),
+            ({"texts": ()}, "texts is empty"),
+            ({"phases": (Phase(max_tokens=8, share=0.5),)}, "add up to 0.5; they must add up to 1"),
+            ({"phases": (Phase(max_tokens=33, share=1.0),)}, "must be a whole number from 1 to 32"),
+            ({"batch_tokens": 100}, "batch_tokens is 100; it must be at least 256, 8 texts of the longest"),
+        ],
+    )
+    def test_refuses(self, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            settings(tmp_path, **changes)
+        assert said in str(caught.value)
+
+    def test_round_trip_and_files(self, tmp_path: Path) -> None:
+        config = settings(tmp_path)
+        assert DistillationConfig.from_dict(config.to_dict()) == config
+        path = tmp_path / "config.json"
+        for text, said in (
+            ("{", "is not valid JSON"),
+            ("[]", "must hold a JSON object"),
+            ('{"teachers": 1}', "unknown configuration names: teachers; allowed are batch_texts"),
+            ("{}", "teacher, texts, tokens missing"),
+            ('{"teacher": "t", "texts": "a", "tokens": 1}', "texts is 'a'; it must be a list"),
+            (
+                '{"teacher": "t", "texts": ["a"], "tokens": 1, "phases": [{}]}',
+                "must have max_tokens and share",
+            ),
+        ):
+            path.write_text(text)
+            with pytest.raises(ModelError, match=re.escape(said)):
+                DistillationConfig.from_file(path)
+
+    def test_the_shipped_configuration(self) -> None:
+        path = Path(__main__.__file__).with_name("base-cpu.json")
+        config = DistillationConfig.from_file(path)
+        assert config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)
