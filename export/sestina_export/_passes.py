@@ -13,7 +13,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-__all__ = ["Pass", "drop_metadata", "keep_named_axes", "share_equal_nodes"]
+__all__ = ["Pass", "drop_inner_shapes", "drop_metadata", "share_equal_nodes"]
 
 Pass = Callable[[onnx.ModelProto], None]
 
@@ -29,7 +29,7 @@ def drop_metadata(model: onnx.ModelProto) -> None:
         tensor.doc_string = ""
 
 
-def keep_named_axes(model: onnx.ModelProto) -> None:
+def drop_inner_shapes(model: onnx.ModelProto) -> None:
     """Remove shape notes of inner values: they name the exporter's symbols, and onnxruntime infers them."""
     del model.graph.value_info[:]
 

@@ -14,7 +14,7 @@ from sestina_export._calibrate import calibrate
 from sestina_export._errors import ExportError
 from sestina_export._forms import Float32Form, Form, layer_linears
 from sestina_export._int8_form import Int8Form
-from sestina_export._passes import Pass, drop_metadata, keep_named_axes, share_equal_nodes
+from sestina_export._passes import Pass, drop_inner_shapes, drop_metadata, share_equal_nodes
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
@@ -79,7 +79,7 @@ CPU_FP32 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_float32,
-    passes=(drop_metadata, keep_named_axes),
+    passes=(drop_metadata, drop_inner_shapes),
     tolerance=1e-5,
 )
 
@@ -89,7 +89,7 @@ CPU_INT8 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_int8,
-    passes=(share_equal_nodes, drop_metadata, keep_named_axes),
+    passes=(share_equal_nodes, drop_metadata, drop_inner_shapes),
     tolerance=None,
 )
 

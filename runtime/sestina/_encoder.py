@@ -183,7 +183,6 @@ class Encoder:
         """
         self._bundle.check(None)
         goldens = read_goldens(self._bundle)
-        watch = TruncationWatch("ignore", self.max_tokens)
         texts = [golden.text for golden in goldens]
         watch = TruncationWatch("ignore", self.max_tokens)
         ids = self._engine.ids(texts, 0, watch)

@@ -30,8 +30,9 @@ def load(
 ) -> Encoder:
     """Open a bundle.
 
-    Every file's size is checked, and the SHA-256 of every file but the graphs of other variants, before
-    anything is made of them; `verify` checks those too. Nothing is downloaded, written or executed.
+    Every file's size is checked first. The SHA-256 of every file but the graphs of other variants is
+    checked before this returns, beside the preparation of the weights; `verify` checks those graphs too.
+    Nothing is downloaded or written.
 
     Args:
         path: The bundle's directory.
@@ -57,8 +58,8 @@ def load(
     threads = threads or usable_cores()
     budget = plan(manifest, threads, max_memory_mb)
     # Three things that each keep a core busy without Python's lock: hashing the files, parsing the
-    # tokenizer, preparing the weights. The files are read from disk once; nothing made from them is
-    # handed out before their checksums have been found right.
+    # tokenizer, preparing the weights. Nothing made from a file is handed out before its checksum has been
+    # found right.
     with ThreadPoolExecutor(2, thread_name_prefix="sestina-load") as side:
         checked = side.submit(bundle.check, choice.variant)
         tokenizing = side.submit(lambda: Tokenizer(bundle.read(TOKENIZER), manifest.contract.max_tokens))
