@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from sestina_model import pretrained
 from sestina_model._errors import CheckpointError, ConfigError
@@ -98,7 +98,11 @@ class Checkpoint:
         return self.model.encoder.config.d_model
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens added, cut to `max_tokens`.
+        """Token ids of each text, special tokens added, cut to `max_tokens`."""
+        return [encoding.ids for encoding in self.encodings(texts)]
+
+    def encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        """What the tokenizer makes of each text, special tokens added, cut to `max_tokens`.
 
         The cut takes ordinary tokens from the end, so that a final [SEP] stays, as in the reference
         tokenizers.
@@ -109,8 +113,7 @@ class Checkpoint:
         rows = []
         for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
             encoding.truncate(room)
-            ids: list[int] = self.tokenizer.post_process(encoding, None, True).ids
-            rows.append(ids)
+            rows.append(self.tokenizer.post_process(encoding, None, True))
         return rows
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

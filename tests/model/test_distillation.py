@@ -27,10 +27,12 @@ from sestina_model.distillation import DistillationConfig, Phase, __main__, dist
 from sestina_model.distillation.corpus import find_files, passages, read_lines, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve, draw
-from sestina_model.distillation.objective import Objective
+from sestina_model.distillation.learner import Learner, read_states
+from sestina_model.distillation.objective import Objective, Weights
 from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
 from sestina_model.distillation.run import Run
-from sestina_model.distillation.teacher import TeacherVectors, find_teacher
+from sestina_model.distillation.start import Start, fitted_projections
+from sestina_model.distillation.teacher import Lesson, Teacher, find_teacher
 from sestina_model.distillation.warm_start import heads, warm_start
 from sestina_model.distillation.warm_start.entries import entry_vectors, pieces
 from sestina_model.distillation.warm_start.layers import Slots, Widening, widen_layer
@@ -226,8 +228,13 @@ class TestWarmStart:
                 pooled = torch.cat([encoder.eval()(torch.tensor([row])).mean(1) for row in rows])
                 return float(torch.cosine_similarity(pooled @ projection.T, torch.from_numpy(goal)).mean())
 
-        mapped = closeness(*warm_start(teacher, STUDENT, tokenizer, [], seed=0))
-        refitted = closeness(*warm_start(teacher, STUDENT, tokenizer, texts, seed=0))
+        def started(texts: list[str]) -> float:
+            start = warm_start(teacher, STUDENT, tokenizer, texts, seed=0)
+            assert start.projections is not None
+            return closeness(start.encoder, start.projections[-1])
+
+        mapped = started([])
+        refitted = started(texts)
         torch.manual_seed(0)
         chance = closeness(TransformerEncoder(STUDENT), torch.eye(32, 48))
         assert refitted > 0.8
@@ -265,6 +272,16 @@ class TestCorpus:
         assert [row.tolist() for row in corpus.student] == [student.encode(text).ids for text in kept]
         assert [row.tolist() for row in corpus.teacher] == teacher.tokenize(kept)
         assert corpus.student[0].dtype == np.uint16
+        for number, text in enumerate(kept):
+            mine, theirs = student.encode(text), teacher.tokenizer.encode(text)
+            places = corpus.student_places[number], corpus.teacher_places[number]
+            spans = [
+                [each.offsets[place] for place in row]
+                for each, row in zip((mine, theirs), places, strict=True)
+            ]
+            assert spans[0] == spans[1]
+            assert len(spans[0]) == len(set(mine.offsets) & set(theirs.offsets))
+        assert corpus.student_places.lengths.sum() > 200
         again = tokenized(paths, student, teacher, folder / "cache", longest=12)
         assert again.fingerprint == corpus.fingerprint
         longer = tokenized(paths, student, teacher, folder / "cache", longest=13)
@@ -317,41 +334,110 @@ class TestCurriculum:
         other = Curriculum(lengths, dataclasses.replace(config, seed=1))
         assert not np.array_equal(other.shards[0].texts, curriculum.shards[0].texts)
 
-    def test_teacher_vectors_are_cached_by_shard(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_runs_of_neighbours_stay_together(self, folder: Path) -> None:
+        lengths = np.full(600, 5)
+        shards = Curriculum(lengths, settings(folder, run_texts=16)).shards
+        covered = np.concatenate([shard.texts for shard in shards])
+        assert np.array_equal(np.sort(covered), np.arange(600))
+        for shard in shards[:-1]:
+            assert len(shard.texts) == 64
+            assert np.sum(np.diff(shard.texts) == 1) >= 64 - 6  # few runs, so few jumps
+        assert not np.array_equal(covered, np.arange(600))
+        scattered = Curriculum(lengths, settings(folder)).shards[0].texts  # the control
+        assert np.sum(np.diff(scattered) == 1) < 32
+
+
+class TestTeacher:
+    @staticmethod
+    def lesson(folder: Path) -> tuple[Lesson, Any, Any]:
         teacher = load(folder / "teacher")
         corpus = tokenized(
             find_files([str(folder / "a.txt")]), bpe.english(), teacher, folder / "cache", longest=32
         )
-        shard = Curriculum(corpus.student.lengths, settings(folder)).shards[0]
-        vectors = TeacherVectors(teacher, corpus, folder / "cache").of(shard)
-        with torch.inference_mode():
-            ids = torch.from_numpy(corpus.teacher[int(shard.texts[3])].astype(np.int64))
-            alone = teacher.model(ids[None]).sentence_embedding[0].numpy()
-        assert np.abs(vectors[3] - alone).max() < 1e-3
-        (cached,) = (folder / "cache").rglob("*/????????????????????????.npy")
-        monkeypatch.setattr("sestina_model.distillation.teacher.encode_rows", None)
-        assert np.array_equal(TeacherVectors(teacher, corpus, folder / "cache").of(shard), vectors)
-        cached.write_bytes(cached.read_bytes()[:-9])  # cut short: computed again, which is refused here
-        with pytest.raises(TypeError):
-            TeacherVectors(teacher, corpus, folder / "cache").of(shard)
+        # Of one length to the student, of several to the teacher, so its batch is padded.
+        length = np.bincount(corpus.student.lengths).argmax()
+        texts = np.flatnonzero(corpus.student.lengths == length)[:6]
+        assert len({len(corpus.teacher[int(text)]) for text in texts}) > 1
+        return Teacher(teacher, corpus).lesson(texts), teacher, [corpus.teacher[int(text)] for text in texts]
+
+    def test_each_text_as_if_alone(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sestina_model.distillation.arithmetic.has_bfloat16", lambda _: False)
+        lesson, teacher, rows = self.lesson(folder)
+        assert lesson.ids.shape[0] == lesson.vectors.shape[0] == len(rows)
+        assert len(lesson.states) == 2
+        for text, row in enumerate(rows):
+            ids = torch.from_numpy(row.astype(np.int64))[None]
+            with torch.no_grad():
+                vector, hidden = teacher.model(ids)
+                below = teacher.model.encoder.layers[0](teacher.model.encoder.embed(ids))[0]
+            cosine = torch.cosine_similarity(lesson.vectors, vector)
+            assert float(cosine[text]) > 1 - 1e-6
+            assert float(cosine[text - 1]) < 1 - 1e-4  # the control
+            found = lesson.states[1][lesson.texts == text]
+            assert len(found) > 0
+            # Every state is one of the text's own, in order, and the layer below's is of the same token.
+            places = [int((hidden[0] - state).abs().amax(1).argmin()) for state in found]
+            assert places == sorted(set(places))
+            assert float((hidden[0, places] - found).abs().max()) < 1e-5
+            assert float((below[places] - lesson.states[0][lesson.texts == text]).abs().max()) < 1e-5
+
+    def test_projections_are_fitted_to_a_student(self, folder: Path) -> None:
+        lesson, *_ = self.lesson(folder)
+        torch.manual_seed(0)
+        encoder = TransformerEncoder(STUDENT).eval()
+        with torch.no_grad():
+            states = read_states(encoder, lesson)[1]
+            turn = [torch.randn(32, 48) for _ in states]
+            goals = [state @ each.T for state, each in zip(states, turn, strict=True)]
+            fitted = fitted_projections([(states, goals)])
+            for state, goal, projection, other in zip(states, goals, fitted, reversed(fitted), strict=True):
+                assert float((state @ projection.T - goal).norm() / goal.norm()) < 0.05
+                assert float((state @ other.T - goal).norm() / goal.norm()) > 0.5  # the control
+
+    def test_layers_must_be_as_many(self, folder: Path) -> None:
+        teacher = load(folder / "teacher")
+        corpus = tokenized(
+            find_files([str(folder / "a.txt")]), bpe.english(), teacher, folder / "cache", longest=32
+        )
+        start = Start(TransformerEncoder(dataclasses.replace(STUDENT, n_layers=3)), None)
+        with pytest.raises(ConfigError, match="the teacher has 2 layers, the student 3.*layer_weight to 0"):
+            Learner(start, Teacher(teacher, corpus), settings(folder), "cpu")
+        Learner(start, Teacher(teacher, corpus), settings(folder, layer_weight=0.0), "cpu")
 
 
 class TestLearning:
     def test_objective(self) -> None:
         generator = torch.Generator().manual_seed(0)
         goal = torch.randn(6, 4, generator=generator)
-        objective = Objective(5, 4, cosine_weight=1.0, similarity_weight=2.0)
-        turn = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q
+        states = [torch.randn(9, 4, generator=generator) for _ in range(3)]
+        at = torch.zeros(9, dtype=torch.int64)
+        lesson = Lesson(torch.zeros(6, 2), goal, at, at, states)
+        objective = Objective(5, 4, 3, Weights(1.0, 2.0, 3.0, 4.0))
+        turn = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q[:4]
+        objective.start_from([turn] * 3)
+        turned = [state @ turn for state in states]
         with torch.no_grad():
-            objective.projection.weight.copy_(turn[:4])
-            same = objective(goal @ turn[:4] * 3.0, goal)  # turned and scaled: the same geometry
-            other = objective(goal.flip(0) @ turn[:4], goal)
-        assert [float(loss) for loss in same] == pytest.approx([0, 0, 0], abs=1e-6)
-        assert float(other.total) == pytest.approx(float(other.cosine) + 2 * float(other.similarity))
+            same = objective(goal @ turn * 3.0, turned, lesson)  # turned and scaled: the same geometry
+            other = objective(goal.flip(0) @ turn, turned, lesson)
+            last = objective(goal @ turn, [*turned[:2], turned[2].flip(0)], lesson)
+            first = objective(goal @ turn, [turned[0].flip(0), *turned[1:]], lesson)
+            # A batch of one has no pair, and one without shared tokens has no states to compare.
+            one = objective(
+                goal[:1] @ turn,
+                [state[:0] for state in turned],
+                Lesson(torch.zeros(1, 2), goal[:1], at[:0], at[:0], [state[:0] for state in states]),
+            )
+        assert [float(loss) for loss in same] == pytest.approx([0] * 5, abs=1e-5)
+        assert float(other.total) == pytest.approx(
+            float(other.cosine) + 2 * float(other.similarity), abs=1e-5
+        )
         assert float(other.cosine) > 0.1
         assert float(other.similarity) > 0.01
-        one = objective(goal[:1] @ turn[:4], goal[:1])  # a batch of one has no pair
-        assert float(one.similarity) == 0.0
+        assert float(last.total) == pytest.approx(3 * float(last.token), abs=1e-5)
+        assert float(last.token) > 0.1
+        assert float(first.total) == pytest.approx(4 * float(first.layer), abs=1e-5)
+        assert float(first.layer) > 0.1
+        assert [float(loss) for loss in one] == pytest.approx([0] * 5, abs=1e-5)
 
     def test_rate(self, folder: Path) -> None:
         config = settings(folder, tokens=1000, warm_up=0.1, learning_rate=1e-3, final_rate=0.1)
@@ -446,6 +532,24 @@ class TestRun:
         finished = distil(settings(folder, warm_start="none", learning_rate=1e-3), folder / "run")
         assert finished.step == position.step  # run again, it has nothing left to do
 
+    def test_goes_on_from_a_checkpoint(self, folder: Path) -> None:
+        config = settings(folder, learning_rate=1e-3)
+        first = distil(config, folder / "first")
+        assert first.best is not None
+        more = settings(folder, warm_start=str(folder / "first" / "last"), tokens=600, calibration_texts=200)
+        distil(more, folder / "second")
+        losses = [
+            [point["cosine"] for point in curve(folder / run) if "loss" in point]
+            for run in ("first", "second")
+        ]
+        # It begins about where the other ended: weights and, fitted anew, the projections are there.
+        assert losses[1][0] < losses[0][-1] + 0.5 * (losses[0][0] - losses[0][-1])
+        deeper = settings(
+            folder, warm_start=str(folder / "first" / "last"), encoder=STUDENT.to_dict() | {"d_ff": 112}
+        )
+        with pytest.raises(ConfigError, match="d_ff 96 where the run has 112"):
+            distil(deeper, folder / "third")
+
     def test_stops_when_asked_and_refuses_another_configuration(self, folder: Path) -> None:
         config = settings(folder, data=None, calibration_texts=0)
         asked = iter([False, False, False, True, True, True])
@@ -481,7 +585,12 @@ class TestConfig:
             ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
             ({"dropout": 0.95}, "dropout is 0.95; it must be at least 0, at most 0.9"),
             ({"cosine_weight": 0, "similarity_weight": 0}, "are both 0"),
-            ({"warm_start": "static"}, "warm_start is 'static'; it must be one of teacher, none"),
+            (
+                {"warm_start": ""},
+                """warm_start is ''; it must be "teacher", "none" or a checkpoint's folder""",
+            ),
+            ({"run_texts": 0}, "run_texts is 0; it must be a whole number of at least 1"),
+            ({"layer_weight": -1}, "layer_weight is -1; it must be at least 0"),
             ({"texts": ()}, "texts is empty"),
             ({"phases": (Phase(max_tokens=8, share=0.5),)}, "add up to 0.5; they must add up to 1"),
             ({"phases": (Phase(max_tokens=33, share=1.0),)}, "must be a whole number from 1 to 32"),

@@ -7,14 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from sestina_model._errors import ConfigError
 from sestina_model.config import EncoderConfig
 
 __all__ = ["SMALLEST_BATCH", "DistillationConfig", "Phase"]
-
-WarmStart = Literal["teacher", "none"]
 
 SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
 
@@ -49,14 +47,19 @@ class DistillationConfig:
         phases: What is read when, short passages first.
         join_lines: Every so many lines together are one more passage, as long texts; 0: none.
         batch_tokens, batch_texts: The most that a batch holds. All its texts have one length.
-        shard_texts: Texts whose teacher vectors are computed and cached at a time.
+        shard_texts: Texts that are shuffled and batched together.
+        run_texts: A shard is made of runs of so many neighbours: passages of one source and often of one
+            page, so that a batch holds pairs that are about the same thing.
         learning_rate: AdamW's, after `warm_up` (a share of the budget); a cosine takes it to `final_rate`
             of itself.
         clip: The largest gradient norm.
         dropout: While training. The teacher's vectors are no labels to overfit, so none is usual.
         cosine_weight: Of 1 - cosine to the teacher through a projection that is then thrown away.
         similarity_weight: Of the squared difference between the cosines of all pairs in a batch.
-        warm_start: "teacher": layers and embeddings start from the teacher's; "none": from a draw.
+        token_weight: Of 1 - cosine to the teacher's last states of the tokens that both cut alike.
+        layer_weight: Of the same after each layer before the last.
+        warm_start: "teacher": layers and embeddings start from the teacher's; "none": from a draw; else
+            from the weights in this checkpoint's folder.
         calibration_texts: Texts on which a warm start measures and refits; 0: mapped weights alone.
         evaluate_every, save_every, report_every: In steps.
         threads: torch's; None: as torch chooses.
@@ -80,6 +83,7 @@ class DistillationConfig:
     batch_tokens: int = 2048
     batch_texts: int = 64
     shard_texts: int = 4096
+    run_texts: int = 1
     learning_rate: float = 3e-4
     warm_up: float = 0.02
     final_rate: float = 0.02
@@ -88,7 +92,9 @@ class DistillationConfig:
     dropout: float = 0.0
     cosine_weight: float = 1.0
     similarity_weight: float = 20.0
-    warm_start: WarmStart = "teacher"
+    token_weight: float = 1.0
+    layer_weight: float = 0.5
+    warm_start: str = "teacher"
     calibration_texts: int = 1500
     seed: int = 0
     evaluate_every: int = 500
@@ -97,7 +103,7 @@ class DistillationConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for field in ("tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts"):
+        for field in ("tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "run_texts"):
             self._whole(field, 1)
         for field in ("evaluate_every", "save_every", "report_every"):
             self._whole(field, 1)
@@ -107,16 +113,16 @@ class DistillationConfig:
             self._whole("threads", 1)
         for field in ("learning_rate", "clip"):
             self._number(field, above=0.0)
-        for field in ("weight_decay", "cosine_weight", "similarity_weight"):
+        for field in ("weight_decay", "cosine_weight", "similarity_weight", "token_weight", "layer_weight"):
             self._number(field)
         for field in ("warm_up", "final_rate"):
             self._number(field, most=1.0)
         self._number("dropout", most=0.9)
         if self.cosine_weight + self.similarity_weight == 0:
             raise ConfigError("cosine_weight and similarity_weight are both 0; one of them must be above 0")
-        if self.warm_start not in get_args(WarmStart):
+        if not isinstance(self.warm_start, str) or not self.warm_start:
             raise ConfigError(
-                f"warm_start is {self.warm_start!r}; it must be one of {', '.join(get_args(WarmStart))}"
+                f'warm_start is {self.warm_start!r}; it must be "teacher", "none" or a checkpoint\'s folder'
             )
         if not self.texts:
             raise ConfigError("texts is empty; name at least one file of text")

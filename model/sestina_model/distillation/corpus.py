@@ -1,7 +1,7 @@
 """The texts, tokenized once for student and teacher and kept as flat arrays that are mapped, not loaded.
 
-A corpus folder holds, for each of the two: NAME.ids.npy, uint16, every text's ids one after another, and
-NAME.ends.npy, int64, where each text ends.
+A corpus folder holds, for each of the two, every text's token ids, and the places of those tokens that both
+cut alike: NAME.values.npy, uint16, one text's after another's, and NAME.ends.npy, int64, where each ends.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from sestina_model._errors import FileError
 from sestina_model._files import file_sha256
 from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.distillation.alignment import shared_places
 
 __all__ = ["Corpus", "Rows", "find_files", "read_lines", "sample_lines", "tokenized"]
 
 _WINDOW = 4096  # lines tokenized at a time
-_SHORT, _STRIDE = (
-    200,
-    7,
-)  # characters of a sampled line; neighbouring lines are alike, so most are passed over
+_SHORT = 200  # characters of a sampled line
+_STRIDE = 7  # neighbouring lines are alike, so most are passed over
+_ROWS = ("student", "teacher", "student-places", "teacher-places")
 
 
 class Rows:
-    """Token ids of many texts, as a sequence."""
+    """Token ids, or places of tokens, of many texts, as a sequence."""
 
-    def __init__(self, ids: npt.NDArray[np.uint16], ends: npt.NDArray[np.int64]) -> None:
-        self._ids, self._ends = ids, ends
+    def __init__(self, values: npt.NDArray[np.uint16], ends: npt.NDArray[np.int64]) -> None:
+        self._values, self._ends = values, ends
         self.lengths: npt.NDArray[np.int64] = np.diff(ends, prepend=0)
 
     def __len__(self) -> int:
@@ -48,14 +48,23 @@ class Rows:
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint16]:
         end = int(self._ends[index])
-        return self._ids[end - int(self.lengths[index]) : end]
+        return self._values[end - int(self.lengths[index]) : end]
 
 
 class Corpus(NamedTuple):
-    """The same texts as the student and as the teacher read them."""
+    """The same texts as the student and as the teacher read them.
+
+    Attributes:
+        student, teacher: Token ids.
+        student_places, teacher_places: Where in these the tokens stand that cover the same characters in
+            both, in the same order.
+        fingerprint: Of the texts, the tokenizers and the limits.
+    """
 
     student: Rows
     teacher: Rows
+    student_places: Rows
+    teacher_places: Rows
     fingerprint: str
 
 
@@ -159,7 +168,7 @@ def tokenized(
             hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
             for tokenizer in (student, teacher.tokenizer)
         ],
-        [longest, teacher.model.head.max_tokens, join_lines],
+        [longest, teacher.model.head.max_tokens, join_lines, _ROWS],
     ]
     fingerprint = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     folder = cache / f"corpus-{fingerprint}"
@@ -170,7 +179,8 @@ def tokenized(
             if isinstance(error, FileError):
                 raise
             raise FileError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return Corpus(_map(folder, "student"), _map(folder, "teacher"), fingerprint)
+    mine, theirs, my_places, their_places = (_map(folder, name) for name in _ROWS)
+    return Corpus(mine, theirs, my_places, their_places, fingerprint)
 
 
 def _write(
@@ -181,30 +191,31 @@ def _write(
     longest: int,
     advance: Callable[[int], object],
 ) -> None:
-    ids = {name: array("H") for name in ("student", "teacher")}
-    ends = {name: array("q") for name in ids}
+    values = {name: array("H") for name in _ROWS}
+    ends = {name: array("q") for name in _ROWS}
     while window := list(islice(texts, _WINDOW)):
-        kept, rows = [], []
-        for text, encoding in zip(window, student.encode_batch_fast(window), strict=True):
+        kept, mine = [], []
+        for text, encoding in zip(window, student.encode_batch(window), strict=True):
             if 0 < len(encoding) <= longest:
                 kept.append(text)
-                rows.append(encoding.ids)
-        for name, found in (("student", rows), ("teacher", teacher.tokenize(kept))):
-            for row in found:
-                ids[name].extend(row)
-                ends[name].append(len(ids[name]))
+                mine.append(encoding)
+        for encoding, theirs in zip(mine, teacher.encodings(kept), strict=True):
+            rows = (encoding.ids, theirs.ids, *shared_places(encoding, theirs))
+            for name, row in zip(_ROWS, rows, strict=True):
+                values[name].extend(row)
+                ends[name].append(len(values[name]))
         advance(len(window))
     if not ends["student"]:
         raise FileError(f"no text of up to {longest} tokens was found; name files that hold some")
     with folder_in_place(folder) as fresh:
-        for name in ids:
-            np.save(fresh / f"{name}.ids.npy", np.frombuffer(ids[name], dtype=np.uint16))
+        for name in _ROWS:
+            np.save(fresh / f"{name}.values.npy", np.frombuffer(values[name], dtype=np.uint16))
             np.save(fresh / f"{name}.ends.npy", np.frombuffer(ends[name], dtype=np.int64))
 
 
 def _map(folder: Path, name: str) -> Rows:
     try:
-        ids = np.load(folder / f"{name}.ids.npy", mmap_mode="r")
-        return Rows(ids, np.load(folder / f"{name}.ends.npy"))
+        values = np.load(folder / f"{name}.values.npy", mmap_mode="r")
+        return Rows(values, np.load(folder / f"{name}.ends.npy"))
     except (OSError, ValueError) as error:
         raise FileError(f"{folder} is not a whole corpus ({error}); delete it to tokenize again") from error

@@ -20,7 +20,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class Shard(NamedTuple):
-    """Texts that are visited together, and whose teacher vectors are computed together."""
+    """Texts that are visited together: shuffled, and batched by length."""
 
     texts: Integers
     tokens: int
@@ -63,7 +63,7 @@ class Curriculum:
         shards, shorter = [], 0
         for limit in limits:
             texts = np.flatnonzero((self._lengths > shorter) & (self._lengths <= limit))
-            texts = draw.permutation(texts)
+            texts = _shuffled(texts, self._config.run_texts, draw)
             for begin in range(0, len(texts), self._config.shard_texts):
                 some = np.sort(texts[begin : begin + self._config.shard_texts])
                 shards.append(Shard(some, int(self._lengths[some].sum()), limit))
@@ -97,3 +97,9 @@ class Curriculum:
             )
         ]
         return sum(tokens for n, tokens in sizes if n >= SMALLEST_BATCH) or shard.tokens
+
+
+def _shuffled(texts: Integers, run: int, draw: np.random.Generator) -> Integers:
+    """In a drawn order, but for runs of neighbours, which stay together."""
+    runs = np.split(texts, np.arange(run, len(texts), run))
+    return np.concatenate([runs[place] for place in draw.permutation(len(runs))])

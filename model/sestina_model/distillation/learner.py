@@ -2,81 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sestina_model._errors import ConfigError
+from sestina_model.distillation.arithmetic import fast_products
 from sestina_model.distillation.config import DistillationConfig
-from sestina_model.distillation.objective import Objective
+from sestina_model.distillation.objective import Losses, Objective, Weights
 from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
-from sestina_model.distillation.warm_start import WarmStart
-from sestina_model.encoder import TransformerEncoder
+from sestina_model.distillation.start import Start, fitted_projections
+from sestina_model.distillation.teacher import Lesson, Teacher
+from sestina_model.encoder import Layer, TransformerEncoder
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "read_states"]
+
+
+def read_states(encoder: TransformerEncoder, lesson: Lesson) -> tuple[Tensor, list[Tensor]]:
+    """The student's mean-pooled vectors (B, D), and each layer's states at the lesson's places, (n, D)."""
+    x, states = encoder.embed(lesson.ids), []
+    for layer in cast("Iterable[Layer]", encoder.layers):
+        x = layer(x)
+        states.append(x[lesson.texts, lesson.places].float())
+    if encoder.final_norm is not None:
+        x = encoder.final_norm(x)
+        states[-1] = x[lesson.texts, lesson.places].float()
+    return x.float().mean(1), states
 
 
 class Learner:
     """Holds the encoder, the objective and the optimiser on a device.
 
     Args:
-        start: What is trained, with the projection to begin with where there is one. Its dropout is the
+        start: What is trained, with the projections to begin with where there are some. Its dropout is the
             configuration's while it learns.
-        d_teacher: Width of the teacher's vectors.
+        teacher: Of whom it learns.
         config: The run.
-        device: torch's name. On "cuda" products are in bfloat16, weights and everything else in float32.
+        device: torch's name. Where it is fast there, products are in bfloat16, weights and all else in
+            float32.
+
+    Raises:
+        ConfigError: Where layers are to be compared and the teacher has another number of them.
     """
 
-    def __init__(
-        self, start: TransformerEncoder | WarmStart, d_teacher: int, config: DistillationConfig, device: str
-    ) -> None:
-        encoder = start.encoder if isinstance(start, WarmStart) else start
+    def __init__(self, start: Start, teacher: Teacher, config: DistillationConfig, device: str) -> None:
         self._config, self._device = config, torch.device(device)
-        objective = Objective(
-            encoder.config.d_model,
-            d_teacher,
-            cosine_weight=config.cosine_weight,
-            similarity_weight=config.similarity_weight,
+        self._n_teacher_layers = teacher.n_layers
+        weights = Weights(
+            config.cosine_weight, config.similarity_weight, config.token_weight, config.layer_weight
         )
-        if isinstance(start, WarmStart):
-            with torch.no_grad():
-                objective.projection.weight.copy_(start.projection)
-        self.encoder = encoder.to(self._device)
+        shape = start.encoder.config
+        if config.layer_weight and shape.n_layers != teacher.n_layers:
+            raise ConfigError(
+                f"the teacher has {teacher.n_layers} layers, the student {shape.n_layers}: they cannot be "
+                "compared one by one; set layer_weight to 0"
+            )
+        objective = Objective(shape.d_model, teacher.width, shape.n_layers, weights)
+        objective.start_from(start.projections or ())
+        self.encoder = start.encoder.to(self._device)
         self._objective = objective.to(self._device)
         for module in self.encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = config.dropout
         self.weights: dict[str, Tensor] = named_weights(self.encoder, self._objective)
         self.optimiser = new_optimiser(self.weights, config)
-        self._seen: list[Tensor] = []  # since the last report: loss, cosine, similarity, gradient norm
+        self._seen: list[Tensor] = []  # since the last report: the losses, and the gradient's norm
         self._rate = 0.0
 
-    def learn(
-        self, ids: Sequence[npt.NDArray[np.integer]], targets: npt.NDArray[np.floating], tokens: int
-    ) -> int:
-        """One step on texts of one length and the teacher's vectors of them. Returns: tokens read."""
-        batch = torch.from_numpy(np.stack(ids).astype(np.int64)).to(self._device)
-        goal = torch.from_numpy(targets.astype(np.float32)).to(self._device)
+    def learn(self, lesson: Lesson, tokens: int) -> int:
+        """One step, after so many tokens of the run. Returns: tokens read."""
         self._rate = rate(tokens, self._config)
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate
         self.encoder.train()
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-            pooled = self.encoder(batch).mean(1)  # (B, S, D) -> (B, D)
-        losses = self._objective(pooled.float(), goal)
+        with fast_products(self._device):
+            vectors, states = read_states(self.encoder, lesson)
+        losses = self._objective(vectors, states, lesson)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip)
         self.optimiser.step()
         # Kept as tensors: reading a number would make the CPU wait for the GPU at every step.
         self._seen.append(torch.stack([*(loss.detach() for loss in losses), norm]))
-        return batch.numel()
+        return lesson.ids.numel()
+
+    @torch.no_grad()
+    def fit_projections(self, lessons: Iterable[Lesson]) -> None:
+        """Start from the projections that fit the encoder as it is; a checkpoint does not hold any."""
+        if len(self._objective.projections) == self._n_teacher_layers:
+            pairs = ((read_states(self.encoder, lesson)[1], lesson.states) for lesson in lessons)
+            self._objective.start_from(fitted_projections(pairs))
 
     def averages(self) -> dict[str, float]:
         """Means since the last call."""
-        names = ("loss", "cosine", "similarity", "gradient_norm")
+        names = ("loss", *Losses._fields[1:], "gradient_norm")
         means = torch.stack(self._seen).mean(0).tolist() if self._seen else [0.0] * len(names)
         self._seen.clear()
         return {name: round(value, 5) for name, value in zip(names, means, strict=True)} | {

@@ -47,4 +47,4 @@ def new_optimiser(weights: dict[str, Tensor], config: DistillationConfig) -> tor
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=_BETAS, eps=1e-8)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=_BETAS, eps=1e-8, fused=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,9 +18,10 @@ from sestina_model.distillation.corpus import Corpus, find_files, sample_lines, 
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve
 from sestina_model.distillation.learner import Learner
+from sestina_model.distillation.start import Start, continued
 from sestina_model.distillation.state import Position, read_state, write_state
-from sestina_model.distillation.teacher import TeacherVectors, find_teacher
-from sestina_model.distillation.warm_start import WarmStart, warm_start
+from sestina_model.distillation.teacher import Lesson, Teacher, find_teacher
+from sestina_model.distillation.warm_start import warm_start
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.evaluation import BatchedCheckpoint, score
 from sestina_model.evaluation.progress import progress_bar
@@ -78,13 +79,16 @@ class Run:
         contents = {"corpus_fingerprint": corpus.fingerprint, "teacher_sha256": teacher.source_sha256}
         self._identity = config.identity() | contents
         self._curriculum = Curriculum(corpus.student.lengths, config)
-        self._rows = corpus.student
         self._begun = time.monotonic()
 
         torch.manual_seed(config.seed)
         resuming = (out / _STATE).is_file()
         start = self._start(teacher, resuming=resuming)
-        self._learner = Learner(start, teacher.dimensions, config, device)
+        teacher.model.to(device)  # once the warm start, which is quick on a CPU, has read it
+        self._teacher = Teacher(teacher, corpus)
+        self._learner = Learner(start, self._teacher, config, device)
+        if not resuming and start.projections is None and config.warm_start != "none":
+            self._learner.fit_projections(self._first_lessons())
         self.position = Position()
         if resuming:
             self.position = read_state(
@@ -94,8 +98,6 @@ class Run:
                 self.position.best = self.position.evaluated = None
         (out / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
         self._curve = Curve(out, step=self.position.step)
-        teacher.model.to(device)
-        self._vectors = TeacherVectors(teacher, corpus, cache)
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Read batch after batch, from the position on, until the budget is spent or `stop` says so."""
@@ -121,13 +123,10 @@ class Run:
         """What is left of one shard."""
         position = self.position
         shard = self._curriculum.shards[int(self._curriculum.visits[position.visit])]
-        with progress_bar(len(shard.texts), self._progress, unit="text", title="teacher") as counted:
-            targets = self._vectors.of(shard, counted)
         batches = self._curriculum.batches(position.visit)
         while position.batch < len(batches):
-            batch = batches[position.batch]
-            ids = [self._rows[int(text)] for text in shard.texts[batch]]
-            read = self._learner.learn(ids, targets[batch], position.tokens)
+            lesson = self._teacher.lesson(shard.texts[batches[position.batch]])
+            read = self._learner.learn(lesson, position.tokens)
             position.batch, position.step = position.batch + 1, position.step + 1
             position.tokens += read
             advance(read)
@@ -195,10 +194,22 @@ class Run:
                 advance=advance,
             )
 
-    def _start(self, teacher: Checkpoint, *, resuming: bool) -> WarmStart | TransformerEncoder:
+    def _start(self, teacher: Checkpoint, *, resuming: bool) -> Start:
         """The student's first weights; any will do where a saved state replaces them."""
-        config = self._config.student(self._tokenizer.get_vocab_size())
-        if resuming or self._config.warm_start == "none":
-            return TransformerEncoder(config)
-        texts = sample_lines(find_files(self._config.texts), self._config.calibration_texts)
-        return warm_start(teacher, config, self._tokenizer, texts, seed=self._config.seed)
+        config, origin = self._config.student(self._tokenizer.get_vocab_size()), self._config.warm_start
+        if resuming or origin == "none":
+            return Start(TransformerEncoder(config), None)
+        if origin == "teacher":
+            texts = sample_lines(find_files(self._config.texts), self._config.calibration_texts)
+            return warm_start(teacher, config, self._tokenizer, texts, seed=self._config.seed)
+        return Start(continued(origin, config), None)
+
+    def _first_lessons(self) -> Iterator[Lesson]:
+        """Of about `calibration_texts` texts, those that the run begins with."""
+        curriculum, count = self._curriculum, 0
+        for visit, number in enumerate(curriculum.visits):
+            for batch in curriculum.batches(visit):
+                if count >= self._config.calibration_texts:
+                    return
+                count += len(batch)
+                yield self._teacher.lesson(curriculum.shards[int(number)].texts[batch])

@@ -8,22 +8,22 @@ beyond the student's (`heads`), other tokens (`entries`), [CLS] and [SEP], learn
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from sestina_model._errors import ConfigError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
+from sestina_model.distillation.start import Start
 from sestina_model.distillation.warm_start.entries import entry_vectors
 from sestina_model.distillation.warm_start.heads import choose_slots
 from sestina_model.distillation.warm_start.layers import Widening, widen_layer
 from sestina_model.distillation.warm_start.refit import refit
 from sestina_model.encoder import Layer, TransformerEncoder
 
-__all__ = ["WarmStart", "warm_start"]
+__all__ = ["warm_start"]
 
 # How much larger than the teacher's the embeddings are. The sinusoids are added at their own size, and the
 # first LayerNorm takes the factor out again: the larger it is, the less they disturb what was learned
@@ -33,21 +33,9 @@ _NOISE = 0.01  # in weights that start without a meaning, so that they can find 
 _MEASURED = 200  # texts on which heads are compared
 
 
-class WarmStart(NamedTuple):
-    """Where a student starts.
-
-    Attributes:
-        encoder: Its weights.
-        projection: (T, D), what takes its vectors to the teacher's.
-    """
-
-    encoder: TransformerEncoder
-    projection: Tensor
-
-
 def warm_start(
     teacher: Checkpoint, config: EncoderConfig, tokenizer: Tokenizer, texts: Sequence[str], *, seed: int
-) -> WarmStart:
+) -> Start:
     """A post-norm encoder of this configuration that starts from a post-norm teacher.
 
     Args:
@@ -84,7 +72,7 @@ def warm_start(
             refit(teacher, encoder, tokenizer, widening, texts, first_scale=first_scale)
     projection = torch.zeros(source.config.d_model, config.d_model)
     projection[:, widening.places] = torch.eye(source.config.d_model)
-    return WarmStart(encoder, projection)
+    return Start(encoder, [projection] * len(pairs))
 
 
 def _layers(encoder: TransformerEncoder) -> Iterable[Layer]:

@@ -12,10 +12,11 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.distillation.alignment import shared_places
 from sestina_model.distillation.warm_start.layers import Widening
 from sestina_model.encoder import Layer, TransformerEncoder
 from sestina_model.evaluation.batches import by_length
@@ -127,18 +128,11 @@ def _align(
         real = torch.zeros(ids.shape, dtype=torch.bool)
         goals: list[list[Tensor]] = []
         for row, number in enumerate(chosen):
-            mine, places = _shared(students[number], teachers[number])
+            mine, places = shared_places(students[number], teachers[number])
             real[row, mine] = True
             stages = _stages(teacher.model.encoder, teachers[number].ids)
             goals.append([stage[places] for stage in stages])
         yield _Aligned(ids, real, [torch.cat(stage) for stage in zip(*goals, strict=True)])
-
-
-def _shared(mine: Encoding, theirs: Encoding) -> tuple[list[int], list[int]]:
-    """Places of the tokens that cover the same characters: in the one, and in the other."""
-    where = {span: place for place, span in enumerate(theirs.offsets) if span[1] > span[0]}
-    pairs = [(place, where[span]) for place, span in enumerate(mine.offsets) if span in where]
-    return [place for place, _ in pairs], [place for _, place in pairs]
 
 
 def _stages(encoder: TransformerEncoder, ids: Sequence[int]) -> list[Tensor]:

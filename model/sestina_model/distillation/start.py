@@ -1,0 +1,74 @@
+"""Where a student starts: from a draw, from its teacher's layers, or from where another run has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sestina_model._errors import ConfigError
+from sestina_model.checkpoint import load
+from sestina_model.config import EncoderConfig
+from sestina_model.encoder import TransformerEncoder
+
+__all__ = ["Start", "continued", "fitted_projections"]
+
+_RIDGE = 1e-3  # of the mean square of a dimension
+
+
+class Start(NamedTuple):
+    """A student before its first step.
+
+    Attributes:
+        encoder: Its weights.
+        projections: For each layer, (T, D), what takes its states to the teacher's; None: a draw.
+    """
+
+    encoder: TransformerEncoder
+    projections: Sequence[Tensor] | None
+
+
+def continued(folder: str, config: EncoderConfig) -> TransformerEncoder:
+    """The encoder of a checkpoint.
+
+    Raises:
+        ConfigError: Where it is not of this configuration.
+        CheckpointError: Where it cannot be read.
+    """
+    encoder = load(folder).model.encoder
+    differing = [
+        f"{name} {theirs!r} where the run has {config.to_dict()[name]!r}"
+        for name, theirs in encoder.config.to_dict().items()
+        if theirs != config.to_dict()[name]
+    ]
+    if differing:
+        raise ConfigError(f"warm_start names {folder}, which has {'; '.join(differing)}: start from another")
+    return encoder
+
+
+def fitted_projections(pairs: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> list[Tensor]:
+    """The projections that bring a student's states closest to its teacher's, by ridge regression.
+
+    Args:
+        pairs: Of batches, for each layer the student's states (n, D) and the teacher's (n, T).
+
+    Returns: for each layer, (T, D).
+    """
+    squares: list[Tensor] = []
+    products: list[Tensor] = []
+    for mine, theirs in pairs:
+        for number, (x, y) in enumerate(zip(mine, theirs, strict=True)):
+            if number == len(squares):
+                squares.append(torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64))
+                products.append(torch.zeros(x.shape[1], y.shape[1], dtype=torch.float64))
+            wide, goal = x.detach().cpu().double(), y.detach().cpu().double()
+            squares[number] += wide.T @ wide
+            products[number] += wide.T @ goal
+    return [
+        torch.linalg.solve(square + _RIDGE * square.diagonal().mean() * torch.eye(len(square)), product)
+        .T.float()
+        .contiguous()
+        for square, product in zip(squares, products, strict=True)
+    ]
