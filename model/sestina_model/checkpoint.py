@@ -2,7 +2,7 @@
 
 Our own layout is a folder of three files, none of which can execute anything:
 
-    encoder.safetensors   the weights of `TransformerEncoder`, float32, by our own names
+    encoder.safetensors   the weights of `TransformerEncoder`, float32 or float16, by our own names
     sestina.json          format version, encoder and head configuration, name, licence
     tokenizer.json        as the tokenizers library writes it, without padding or truncation
 """
@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from tokenizers import Encoding, Tokenizer
+from torch import Tensor
 
 from sestina_model import pretrained
 from sestina_model._errors import CheckpointError, ConfigError
@@ -132,14 +133,20 @@ class Checkpoint:
         return vectors
 
 
-def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = False) -> None:
     """Write a checkpoint folder; the same checkpoint always gives the same bytes.
 
     It is written next to `path` and renamed into place: a killed save leaves the old checkpoint or
     none. Only an older checkpoint of this layout, or an empty folder, is ever replaced.
 
+    Args:
+        checkpoint: What to write.
+        path: The folder.
+        half: Whether to round the weights to float16, in half the size.
+
     Raises:
-        CheckpointError: Where `path` holds something else, or cannot be written.
+        CheckpointError: Where `path` holds something else, or cannot be written, or a weight is beyond
+            float16.
     """
     target = Path(path).resolve()
     if target.exists() and not _replaceable(target):
@@ -153,6 +160,8 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         "head": model.head.to_dict(),
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.encoder.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     try:
         with folder_in_place(target) as fresh:
             save_file(tensors, fresh / _WEIGHTS)
@@ -229,6 +238,13 @@ def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(section, Mapping):
         raise ConfigError(f"{key} is {section!r}; it must be an object")
     return section
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    half = tensor.half()
+    if not bool(torch.isfinite(half).all()):
+        raise CheckpointError(f"{name} holds values that float16 cannot; save it in float32")
+    return half
 
 
 def _replaceable(target: Path) -> bool:

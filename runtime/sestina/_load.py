@@ -9,6 +9,7 @@ from functools import partial
 from sestina._budget import plan
 from sestina._bundle import Bundle
 from sestina._choice import choose
+from sestina._default import default_bundle
 from sestina._encoder import Encoder
 from sestina._engine import Engine
 from sestina._errors import OptionError, SestinaError
@@ -21,7 +22,7 @@ from sestina._threads import usable_cores
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     provider: str = "auto",
     precision: str = "auto",
@@ -35,7 +36,8 @@ def load(
     Nothing is downloaded or written.
 
     Args:
-        path: The bundle's directory.
+        path: The bundle's directory; None: the bundle that comes with Sestina, its own encoder of English
+            in int8.
         provider: "auto" or "cpu".
         precision: "auto" (int8 where the bundle has it and the processor is good at it, else fp32), or one
             that the bundle has.
@@ -52,7 +54,7 @@ def load(
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and (not whole or not 1 <= value <= most):
             raise OptionError(f"{name} is {value!r:.40}; it must be a whole number from 1 to {most}, or None")
-    bundle = Bundle(path)
+    bundle = Bundle(default_bundle() if path is None else path)
     manifest = bundle.manifest
     choice = choose(bundle, provider, precision)
     threads = threads or usable_cores()

@@ -107,6 +107,25 @@ class TestRoundTrip:
             assert tensor.dtype == torch.float32
             assert torch.equal(tensor, halves[name].float())
 
+    def test_saved_in_half_precision(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        checkpoint = tiny_checkpoint(tokenizer)
+        save(checkpoint, tmp_path / "whole")
+        save(checkpoint, tmp_path / "half", half=True)
+        sizes = [(tmp_path / name / "encoder.safetensors").stat().st_size for name in ("whole", "half")]
+        assert sizes[1] < 0.6 * sizes[0]
+        again = load(tmp_path / "half")
+        for name, weight in checkpoint.model.state_dict().items():
+            assert torch.equal(again.model.state_dict()[name], weight.half().float()), name
+        assert np.abs(again.encode(TEXTS) - checkpoint.encode(TEXTS)).max() < 1e-2
+
+    def test_half_precision_that_would_overflow(self, tmp_path: Path) -> None:
+        checkpoint = tiny_checkpoint(tiny_wordpiece())
+        with torch.no_grad():
+            checkpoint.model.encoder.tokens.weight[3, 3] = 7e4
+        with pytest.raises(CheckpointError, match="tokens.weight holds values that float16 cannot"):
+            save(checkpoint, tmp_path / "half", half=True)
+        assert not (tmp_path / "half").exists()
+
     def test_loading_draws_no_random_numbers(self, folder: Path) -> None:
         state = torch.get_rng_state()
         load(folder)

@@ -62,8 +62,9 @@ def test_help_imports_nothing_heavy() -> None:
     ("argv", "message"),
     [
         ((), "the following arguments are required: COMMAND (see sestina --help)"),
-        (("encode",), "the following arguments are required: BUNDLE, TEXT (see sestina encode --help)"),
-        (("verify", "b", "extra"), "unrecognized arguments: extra (see sestina verify --help)"),
+        (("similar", "a"), "similar takes [BUNDLE] A B [B ...], not 1 argument (see sestina similar --help)"),
+        (("search", "--in", "f"), "search takes [BUNDLE] QUERY, not 0 arguments (see sestina search --help)"),
+        (("verify", "b", "extra"), "verify takes [BUNDLE], not 2 arguments (see sestina verify --help)"),
         (
             ("encode", "b", "text", "--dimension", "3"),
             (
@@ -213,7 +214,7 @@ def test_bar_on_a_terminal_only(bundle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
 @pytest.mark.parametrize(
-    ("command", "code"), [("inspect nowhere 2>&-", 2), ("inspect 2>&-", 2), ("inspect nowhere >&- 2>&-", 2)]
+    ("command", "code"), [("inspect nowhere 2>&-", 2), ("inspect 2>&- >&-", 0), ("inspect nowhere >&- 2>&-", 2)]
 )
 def test_nobody_to_tell(command: str, code: int, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -42,7 +42,7 @@ def distil(
 ) -> Position:
     """Train until the budget is spent, from wherever `out` has come to.
 
-    Leaves in `out`: best/ and last/ (checkpoints), curve.jsonl, curve.svg, config.json, and the state.
+    Leaves in `out`: best/ and last/ (checkpoints, in float16), curve.jsonl, curve.svg, config.json, and the state.
 
     Args:
         config: The run.
@@ -116,7 +116,7 @@ class Run:
             if position.evaluated != position.step:
                 self._evaluate()
                 self._save()
-            save(self._checkpoint(), self._out / "last")
+            save(self._checkpoint(), self._out / "last", half=True)
         self._curve.draw()
 
     def _visit(self, stop: Callable[[], bool], advance: Callable[[int], object]) -> None:
@@ -161,7 +161,7 @@ class Run:
             )
         if mean is None or position.best is None or mean > position.best:
             position.best, position.best_step = mean, position.step
-            save(self._checkpoint(), self._out / "best")
+            save(self._checkpoint(), self._out / "best", half=True)
         self._curve.draw()
 
     def _save(self) -> None:

@@ -32,7 +32,7 @@ _STATUS_WIDTH = 78  # one line of any terminal: what wraps cannot be written ove
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "bench", "measure speed and memory, beside peers", _EPILOG)
-    options.add_bundle(parser)
+    options.add_arguments(parser)
     parser.add_argument("--source", metavar="CHECKPOINT", help="folder or package that the bundle came from")
     parser.add_argument(
         "--against", metavar="PEERS", help="all, none, or names separated by commas (default: torch)"
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, and print what was measured."""
     from sestina._bench import _html, _markdown, _run, _table
 
+    options.take_bundle(args, 0, 0)
     # Opened before the work begins, so that a path that cannot be written costs nothing.
     with destination(args.html) if args.html is not None else contextlib.nullcontext() as page:
         document = _run.run(_options(args), _show)
@@ -77,7 +78,7 @@ def _options(args: argparse.Namespace) -> Any:
         file = TextFile(args.texts, args.field, args.column)
         texts = (file.file.name, [text.value for text in file])
     return Options(
-        bundle=args.bundle,
+        bundle=str(options.bundle_path(args)),
         source=None if args.source is None else resolve_source(args.source),
         against=args.against,
         precision=args.precision,
@@ -92,7 +93,7 @@ def _options(args: argparse.Namespace) -> Any:
 
 def _command(args: argparse.Namespace) -> str:
     """What would make this document again; where it is printed or written to is left out."""
-    words = ["sestina", "bench", args.bundle]
+    words = ["sestina", "bench", *filter(None, [args.bundle])]
     for name in ("source", "against", "texts", "field", "column", "precision", "threads", "rounds"):
         value = getattr(args, name)
         if value is not None and (name, value) != ("precision", "all"):

@@ -24,8 +24,8 @@ line is the empty text, so that line n always gives vector n. With --field or --
 where blank lines are passed over. Put -- before a TEXT that begins with a dash.
 
 Examples:
-  sestina encode minilm.sestina "one text" "another"
-  sestina encode minilm.sestina --input passages.txt --output passages.npy
+  sestina encode "one text" "another"
+  sestina encode --input passages.txt --output passages.npy
   zcat docs.jsonl.gz | sestina encode minilm.sestina --field body > vectors.jsonl
 
 JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds a float32 array (n, dimensions) that
@@ -37,8 +37,7 @@ vectors wait until their number is known. The output file appears when it is com
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "encode", "turn texts into vectors", _EPILOG)
-    options.add_bundle(parser)
-    parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts to encode")
+    options.add_arguments(parser, "[TEXT ...]", "texts to encode")
     parser.add_argument("--input", metavar="FILE", help="read texts from a file; - is standard input")
     options.add_text_file(parser)
     parser.add_argument(
@@ -56,6 +55,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
+    args.texts = options.take_bundle(args, 0)
     args.output = None if args.output == "-" else args.output
     form = _format(args)
     if args.json and args.output is None:

@@ -25,14 +25,15 @@ Vectors of two bundles are comparable where their space is equal.
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "inspect", "show what a bundle is", _EPILOG)
-    options.add_bundle(parser)
+    options.add_arguments(parser)
     options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the bundle and print its manifest."""
-    bundle = Bundle(args.bundle)
+    options.take_bundle(args, 0, 0)
+    bundle = Bundle(options.bundle_path(args))
     bundle.check(None)
     manifest = bundle.manifest
     if args.json:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sestina._default import default_bundle
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -12,6 +15,10 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+_PATHS = ("/", "./", "../", "~/")
+_SUFFIXES = (".sestina", "tokenizer.json")  # `tokenize` takes a bundle's tokenizer alone, too
 
 
 def new_parser(subparsers: Subparsers, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
@@ -26,9 +33,62 @@ def new_parser(subparsers: Subparsers, name: str, summary: str, epilog: str) -> 
     )
 
 
-def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """The bundle to work with."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="directory of the bundle")
+def add_arguments(parser: argparse.ArgumentParser, texts: str = "", what: str = "") -> None:
+    """The bundle to work with, and the texts that the command takes after it.
+
+    They are one list to argparse, which takes positional arguments up to the first option only;
+    `take_bundle` tells them apart.
+
+    Args:
+        parser: The command's.
+        texts: How usage shows the texts; "" where the command takes none.
+        what: What they are.
+    """
+    shown = f"[BUNDLE] {texts}".strip()
+    bundle = "directory of a bundle (default: the one that comes with sestina)"
+    parser.usage = f"{parser.prog} [options] {shown}"
+    parser.set_defaults(shape=shown)
+    parser.add_argument("arguments", metavar=shown, nargs="*", help=f"{bundle}; {what}" if what else bundle)
+
+
+def take_bundle(args: argparse.Namespace, least: int, most: int | None = None) -> list[str]:
+    """Set `args.bundle` and return the texts.
+
+    Args:
+        args: With `arguments`.
+        least: Texts that the command needs; with no more arguments than that, none is a bundle.
+        most: Texts that it takes; one argument more, and the first is the bundle. None: any number, and the
+            first argument is the bundle where it is a directory or ends in .sestina.
+
+    Raises:
+        OptionError: Where there are too few or too many.
+    """
+    given: list[str] = args.arguments
+    more = len(given) > (least if most is None else most)
+    named = more and (most is not None or looks_like_bundle(given[0]))
+    args.bundle, texts = (given[0], given[1:]) if named else (None, given)
+    if len(texts) < least or (most is not None and len(texts) > most):
+        count = "1 argument" if len(given) == 1 else f"{len(given)} arguments"
+        raise OptionError(
+            f"{args.command} takes {args.shape}, not {count} (see sestina {args.command} --help)"
+        )
+    return texts
+
+
+def looks_like_bundle(argument: str) -> bool:
+    """Whether an argument that may be a text is none: a directory, or what is written as a path to one."""
+    if argument.rstrip("/\\").lower().endswith(_SUFFIXES) or os.path.isdir(argument):  # noqa: PTH112
+        return True
+    return argument.startswith(_PATHS) and not any(character.isspace() for character in argument)
+
+
+def bundle_path(args: argparse.Namespace) -> Path:
+    """The bundle that was named, or the embedded one.
+
+    Raises:
+        BundleNotFoundError: Where there is none embedded.
+    """
+    return default_bundle() if args.bundle is None else Path(args.bundle)
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "print one JSON document") -> None:
@@ -78,7 +138,7 @@ def open_encoder(args: argparse.Namespace) -> Encoder:
     from sestina._load import load
 
     return load(
-        args.bundle,
+        bundle_path(args),
         provider=args.provider,
         precision=args.precision,
         threads=args.threads,

@@ -71,12 +71,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         command.add_parser(subparsers)
     args, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     if rest:
-        # argparse takes positional arguments up to the first option only; texts may also come after it.
+        # argparse takes positional arguments up to the first option only; they may also come after it.
         dashes = rest.index("--") if "--" in rest else len(rest)
         texts, more = rest[:dashes], rest[dashes + 1 :]
-        if not hasattr(args, "texts") or any(text.startswith("-") for text in texts):
-            hint = "; put -- before a text that begins with a dash" if hasattr(args, "texts") else ""
+        if not hasattr(args, "arguments") or any(text.startswith("-") for text in texts):
+            hint = "; put -- before a text that begins with a dash" if hasattr(args, "arguments") else ""
             unknown = " ".join([text for text in texts if text.startswith("-")] or texts + more)
             subparsers.choices[args.command].error(f"unrecognized arguments: {unknown}{hint}")
-        args.texts += texts + more
+        args.arguments += texts + more
     return args

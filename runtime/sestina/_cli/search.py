@@ -21,9 +21,9 @@ FILE is a text file, encoded on the spot (one text a line, or --field of JSONL, 
 standard input), or vectors that `sestina encode` saved: .jsonl, or .npy with the texts in --texts FILE.
 
 Examples:
-  sestina search minilm.sestina "how do plants eat?" --in passages.txt --top 3
-  sestina encode minilm.sestina --input passages.txt --output passages.npy
-  sestina search minilm.sestina "how do plants eat?" --in passages.npy --texts passages.txt
+  sestina search "how do plants eat?" --in passages.txt --top 3
+  sestina encode --input passages.txt --output passages.npy
+  sestina search "how do plants eat?" --in passages.npy --texts passages.txt
 
 Prints rank, cosine, line number and text. Equal scores keep the order of the file.
 """
@@ -32,8 +32,7 @@ Prints rank, cosine, line number and text. Equal scores keep the order of the fi
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
-    options.add_bundle(parser)
-    parser.add_argument("query", metavar="QUERY", help="the text to search for")
+    options.add_arguments(parser, "QUERY", "the text to search for")
     parser.add_argument("--in", dest="file", metavar="FILE", required=True, help="what to search")
     parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
     options.add_text_file(parser)
@@ -77,6 +76,7 @@ class Top:
 
 def run(args: argparse.Namespace) -> int:
     """Search and print what was found."""
+    (args.query,) = options.take_bundle(args, 1, 1)
     top = Top(options.at_least_one(args.top, "--top"))
     (query,) = options.argument_texts([args.query], "query")
     saved = _saved_format(args)

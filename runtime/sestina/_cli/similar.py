@@ -8,7 +8,7 @@ from sestina._cli import options, printing
 
 _EPILOG = """\
 Example:
-  sestina similar minilm.sestina "How do plants eat?" "Photosynthesis" "The stock market"
+  sestina similar "How do plants eat?" "Photosynthesis" "The stock market"
 
 With one other text only the number is printed; with several, a line each, in the order given.
 """
@@ -17,9 +17,7 @@ With one other text only the number is printed; with several, a line each, in th
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "similar", "compare a text with others by cosine", _EPILOG)
-    options.add_bundle(parser)
-    parser.add_argument("text", metavar="A", help="the text to compare")
-    parser.add_argument("texts", metavar="B", nargs="+", help="the texts to compare it with")
+    options.add_arguments(parser, "A B [B ...]", "the text A to compare, and texts B to compare it with")
     options.add_vectors(parser)
     options.add_json(parser)
     options.add_runtime(parser)
@@ -28,7 +26,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode all texts and print the cosines."""
-    texts = options.argument_texts([args.text, *args.texts])
+    args.text, *args.texts = given = options.take_bundle(args, 2)
+    texts = options.argument_texts(given)
 
     import numpy as np
 

@@ -18,7 +18,7 @@ _EPILOG = """\
 BUNDLE may also be the tokenizer.json of any tokenizer; then there is no limit.
 
 Example:
-  sestina tokenize minilm.sestina "the Transformer is an innovative NLP model !"
+  sestina tokenize "the Transformer is an innovative NLP model !"
 
 Marks of word boundaries are left aside, bytes that are no character by themselves are shown as \\xf0, and
 special tokens as they are. --json gives every token as the vocabulary spells it, with its id and the
@@ -29,16 +29,15 @@ characters [begin, end) of the text that it stands for.
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "tokenize", "show the tokens of a text", _EPILOG)
-    parser.add_argument("bundle", metavar="BUNDLE", help="directory of the bundle, or a tokenizer.json")
-    parser.add_argument("texts", metavar="TEXT", nargs="+", help="texts to tokenize")
+    options.add_arguments(parser, "TEXT [TEXT ...]", "texts to tokenize")
     options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tokenize and print."""
-    texts = options.argument_texts(args.texts)
-    tokenizer, description, limit = _open(Path(args.bundle))
+    texts = options.argument_texts(options.take_bundle(args, 1))
+    tokenizer, description, limit = _open(options.bundle_path(args))
     found = [tokenizer.tokens(text.value) for text in texts]
     if args.json:
         documents = [_document(text.value, tokens) for text, tokens in zip(texts, found, strict=True)]

@@ -22,7 +22,7 @@ _FAILED = 1
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "verify", "check a bundle's goldens on this machine", _EPILOG)
-    options.add_bundle(parser)
+    options.add_arguments(parser)
     options.add_json(parser, "print one JSON document, with every golden")
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -30,6 +30,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify and print the outcome."""
+    options.take_bundle(args, 0, 0)
     with options.open_encoder(args) as encoder:
         report = encoder.report()
         outcome = encoder.verify()
