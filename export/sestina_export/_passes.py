@@ -13,9 +13,13 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-__all__ = ["Pass", "drop_inner_shapes", "drop_metadata", "share_equal_nodes"]
+from sestina._inner import attention_inputs
+
+__all__ = ["ATTENTION", "Pass", "drop_inner_shapes", "drop_metadata", "name_attention_inputs", "share_equal_nodes"]
 
 Pass = Callable[[onnx.ModelProto], None]
+
+ATTENTION = "MultiHeadAttention"
 
 
 def drop_metadata(model: onnx.ModelProto) -> None:
@@ -40,3 +44,27 @@ def share_equal_nodes(model: onnx.ModelProto) -> None:
         DeduplicateInitializersPass(), CommonSubexpressionEliminationPass(), RemoveUnusedNodesPass()
     )(onnx_ir.from_proto(model))
     model.CopyFrom(onnx_ir.to_proto(shared.model))
+
+
+def name_attention_inputs(model: onnx.ModelProto) -> None:
+    """Call what feeds each layer's attention as the runtime looks for it, whatever the exporter called it.
+
+    They stay inner values, which cost nothing. Where query and key are one value (their weights are equal,
+    and it was computed once), the key is a copy of it.
+    """
+    names: dict[str, str] = {}
+    copies: list[tuple[int, onnx.NodeProto]] = []
+    attentions = [(at, node) for at, node in enumerate(model.graph.node) if node.op_type == ATTENTION]
+    for layer, (at, node) in enumerate(attentions):
+        for slot, name in enumerate(attention_inputs(layer)):
+            if node.input[slot] in names:
+                copies.append((at, onnx.helper.make_node("Identity", [node.input[slot]], [name])))
+                node.input[slot] = name
+            else:
+                names[node.input[slot]] = name
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]
+    for at, node in reversed(copies):
+        node.input[0] = names[node.input[0]]
+        model.graph.node.insert(at, node)
