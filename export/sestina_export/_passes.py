@@ -15,7 +15,14 @@ from onnx_ir.passes.common import (
 
 from sestina._inner import attention_inputs
 
-__all__ = ["ATTENTION", "Pass", "drop_inner_shapes", "drop_metadata", "name_attention_inputs", "share_equal_nodes"]
+__all__ = [
+    "ATTENTION",
+    "Pass",
+    "drop_inner_shapes",
+    "drop_metadata",
+    "name_attention_inputs",
+    "share_equal_nodes",
+]
 
 Pass = Callable[[onnx.ModelProto], None]
 

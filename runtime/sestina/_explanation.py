@@ -65,29 +65,30 @@ def explain(engine: Engine, manifest: Manifest, text: str, watch: TruncationWatc
     if not found:  # a text without tokens
         nothing = np.zeros(contract.dimensions, dtype=np.float32)
         return Explanation(tokens, attention, nothing[:0], nothing, contract.pooling)
-    for heads, (query, key) in zip(attention, inputs, strict=True):
-        _attend(found[query][0], found[key][0], heads)
-    contributions = contributions_of(found[STATES][0], contract.pooling)
+    with np.errstate(all="ignore"):  # what is not finite in the graph stays so here
+        for heads, (query, key) in zip(attention, inputs, strict=True):
+            _attend(found[query][0], found[key][0], heads)
+        contributions = contributions_of(found[STATES][0], contract.pooling)
     return Explanation(tokens, attention, contributions, found[VECTORS][0], contract.pooling)
 
 
 def contributions_of(states: Vectors, pooling: Pooling) -> Vectors:
     """(n_tokens, d_model) of the last layer -> (n_tokens,), as `Explanation` defines them."""
     exact = states.astype(np.float64)
-    if pooling == "cls":
-        parts = np.zeros(len(states))
-        parts[0] = 1.0
-        return parts.astype(np.float32)
-    pooled = exact.mean(0) if pooling == "mean" else exact.max(0)
-    square = pooled @ pooled
+    pooled = {"mean": exact.mean(0), "max": exact.max(0), "cls": exact[0]}[pooling]
+    square = float(pooled @ pooled)
+    parts = np.zeros(len(exact))
     if not square:
-        return np.zeros(len(states), dtype=np.float32)
-    if pooling == "mean":
-        parts = exact @ pooled / (len(states) * square)
-    else:
+        pass
+    elif pooling == "mean":
+        parts = exact @ pooled / (len(exact) * square)
+    elif pooling == "max":
         wins = exact == pooled
         parts = (wins / wins.sum(0)) @ pooled**2 / square
-    return parts.astype(np.float32)
+    else:
+        parts[0] = 1.0
+    contributions: Vectors = parts.astype(np.float32)
+    return contributions
 
 
 def _attend(query: Vectors, key: Vectors, heads: npt.NDArray[np.float32]) -> None:

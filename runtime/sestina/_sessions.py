@@ -71,7 +71,7 @@ class Sessions:
             return self._shared
 
     def inside(self, names: Sequence[str]) -> Session:
-        """For looking inside: as `alone`, with these inner values as outputs too. It holds the weights again."""
+        """For looking inside: `alone` with inner values as outputs too. It holds the weights once more."""
         with self._lock:
             if self._inside is None:
                 self._inside = self._open(self._threads, names)
