@@ -56,22 +56,14 @@ def share_equal_nodes(model: onnx.ModelProto) -> None:
 def name_attention_inputs(model: onnx.ModelProto) -> None:
     """Call what feeds each layer's attention as the runtime looks for it, whatever the exporter called it.
 
-    They stay inner values, which cost nothing. Where query and key are one value (their weights are equal,
-    and it was computed once), the key is a copy of it.
+    They stay inner values, which cost nothing. Nodes are in the order of their layers.
     """
-    names: dict[str, str] = {}
-    copies: list[tuple[int, onnx.NodeProto]] = []
-    attentions = [(at, node) for at, node in enumerate(model.graph.node) if node.op_type == ATTENTION]
-    for layer, (at, node) in enumerate(attentions):
-        for slot, name in enumerate(attention_inputs(layer)):
-            if node.input[slot] in names:
-                copies.append((at, onnx.helper.make_node("Identity", [node.input[slot]], [name])))
-                node.input[slot] = name
-            else:
-                names[node.input[slot]] = name
+    attentions = [node for node in model.graph.node if node.op_type == ATTENTION]
+    names = {
+        value: name
+        for layer, node in enumerate(attentions)
+        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and the value, nameless
+    }
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]
-    for at, node in reversed(copies):
-        node.input[0] = names[node.input[0]]
-        model.graph.node.insert(at, node)

@@ -18,6 +18,7 @@ from sestina._pipeline import Vectors
 from sestina._text import Tokens, TruncationWatch
 
 _MOST_WEIGHTS = 1 << 28  # in all heads: a GiB of float32
+_MOST = 1024  # layers, and heads of a layer: no encoder comes near it, a wrong manifest may
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,10 +109,10 @@ def _heads(manifest: Manifest) -> tuple[int, int]:
     encoder: Mapping[str, Any] = manifest.encoder
     for name in ("n_layers", "n_heads"):
         value = encoder.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
             raise BundleFormatError(
                 f"the manifest's encoder has the {name} {value!r:.40}; to look inside it must be a whole "
-                "number: export the bundle again"
+                f"number from 1 to {_MOST}: export the bundle again"
             )
     n_layers, n_heads = int(encoder["n_layers"]), int(encoder["n_heads"])
     if encoder["d_model"] % n_heads:

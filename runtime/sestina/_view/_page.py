@@ -55,7 +55,8 @@ _WORDS = """\
 """
 _HEADS = """\
 <div class="words script" hidden><h3>The same token in every head</h3>
-<p>The token that <bdi></bdi> is most associated with, layer by layer, head by head.</p>
+<p>The token that <bdi></bdi> is most associated with, layer by layer, head by head.
+<label><input type="checkbox" checked=""/> leave aside what the tokenizer added to the text</label></p>
 <div class="scroll"><table class="heads"></table></div></div>
 """
 
@@ -128,13 +129,12 @@ def _contributions(scene: Scene) -> Iterator[str]:
             f"<bdi>{_text(word)}</bdi><small>{part:.1%}</small></li>"
         )
     yield '</ol>\n<details><summary>as a table</summary><div class="scroll"><table class="tokens">\n'
-    yield html.row("th", ("token", "number", "id", "characters", "stands for", "contributes"))
+    yield html.row("th", ("token", "contributes", "stands for", "characters", "id", "position"))
     for at, (word, part) in enumerate(zip(scene.words, parts, strict=True)):
         begin, end = scene.found.tokens.offsets[at]
-        number = str(scene.found.tokens.ids[at])
-        where, stands_for = (f"{begin}–{end}", scene.piece(at)) if begin < end else ("", "")
-        cells = (word, str(at), number, where, visible(stands_for), f"{part:.2%}")
-        yield "\n" + html.row("td", cells)
+        where = f"{begin}–{end}" if begin < end else ""
+        numbers = (str(scene.found.tokens.ids[at]), str(at))
+        yield "\n" + html.row("td", (word, f"{part:.2%}", visible(scene.piece(at)), where, *numbers))
     yield "\n</table></div></details></section>\n"
 
 

@@ -33,7 +33,8 @@
 
   // What is looked at: a map, a token, the way round; and what the pointer is over, for as long as it is.
   const parts = all("section > .strip li");
-  const share = (at) => (parts[at].classList.contains("added") ? -1 : Number(parts[at].style.getPropertyValue("--part")));
+  const added = parts.map((part) => part.classList.contains("added"));
+  const share = (at) => (added[at] ? -1 : Number(parts[at].style.getPropertyValue("--part")));
   const state = { map: 0, token: parts.reduce((best, _, at) => (share(at) > share(best) ? at : best), 0), takes: true };
   let over = null; // { token } or { from, to }
 
@@ -73,6 +74,9 @@
     return cell;
   });
   const table = one(".heads");
+  const aside = one(".words input[type=checkbox]");
+  const some = added.includes(true) && added.includes(false);
+  aside.parentNode.hidden = !some;
   const line = (name, content) => {
     const row = make("tr");
     row.append(make("th", name), ...content.map((item) => { const cell = make("td"); cell.append(item); return cell; }));
@@ -123,7 +127,8 @@
     }));
     cells.forEach((cell, at) => {
       const there = weights(at, token);
-      const best = there.reduce((high, value, other) => (value > there[high] ? other : high), 0);
+      const fit = (other) => !(some && aside.checked && added[other]);
+      const best = there.reduce((high, value, other) => (fit(other) && !(value <= there[high]) ? other : high), -1);
       one("bdi", cell).textContent = words[best];
       one("small", cell).textContent = percent(there[best]);
       cell.style.setProperty("--weight", Math.min(1, there[best]).toFixed(3));
@@ -157,7 +162,9 @@
   });
   large.addEventListener("pointerleave", () => show(null));
   one(".words .strip").addEventListener("pointerleave", () => show(null));
-  all(".words input").forEach((input) => input.addEventListener("change", () => choose({ takes: one(".words input").checked })));
+  all(".words input").forEach((input) => {
+    input.addEventListener("change", () => choose({ takes: one(".words input").checked }));
+  });
   new ResizeObserver(([{ contentRect }]) => { // labels take about a quarter of the width
     figure.style.fontSize = `${Math.min(13, (0.7 * contentRect.width) / count)}px`;
   }).observe(figure);
