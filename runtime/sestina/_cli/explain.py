@@ -27,6 +27,8 @@ Examples:
   sestina explain minilm.sestina "the Transformer is an innovative NLP model" --output page.html
   sestina explain minilm.sestina "a river bank" --json | jq '.attention[0][3]'
 
+Put -- before a TEXT that begins with a dash.
+
 The attention is that of the very graph that makes the vectors: with --precision int8 it is int8's. In JSON
 .attention[layer][head][from][to], counted from 0, is how much one token takes from another. The picture of
 --png has a row of maps for each layer and a column for each head, each scaled to its strongest weight.

@@ -31,45 +31,50 @@
   const strongest = maps.map((map) => Number(map.dataset.most));
   const weight = (map, from, to) => strongest[map] * (levels[map][from * (count + 1) + to + 1] / 255) ** 2;
 
+  const wrap = (tag, content) => {
+    const element = make(tag);
+    element.append(content);
+    return element;
+  };
+
   // What is looked at: a map, a token, the way round; and what the pointer is over, for as long as it is.
   const parts = all("section > .strip li");
   const added = parts.map((part) => part.classList.contains("added"));
   const share = (at) => (added[at] ? -1 : Number(parts[at].style.getPropertyValue("--part")));
-  const state = { map: 0, token: parts.reduce((best, _, at) => (share(at) > share(best) ? at : best), 0), takes: true };
+  const largest = parts.reduce((best, _, at) => (share(at) > share(best) ? at : best), 0);
+  const state = { map: 0, token: largest, takes: true };
   let over = null; // { token } or { from, to }
 
   const weights = (map, token) =>
     words.map((_, other) => (state.takes ? weight(map, token, other) : weight(map, other, token)));
   const ranked = (row) => row.map((_, at) => at).sort((a, b) => row[b] - row[a]);
   const sentence = (map, from, to) => {
-    const line = document.createDocumentFragment();
-    line.append(make("bdi", words[from]), ` takes ${percent(weight(map, from, to))} from `, make("bdi", words[to]));
-    return line;
+    const said = document.createDocumentFragment();
+    const share = percent(weight(map, from, to));
+    said.append(make("bdi", words[from]), ` takes ${share} from `, make("bdi", words[to]));
+    return said;
   };
 
   const detail = one(".detail");
   const figure = one("figure");
   const large = one(".large");
   const caption = one("figcaption");
-  const labels = [all(".rows"), all(".columns")].flat().map((side) => {
-    side.append(...(count > LABELLED ? [] : words.map((word) => { const label = make("span"); label.append(make("bdi", word)); return label; })));
+  const labels = [one(".rows"), one(".columns")].map((side) => {
+    if (count <= LABELLED) side.append(...words.map((word) => wrap("span", make("bdi", word))));
     return all("span", side);
   });
   const chips = words.map((word, at) => {
-    const chip = make("button");
+    const chip = wrap("button", make("bdi", word));
     chip.type = "button";
-    chip.append(make("bdi", word));
     chip.addEventListener("pointerenter", () => show({ token: at }));
     chip.addEventListener("click", () => choose({ token: at }));
-    const item = make("li");
-    item.append(chip);
-    one(".words .strip").append(item);
+    one(".words .strip").append(wrap("li", chip));
     return chip;
   });
   const cells = maps.map((_, at) => {
-    const cell = make("button");
+    const cell = wrap("button", make("bdi"));
     cell.type = "button";
-    cell.append(make("bdi"), make("small"));
+    cell.append(make("small"));
     cell.addEventListener("click", () => choose({ map: at }));
     return cell;
   });
@@ -78,8 +83,8 @@
   const some = added.includes(true) && added.includes(false);
   aside.parentNode.hidden = !some;
   const line = (name, content) => {
-    const row = make("tr");
-    row.append(make("th", name), ...content.map((item) => { const cell = make("td"); cell.append(item); return cell; }));
+    const row = wrap("tr", make("th", name));
+    row.append(...content.map((item) => wrap("td", item)));
     table.append(row);
   };
   line("", Array.from({ length: heads }, (_, head) => String(head + 1)));
@@ -87,9 +92,11 @@
 
   const place = (mark, at, side, size) => {
     mark.hidden = at === null;
-    if (at !== null) Object.assign(mark.style, { [side]: `${(100 * at) / count}%`, [size]: `${100 / count}%` });
+    mark.style[side] = `${(100 * at) / count}%`;
+    mark.style[size] = `${100 / count}%`;
   };
 
+  const counts = (token) => !(some && aside.checked && added[token]);
   const draw = () => {
     const { map } = state;
     const token = over?.token ?? (over ? (state.takes ? over.from : over.to) : state.token);
@@ -98,19 +105,20 @@
     const order = ranked(row);
     const top = row[order[0]] || 1;
 
-    one("h3", detail).replaceChildren(`Layer ${layer + 1}, head ${head + 1}`, make("code", `attention[${layer}][${head}]`));
+    const name = make("code", `attention[${layer}][${head}]`);
+    one("h3", detail).replaceChildren(`Layer ${layer + 1}, head ${head + 1}`, name);
     const image = one("img", maps[map]).src;
     if (one("img", large).src !== image) one("img", large).src = image;
     maps.forEach((each, at) => each.setAttribute("aria-pressed", String(at === map)));
-    const [from, to] = [over?.from ?? (state.takes ? token : null), over?.to ?? (state.takes ? null : token)];
+    const from = over?.from ?? (state.takes ? token : null);
+    const to = over?.to ?? (state.takes ? null : token);
     place(one(".row", large), from, "top", "height");
     place(one(".column", large), to, "left", "width");
     labels[0].forEach((label, at) => label.classList.toggle("here", at === from));
     labels[1].forEach((label, at) => label.classList.toggle("here", at === to));
-    caption.replaceChildren(
-      sentence(map, from ?? order[0], to ?? order[0]),
-      over?.to === undefined ? (state.takes ? ", more than from any other" : ", more than any other does") : "",
-    );
+    const most = state.takes ? ", more than from any other" : ", more than any other does";
+    const rest = over?.to === undefined ? most : "";
+    caption.replaceChildren(sentence(map, from ?? order[0], to ?? order[0]), rest);
 
     all(".words p bdi").forEach((name) => { name.textContent = words[token]; });
     chips.forEach((chip, at) => {
@@ -119,16 +127,16 @@
       chip.title = percent(row[at]);
     });
     one(".most").replaceChildren(...order.slice(0, MOST).map((at) => {
-      const item = make("li");
       const bar = make("i");
       bar.style.setProperty("--weight", (row[at] / top).toFixed(3));
-      item.append(make("bdi", words[at]), make("span", percent(row[at])), bar);
+      const item = wrap("li", make("bdi", words[at]));
+      item.append(make("span", percent(row[at])), bar);
       return item;
     }));
     cells.forEach((cell, at) => {
       const there = weights(at, token);
-      const fit = (other) => !(some && aside.checked && added[other]);
-      const best = there.reduce((high, value, other) => (fit(other) && !(value <= there[high]) ? other : high), -1);
+      const beats = (other, high) => counts(other) && !(there[other] <= there[high]);
+      const best = there.reduce((high, _, other) => (beats(other, high) ? other : high), -1);
       one("bdi", cell).textContent = words[best];
       one("small", cell).textContent = percent(there[best]);
       cell.style.setProperty("--weight", Math.min(1, there[best]).toFixed(3));
@@ -152,7 +160,8 @@
   const pair = (event) => {
     const box = large.getBoundingClientRect();
     const index = (value) => Math.min(count - 1, Math.max(0, Math.floor(value * count)));
-    return { from: index((event.clientY - box.top) / box.height), to: index((event.clientX - box.left) / box.width) };
+    const [down, across] = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
+    return { from: index(down), to: index(across) };
   };
   large.addEventListener("pointermove", (event) => show(pair(event)));
   large.addEventListener("click", (event) => {
