@@ -163,7 +163,8 @@ class Encoder:
     def explain(self, text: str, *, on_truncate: OnTruncate = "warn") -> Explanation:
         """How one text becomes its vector: the attention of every head, and what each token contributes.
 
-        The first call opens the graph once more, and holds its weights until `close`.
+        The first call opens the graph once more, and holds its weights until `close`. The attention is a
+        result, as vectors are: it does not count against `max_memory_mb`.
 
         Raises: as `encode`; TextValueError where the attention would take more than a GiB;
             BundleFormatError where the bundle was exported before its graphs could be looked into.

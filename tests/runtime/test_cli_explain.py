@@ -243,9 +243,9 @@ def test_a_text_without_tokens(cli: Cli, tmp_path: Path) -> None:
     assert (document["tokens"], document["attention"]) == ([], [[[]] * 4] * 2)
     assert cli("explain", bundle, "").out.startswith("0 tokens of at most 64; 2 layers")
     picture = tmp_path / "x.png"
-    outcome = cli("explain", bundle, "", "--png", picture)
+    outcome = cli("explain", bundle, "", "--png", picture, "--output", "-")
     message = "the text has no tokens, so there is nothing to draw: give another text"
-    assert (outcome.code, outcome.err) == (2, f"sestina: error: {message}\n")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"sestina: error: {message}\n")
     assert not picture.exists()
 
 
@@ -302,6 +302,8 @@ def test_too_many_to_draw(cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: p
     )
     assert page.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    outcome = cli("explain", bundle, TEXT, "--output", "-")
+    assert (outcome.code, outcome.out) == (2, "")
     assert cli("explain", bundle, TEXT, "--json").code == 0
 
 

@@ -70,11 +70,11 @@ def run(args: argparse.Namespace) -> int:
         from sestina._view._maps import picture
         from sestina._view._page import page
 
+        if png is not None:  # first, for it may refuse
+            png.write(picture(scene.found.attention))
         if out is not None:
             for piece in document(scene) if numbers else page(scene):
                 out.write(piece.encode() + b"\n" * numbers)
-        if png is not None:
-            png.write(picture(scene.found.attention))
     if args.json:
         for line in document(scene):
             printing.say(line)

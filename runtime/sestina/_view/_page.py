@@ -10,7 +10,8 @@ from html import escape
 from importlib.resources import files
 
 from sestina import _html as html
-from sestina._view._maps import grey_png, levels
+from sestina._vectors import Vectors
+from sestina._view._maps import Pixels, grey_png, levels
 from sestina._view._scene import Scene
 
 # What HTML cannot hold or nobody can see: control characters but line feed and tab, and noncharacters.
@@ -67,6 +68,7 @@ def page(scene: Scene) -> Iterator[str]:
     Raises:
         TextValueError: Where the text has too many tokens to be drawn.
     """
+    grid, strongest = levels(scene.found.attention)  # first, for it may refuse
     script = _resource("page.js")
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # Whatever a text holds, no browser runs or loads anything for it: only this script, only these images.
@@ -79,7 +81,8 @@ def page(scene: Scene) -> Iterator[str]:
     yield before
     yield from _top(scene)
     yield from _contributions(scene)
-    yield from _attention(scene)
+    if scene.words:
+        yield from _attention(scene, grid, strongest)
     yield f"<script>{script}</script>"
     yield after
 
@@ -138,10 +141,7 @@ def _contributions(scene: Scene) -> Iterator[str]:
     yield "\n</table></div></details></section>\n"
 
 
-def _attention(scene: Scene) -> Iterator[str]:
-    if not scene.words:
-        return
-    grid, strongest = levels(scene.found.attention)
+def _attention(scene: Scene, grid: Pixels, strongest: Vectors) -> Iterator[str]:
     yield _INTRODUCTION
     yield '<div class="both"><div class="scroll"><div class="grid" role="group" aria-label="all heads" '
     yield f'data-heads="{scene.n_heads}" style="--heads: {scene.n_heads}"><b></b>'
