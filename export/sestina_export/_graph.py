@@ -11,9 +11,11 @@ from contextlib import contextmanager
 import onnx
 import torch
 
+from sestina._inner import attention_inputs
 from sestina._manifest import TensorInfo
 from sestina_export._errors import GraphError
 from sestina_export._forms import Form, written_as
+from sestina_export._passes import ATTENTION, name_attention_inputs
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
@@ -124,6 +126,16 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
                 f"{spec.file} has {found[operator]} {operator} nodes where its "
                 f"{model.encoder.config.n_layers} layers must give {count}"
             )
+    if name_attention_inputs in spec.passes:
+        _check_attention_inputs(graph, model.encoder.config.n_layers, spec.file)
+
+
+def _check_attention_inputs(graph: onnx.ModelProto, n_layers: int, where: str) -> None:
+    """Each layer's query and key, and nothing else, must have the name by which the runtime asks for it."""
+    fed = [tuple(node.input[:2]) for node in graph.graph.node if node.op_type == ATTENTION]
+    wanted = [attention_inputs(layer) for layer in range(n_layers)]
+    if fed != wanted:
+        raise GraphError(f"{where} feeds its attention with {fed}; it must be with {wanted}")
 
 
 @contextmanager

@@ -13,9 +13,20 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-__all__ = ["Pass", "drop_inner_shapes", "drop_metadata", "share_equal_nodes"]
+from sestina._inner import attention_inputs
+
+__all__ = [
+    "ATTENTION",
+    "Pass",
+    "drop_inner_shapes",
+    "drop_metadata",
+    "name_attention_inputs",
+    "share_equal_nodes",
+]
 
 Pass = Callable[[onnx.ModelProto], None]
+
+ATTENTION = "MultiHeadAttention"
 
 
 def drop_metadata(model: onnx.ModelProto) -> None:
@@ -40,3 +51,19 @@ def share_equal_nodes(model: onnx.ModelProto) -> None:
         DeduplicateInitializersPass(), CommonSubexpressionEliminationPass(), RemoveUnusedNodesPass()
     )(onnx_ir.from_proto(model))
     model.CopyFrom(onnx_ir.to_proto(shared.model))
+
+
+def name_attention_inputs(model: onnx.ModelProto) -> None:
+    """Call what feeds each layer's attention as the runtime looks for it, whatever the exporter called it.
+
+    They stay inner values, which cost nothing. Nodes are in the order of their layers.
+    """
+    attentions = [node for node in model.graph.node if node.op_type == ATTENTION]
+    names = {
+        value: name
+        for layer, node in enumerate(attentions)
+        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and the value, nameless
+    }
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]

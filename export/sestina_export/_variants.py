@@ -14,7 +14,14 @@ from sestina_export._calibrate import calibrate
 from sestina_export._errors import ExportError
 from sestina_export._forms import Float32Form, Form, layer_linears
 from sestina_export._int8_form import Int8Form
-from sestina_export._passes import Pass, drop_inner_shapes, drop_metadata, share_equal_nodes
+from sestina_export._passes import (
+    ATTENTION,
+    Pass,
+    drop_inner_shapes,
+    drop_metadata,
+    name_attention_inputs,
+    share_equal_nodes,
+)
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
@@ -68,7 +75,7 @@ class VariantSpec:
             **form.expected_nodes(config),
             "LayerNormalization": 2 * n + config.norm_embeddings + (config.norm == "pre"),
             {"relu": "Relu", "gelu": "Gelu"}[config.activation]: n,
-            "MultiHeadAttention": n,
+            ATTENTION: n,
             "Softmax": 0,  # attention that was missed would show as one
         }
 
@@ -79,7 +86,7 @@ CPU_FP32 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_float32,
-    passes=(drop_metadata, drop_inner_shapes),
+    passes=(drop_metadata, drop_inner_shapes, name_attention_inputs),
     tolerance=1e-5,
 )
 
@@ -89,7 +96,7 @@ CPU_INT8 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_int8,
-    passes=(share_equal_nodes, drop_metadata, drop_inner_shapes),
+    passes=(share_equal_nodes, drop_metadata, drop_inner_shapes, name_attention_inputs),
     tolerance=None,
 )
 

@@ -29,6 +29,7 @@ from sestina._errors import (
 TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for it would cost 10 ms
 if TYPE_CHECKING:
     from sestina._encoder import Encoder
+    from sestina._explanation import Explanation
     from sestina._goldens import GoldenResult, Verification
     from sestina._load import load
     from sestina._report import Report
@@ -38,6 +39,7 @@ else:
     # cost nothing.
     _LAZY = {
         "Encoder": "_encoder",
+        "Explanation": "_explanation",
         "GoldenResult": "_goldens",
         "Report": "_report",
         "Tokens": "_text",
@@ -67,6 +69,7 @@ __all__ = [
     "BundlePermissionError",
     "ClosedError",
     "Encoder",
+    "Explanation",
     "ForkError",
     "GoldenResult",
     "InputError",

@@ -12,6 +12,7 @@ from sestina._bundle import Bundle
 from sestina._choice import Choice
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
+from sestina._explanation import Explanation, explain
 from sestina._goldens import Verification, compare, read_goldens
 from sestina._pipeline import Vectors
 from sestina._progress import progress_bar
@@ -158,6 +159,20 @@ class Encoder:
             TextTypeError, TextValueError: Where the text is not a valid Unicode str.
         """
         return self._engine.tokens(text)
+
+    def explain(self, text: str, *, on_truncate: OnTruncate = "warn") -> Explanation:
+        """How one text becomes its vector: the attention of every head, and what each token contributes.
+
+        The first call opens the graph once more, and holds its weights until `close`. The attention is a
+        result, as vectors are: it does not count against `max_memory_mb`.
+
+        Raises: as `encode`; TextValueError where the attention would take more than a GiB;
+            BundleFormatError where the bundle was exported before its graphs could be looked into.
+        """
+        watch = TruncationWatch(on_truncate, self.max_tokens)
+        explanation = explain(self._engine, self._bundle.manifest, text, watch)
+        watch.report(stacklevel=2)
+        return explanation
 
     def similarity(self, a: str | Sequence[str] | Vectors, b: str | Sequence[str] | Vectors) -> Vectors:
         """Cosine similarity of every pair.

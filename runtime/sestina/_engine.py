@@ -17,7 +17,7 @@ from sestina._pipeline import Vectors, Window, begin_window, flow, windows
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
 
-_VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
+VECTORS, STATES = "sentence_embedding", "last_hidden_state"
 _CLOSED = "this encoder is closed: load the bundle again"
 _FORKED = (
     "this encoder was loaded before a fork, and its threads exist only in the parent: load the bundle in "
@@ -89,7 +89,7 @@ class Engine:
         ids = self.ids([text], None, watch)
         if not ids[0]:
             return np.zeros((1, self._width), dtype=np.float32)
-        return sessions.alone().run(_VECTORS, np.array(ids, dtype=np.int64))
+        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64))
 
     def vectors(
         self,
@@ -114,7 +114,7 @@ class Engine:
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
         with self._lock:
-            run = partial(self.sessions().shared().run, _VECTORS)
+            run = partial(self.sessions().shared().run, VECTORS)
             if self._workers is None:
                 self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
             pool = self._workers
@@ -125,6 +125,18 @@ class Engine:
         session = self.sessions().alone()
         states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
         for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
-            for position, rows in zip(positions, session.run(_STATES, batch), strict=True):
+            for position, rows in zip(positions, session.run(STATES, batch), strict=True):
                 states[position] = rows
         return states
+
+    def inside(self, ids: Sequence[int], names: Sequence[str]) -> dict[str, Vectors]:
+        """One text alone with everything the graph gives of it, each (1, ...) float32 by its name.
+
+        Args:
+            ids: Of its tokens; none give an empty result.
+            names: Inner values of the graph, the same at every call.
+        """
+        session = self.sessions().inside(names)
+        if not ids:
+            return {}
+        return session.run_for([VECTORS, STATES, *names], np.array([ids], dtype=np.int64))

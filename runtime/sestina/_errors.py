@@ -61,7 +61,7 @@ class TextTypeError(SestinaError, TypeError):
 
 
 class TextValueError(SestinaError, ValueError):
-    """A text is not valid Unicode (it holds lone surrogates)."""
+    """A text is not valid Unicode (it holds lone surrogates), or too long to look inside."""
 
 
 class TruncationError(SestinaError, ValueError):

@@ -7,11 +7,19 @@ and is 1.15 to 1.7 times as fast on a corpus; the second is up to 1.9 times as f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from threading import Lock
+from typing import Protocol
 
 from sestina._fork import never_destroy, watch_forks
 from sestina._session import Session
+
+
+class OpenSession(Protocol):
+    """Opens one session."""
+
+    def __call__(self, threads: int, inner: Sequence[str] = ()) -> Session:
+        """With threads that share each node of a run, and values of its inside as further outputs."""
 
 
 class Sessions:
@@ -21,18 +29,19 @@ class Sessions:
     bundle was loaded, is let go if a corpus comes before any single text has.
     """
 
-    def __init__(self, open_session: Callable[[int], Session], threads: int) -> None:
+    def __init__(self, open_session: OpenSession, threads: int) -> None:
         self._open = open_session
         self._threads = threads
         self._lock = Lock()
         self._alone: Session | None = open_session(threads)
         self._shared: Session | None = self._alone if threads == 1 else None
+        self._inside: Session | None = None
         self._alone_was_used = False
         watch_forks(self)
 
     def after_fork(self) -> None:
         """In a child: keep the sessions from being destroyed, which would wait for the parent's threads."""
-        for session in (self._alone, self._shared):
+        for session in (self._alone, self._shared, self._inside):
             if session is not None:
                 never_destroy(session)
 
@@ -60,3 +69,10 @@ class Sessions:
                 if not self._alone_was_used:
                     self._alone = None
             return self._shared
+
+    def inside(self, names: Sequence[str]) -> Session:
+        """For looking inside: `alone` with inner values as outputs too. It holds the weights once more."""
+        with self._lock:
+            if self._inside is None:
+                self._inside = self._open(self._threads, names)
+            return self._inside

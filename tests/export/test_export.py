@@ -78,6 +78,31 @@ def test_graph_is_checked_named_and_dynamic(bundle: Path) -> None:
     assert graph.producer_name == "sestina"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_feeds_attention_is_named_and_stays_inside(precision: str, bundle: Path) -> None:
+    graph = onnx.load(bundle / f"cpu-{precision}.onnx").graph
+    fed = [tuple(node.input[:2]) for node in graph.node if node.op_type == "MultiHeadAttention"]
+    assert fed == [(f"layers.{layer}.query", f"layers.{layer}.key") for layer in range(2)]
+    given = [value for node in graph.node for value in node.output]
+    assert all(given.count(name) == 1 for pair in fed for name in pair)
+    assert [value.name for value in graph.output] == list(_graph.OUTPUTS)
+
+
+def test_attention_that_is_fed_under_other_names_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swap(model: onnx.ModelProto) -> None:
+        for node in model.graph.node:
+            if node.op_type == "MultiHeadAttention":
+                node.input[0], node.input[1] = node.input[1], node.input[0]
+
+    spec = replace(CPU_FP32, passes=(*CPU_FP32.passes, swap))
+    monkeypatch.setattr(_export, "choose_specs", lambda _: (spec,))
+    with pytest.raises(GraphError, match=r"cpu-fp32\.onnx feeds its attention with .*; it must be with"):
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_graph_tells_nothing_of_the_exporting_machine(bundle: Path) -> None:
     content = (bundle / "cpu-fp32.onnx").read_bytes()
     for trace in (b"site-packages", b".py", b"stack_trace", str(Path.home()).encode() + b"/"):

@@ -54,6 +54,7 @@ def main() -> None:
         assert len(encoder.hidden_states("one text")) == 1
         assert encoder.similarity("one text", "one text")[0, 0] > 0.999
         assert encoder.tokenize("one text").ids
+        assert encoder.explain("one text").attention.any()
         assert encoder.report().provider == "cpu"
     for arguments in (
         ["verify", bundle, "--json"],
@@ -61,6 +62,9 @@ def main() -> None:
         ["tokenize", bundle, "one text"],
         ["similar", bundle, "one text", "another text"],
         ["encode", bundle, "one text"],
+        ["explain", bundle, "one text"],
+        ["explain", bundle, "one text", "--output", "-"],
+        ["explain", bundle, "one text", "--json"],
     ):
         with contextlib.redirect_stdout(io.StringIO()) as output:
             code = command(arguments)

@@ -18,7 +18,7 @@ import sestina
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
 TOKENIZER = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
-COMMANDS = ("export", "encode", "similar", "search", "tokenize", "verify", "inspect")
+COMMANDS = ("export", "encode", "similar", "search", "tokenize", "explain", "verify", "inspect")
 
 
 def sestina_process(*argv: object, **options: object) -> subprocess.Popen[bytes]:

@@ -6,22 +6,18 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
+from sestina import _html as html
 from sestina._bench._contender import OURS
 from sestina._bench._svg import Bar, Dot, bars, dots
 from sestina._bench._table import configurations, heading
 from sestina._bench._tables import Table, left_out, measure_name, memory, number, slower, spread, tables
 
 _STYLE = """
-:root { color-scheme: light dark; --text: #1d2129; --back: #ffffff; --faint: #68707d; --rule: #d9dde3;
-  --ours: #0b7a75; --ours2: #4fb3a9; --ours3: #a3d9d2; --best: #7a86a8; --best2: #a2acc6; --best3: #cdd3e2;
+:root { --ours2: #4fb3a9; --ours3: #a3d9d2; --best: #7a86a8; --best2: #a2acc6; --best3: #cdd3e2;
   --default: #c9ced9; --default2: #dbdfe6; --default3: #eceef2; }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e7ec; --back: #14171c; --faint: #9aa3b0;
-  --rule: #333a44; --ours: #3fc1b5; --ours2: #2a8880; --ours3: #1d5f5a; --best: #8c98bb; --best2: #66708f;
-  --best3: #474f68; --default: #555d6b; --default2: #434955; --default3: #343942; } }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif;
-  color: var(--text); background: var(--back); }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
-p, figcaption, li { color: var(--faint); } code { font-size: .9em; overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) { :root { --ours2: #2a8880; --ours3: #1d5f5a; --best: #8c98bb;
+  --best2: #66708f; --best3: #474f68; --default: #555d6b; --default2: #434955; --default3: #343942; } }
+body { max-width: 62rem; }
 figure { margin: 1rem 0 1.6rem; } svg { width: 100%; height: auto; overflow: visible; }
 svg text { font-size: 13px; fill: var(--text); font-variant-numeric: tabular-nums; }
 .ours { fill: var(--ours); } .best { fill: var(--best); } .default { fill: var(--default); }
@@ -30,10 +26,6 @@ svg text { font-size: 13px; fill: var(--text); font-variant-numeric: tabular-num
 .default.part1 { fill: var(--default2); } .default.part2 { fill: var(--default3); }
 .whisker { stroke: var(--text); stroke-width: 1.3; opacity: .6; }
 .axis { stroke: var(--faint); stroke-dasharray: 3 3; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .key { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 1rem; background: var(--c); }
 """
 _KEY = (
@@ -45,7 +37,6 @@ _KEY = (
 
 def page(document: dict[str, Any]) -> str:
     """The whole page. Every element is closed, so that it is XML too."""
-    name = escape(f"{document['bundle']['name']}: benchmark")
     first, *rest = heading(document)
     parts = [
         f"<h1>{escape(first)}</h1>",
@@ -59,11 +50,7 @@ def page(document: dict[str, Any]) -> str:
         _list("Configurations", configurations(document)),
     ]
     body = "\n".join(part for part in parts if part)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return html.page(f"{document['bundle']['name']}: benchmark", _STYLE, body)
 
 
 def _plots(document: dict[str, Any]) -> Iterator[str]:
@@ -142,16 +129,12 @@ def _kind(row: dict[str, Any]) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = [_row("th", table.head), *(_row("td", row) for row in table.rows)]
+    rows = [html.row("th", table.head), *(html.row("td", row) for row in table.rows)]
     content = "\n".join(rows)
     return (
         f"<h2>{escape(table.title)}</h2>\n<p>{escape(table.note)}</p>\n"
         f'<div class="scroll"><table>\n{content}\n</table></div>'
     )
-
-
-def _row(cell: str, values: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{escape(value)}</{cell}>' for value in values)}</tr>"
 
 
 def _list(title: str, items: Sequence[str]) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import sestina
-from sestina._cli import bench, encode, export, inspect, printing, search, similar, tokenize, verify
+from sestina._cli import bench, encode, explain, export, inspect, printing, search, similar, tokenize, verify
 from sestina._errors import TruncationWarning
 
 # In the order of `sestina --help`. Each module has `add_parser(subparsers)`, which sets the default
 # `run`: a function from the parsed arguments to the exit code.
-_COMMANDS = (export, encode, similar, search, tokenize, verify, inspect, bench)
+_COMMANDS = (export, encode, similar, search, tokenize, explain, verify, inspect, bench)
 
 _EPILOG = """\
 A first tour:
