@@ -62,7 +62,6 @@ def main() -> None:
         ["tokenize", bundle, "one text"],
         ["similar", bundle, "one text", "another text"],
         ["encode", bundle, "one text"],
-        ["explain", bundle, "one text"],
         ["explain", bundle, "one text", "--output", "-"],
         ["explain", bundle, "one text", "--json"],
     ):

@@ -93,6 +93,12 @@ def page_of(cli: Cli, bundle: Path, text: str, *options: str) -> tuple[Page, str
     return Page(outcome.out), outcome.out
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the page goes that is written when no other place is named."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def found(encoder: sestina.Encoder) -> sestina.Explanation:
     return encoder.explain(TEXT)
@@ -106,7 +112,8 @@ def test_a_line_for_each_token(cli: Cli, bundle: Path, found: sestina.Explanatio
     shares = [float(line.split("%")[0]) for line in lines]
     np.testing.assert_allclose(shares, 100 * found.contributions, atol=0.051)
     assert max(line.count("#") + line.count("-") for line in lines) == 30
-    assert last == "10 tokens of at most 64; 2 layers of 4 heads: see them with --output page.html"
+    assert last == "explain.html: 10 tokens of at most 64, 2 layers of 4 heads"
+    assert Path("explain.html").read_text(encoding="utf-8") == page_of(cli, bundle, TEXT)[1]
 
 
 def test_document(cli: Cli, bundle: Path, encoder: sestina.Encoder, found: sestina.Explanation) -> None:
@@ -241,7 +248,7 @@ def test_a_text_without_tokens(cli: Cli, tmp_path: Path) -> None:
     assert "The text has no tokens: its vector is zero." in page.texts["p"]
     document = cli("explain", bundle, "", "--json").json
     assert (document["tokens"], document["attention"]) == ([], [[[]] * 4] * 2)
-    assert cli("explain", bundle, "").out.startswith("0 tokens of at most 64; 2 layers")
+    assert cli("explain", bundle, "").out == "explain.html: 0 tokens of at most 64, 2 layers of 4 heads\n"
     picture = tmp_path / "x.png"
     outcome = cli("explain", bundle, "", "--png", picture, "--output", "-")
     message = "the text has no tokens, so there is nothing to draw: give another text"

@@ -115,6 +115,7 @@ class TestArguments:
             (["encode", "--input", lines], "Stocks fell."),
             (["verify"], "passed"),
             (["inspect"], "512"),
+            (["explain", "one text", "--output", str(tmp_path / "page.html")], "6 layers of 8 heads"),
         ):
             assert main(arguments) == 0, arguments
             assert said in capsys.readouterr().out, arguments

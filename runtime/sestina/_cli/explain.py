@@ -16,16 +16,18 @@ from sestina._errors import OptionError, OutputError, TruncationError
 if TYPE_CHECKING:
     from sestina._view._scene import Scene
 
+_DEFAULT = "explain.html"
 _PAGE, _DOCUMENT = (".html", ".htm"), (".json",)
 
 _EPILOG = """\
-Without --output a line is printed for each token: its share of the vector. The page adds the attention of
-every head of every layer, as maps to walk through in a browser; it is one file and loads nothing.
+Writes a page with the attention of every head of every layer, as maps to walk through in a browser, and what
+each token gives to the vector; it is one file and loads nothing. With no option to say
+where, that is explain.html here, and the shares are printed, too.
 
 Examples:
-  sestina explain minilm.sestina "the Transformer is an innovative NLP model"
-  sestina explain minilm.sestina "the Transformer is an innovative NLP model" --output page.html
-  sestina explain minilm.sestina "a river bank" --json | jq '.attention[0][3]'
+  sestina explain "the Transformer is an innovative NLP model"
+  sestina explain minilm.sestina "a river bank" --output bank.html --png bank.png
+  sestina explain "a river bank" --json | jq '.attention[0][3]'
 
 Put -- before a TEXT that begins with a dash.
 
@@ -38,12 +40,12 @@ The attention is that of the very graph that makes the vectors: with --precision
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "explain", "see inside: attention and contributions", _EPILOG)
-    options.add_bundle(parser)
-    parser.add_argument("text", metavar="TEXT", help="the text to look into")
+    options.add_arguments(parser, "TEXT", "the text to look into")
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write the page (.html) or the numbers (.json); - sends the page to standard output",
+        help="write the page (.html) or the numbers (.json); - sends the page to standard output "
+        f"(default: {_DEFAULT}, where neither --png nor --json is given)",
     )
     parser.add_argument("--png", metavar="FILE", help="also write the maps of all heads as one picture")
     options.add_json(parser, "print one JSON document: tokens, contributions, vector, attention")
@@ -54,7 +56,10 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look inside, and write or print what was seen."""
-    (text,) = options.argument_texts([args.text])
+    (text,) = options.argument_texts(options.take_bundle(args, 1, 1))
+    bare = args.output is None and args.png is None and not args.json
+    if bare:
+        args.output = _DEFAULT
     to_stdout = args.output == "-"
     numbers = _is_document(args.output)
     if to_stdout and args.json:
@@ -78,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         for line in document(scene):
             printing.say(line)
-    elif out is None and png is None:
-        for line in lines(scene):
-            printing.say(line)
     elif not to_stdout:
+        if bare:
+            for line in lines(scene):
+                printing.say(line)
         written = ", ".join(name for name in (args.output, args.png) if name is not None)
         printing.say(f"{written}: {scene.count}, {scene.n_layers} layers of {scene.n_heads} heads")
     return 0
@@ -122,5 +127,5 @@ def _look(args: argparse.Namespace, text: str) -> Scene:
     values = (found.attention, found.contributions, found.vector)
     if not all(np.isfinite(value).all() for value in values):
         raise OutputError("what became of the text is not finite: try sestina verify on the bundle")
-    words = readable(found.tokens.tokens, json.loads(Bundle(args.bundle).read(TOKENIZER)))
+    words = readable(found.tokens.tokens, json.loads(Bundle(options.bundle_path(args)).read(TOKENIZER)))
     return Scene(text, words, found, report.name, report.space, report.variant, report.precision)

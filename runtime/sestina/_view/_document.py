@@ -57,9 +57,8 @@ def _numbers(values: npt.NDArray[np.float32]) -> list[float]:
 
 
 def lines(scene: Scene) -> Iterator[str]:
-    """A line for each token with what it contributes, and what there is to see."""
+    """A line for each token with what it contributes."""
     largest = max(map(abs, scene.found.contributions.tolist()), default=0.0) or 1.0
     for word, part in zip(scene.words, scene.found.contributions.tolist(), strict=True):
         bar = ("#" if part > 0 else "-") * round(_BAR * abs(part) / largest)
         yield f"{part:7.1%}  {bar:<{_BAR}}  {word}"
-    yield f"{scene.count}; {scene.n_layers} layers of {scene.n_heads} heads: see them with --output page.html"
