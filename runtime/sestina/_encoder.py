@@ -10,6 +10,7 @@ import numpy as np
 
 from sestina._bundle import Bundle
 from sestina._choice import Choice
+from sestina._distinct import Distinct
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
 from sestina._explanation import Explanation, explain
@@ -88,15 +89,16 @@ class Encoder:
             return vector
         check_sequence(texts)
         self._engine.sessions()  # a closed encoder refuses an empty sequence too
-        listed = list(texts)  # whoever changes the sequence meanwhile does not change the work
-        vectors: Vectors = np.empty((len(listed), width), dtype=np.float32)
-        end = 0
-        with progress_bar(len(listed), progress) as advance:
-            for rows in self._engine.vectors(listed, lambda: watch, advance):
+        distinct = Distinct(list(texts))  # whoever changes the sequence meanwhile does not change the work
+        vectors: Vectors = np.empty((len(distinct.texts), width), dtype=np.float32)
+        seen, end = distinct.watched(watch), 0
+        with progress_bar(len(distinct.texts) + distinct.repeated, progress) as advance:
+            for rows in self._engine.vectors(distinct.texts, lambda: seen, advance):
                 begin, end = end, end + len(rows)
                 vectors[begin:end] = self._shorten(rows, width)
+            advance(distinct.repeated)
         watch.report(stacklevel=2)
-        return vectors
+        return distinct.spread(vectors)
 
     def stream(
         self,

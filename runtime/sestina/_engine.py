@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +24,13 @@ _FORKED = (
     "this encoder was loaded before a fork, and its threads exist only in the parent: load the bundle in "
     "each process (or use the 'spawn' start method)"
 )
+
+
+class Watch(Protocol):
+    """Is told which texts were over the limit."""
+
+    def see(self, positions: Iterable[int | None]) -> None:
+        """By their position in the caller's input."""
 
 
 class Engine:
@@ -94,7 +102,7 @@ class Engine:
     def vectors(
         self,
         texts: Iterable[str],
-        watch: Callable[[], TruncationWatch],
+        watch: Callable[[], Watch],
         on_progress: Callable[[int], object],
     ) -> Iterator[Vectors]:
         """The vectors of one window of texts after the other, (n, width), in order.
@@ -107,7 +115,7 @@ class Engine:
         cut = windows(texts, self._budget.window_characters)
         return flow((self._begin(window, at, watch()) for at, window in cut), self._width, on_progress)
 
-    def _begin(self, texts: Sequence[str], begin: int, watch: TruncationWatch) -> Window:
+    def _begin(self, texts: Sequence[str], begin: int, watch: Watch) -> Window:
         first: dict[str, int] = {}  # each different text is encoded once
         rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
         ids, truncated = self._tokenizer.ids(list(first))
