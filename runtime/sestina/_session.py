@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from sestina._bundle import Bundle
-from sestina._choice import PROVIDERS, Choice
-from sestina._errors import BundleFormatError, ProviderError
-from sestina._onnxruntime import onnxruntime, session_options
+from sestina._attachment import CPU, Attachment
+from sestina._errors import BundleFormatError, OptionError, ProviderError
+from sestina._manifest import Variant
+from sestina._onnxruntime import line, onnxruntime, session_options
+from sestina._placement import Placement, read_placement
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+_STATES = "last_hidden_state"
+_AXES = ("batch", "length")
 
 
-class Session:
-    """A loaded graph. `run` may be called from many threads at once."""
+class Run(Protocol):
+    """What gives vectors for token ids, whatever is behind it; safe to use from many threads at once.
 
-    def __init__(self, bundle: Bundle, choice: Choice, threads: int) -> None:
-        module = onnxruntime()
-        self.variant = choice.variant
-        self.version = str(module.__version__)
-        options = session_options(threads)
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        path = bundle.file(self.variant.entry.file)
-        try:
-            self._session: Any = module.InferenceSession(
-                _source(path), options, providers=[PROVIDERS[choice.provider].name], enable_fallback=0
-            )
-        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{path} cannot be loaded on {choice.provider}: {_line(error)}") from None
-        self._check_interface(str(path))
+    Attributes:
+        variant: The graph.
+        version: Of onnxruntime.
+    """
 
-    def _check_interface(self, where: str) -> None:
-        """The graph must take and give what its manifest entry says."""
-        for kind, stated, found in (
-            ("inputs", self.variant.inputs, self._session.get_inputs()),
-            ("outputs", self.variant.outputs, self._session.get_outputs()),
-        ):
-            names = [tensor.name for tensor in found]
-            if names != [tensor.name for tensor in stated]:
-                raise BundleFormatError(f"{where} has the {kind} {names}, unlike its manifest entry")
+    variant: Variant
+    version: str
 
-    def run(self, output: str, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Run one batch of equal lengths.
+    def run(self, output: str, ids: Ids) -> Vectors:
+        """Run texts of one length.
 
         Args:
             output: "sentence_embedding" or "last_hidden_state".
@@ -53,21 +43,118 @@ class Session:
         Returns: (B, d) or (B, S, d) float32.
 
         Raises:
+            OptionError: Where the variant has no such output.
             ProviderError: Where onnxruntime fails.
         """
+
+    def placement(self) -> Placement:
+        """Which operators run where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a session is opened.
+
+    Attributes:
+        attachment: The provider, as it was found here.
+        threads: Threads that share each node of a run, on a CPU.
+        strict: Whether a node that the provider does not take is an error.
+        length: Of every text, where the graph has static shapes; None for a dynamic one.
+        options: For the provider, besides those of the attachment.
+        entries: For the session (`add_session_config_entry`).
+        placement: Of the graph before it was compiled, where a compiled one is opened.
+    """
+
+    attachment: Attachment = CPU
+    threads: int = 1
+    strict: bool = False
+    length: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    entries: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement | None = None
+
+
+class Session:
+    """A loaded graph. `run` may be called from many threads at once."""
+
+    def __init__(self, path: Path, variant: Variant, setting: Setting) -> None:
+        module = onnxruntime()
+        self.variant = variant
+        self.version = str(module.__version__)
+        self._provider = setting.attachment.provider
+        options = session_options(setting.threads)
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if setting.strict and self._provider.name != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if setting.length is not None:
+            for axis, size in zip(_AXES, (1, setting.length), strict=True):
+                options.add_free_dimension_override_by_name(axis, size)
+            # What depends on shapes alone is now constant; left in the graph it would split it.
+            options.graph_optimization_level = module.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        for name, value in setting.entries.items():
+            options.add_session_config_entry(name, value)
         try:
-            result: npt.NDArray[np.float32] = self._session.run([output], {"input_ids": ids})[0]
+            providers = setting.attachment.attach(options, setting.options)
+            self._session: Any = module.InferenceSession(
+                _source(path), options, providers=providers or None, enable_fallback=0
+            )
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {_line(error)}") from None
+            raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
+        self._recorded = setting.placement
+        self._device_id = int(setting.attachment.options.get("device_id", 0))
+        self._check_interface(str(path), setting.length)
+
+    def _check_interface(self, where: str, length: int | None) -> None:
+        """The graph must take and give what its manifest entry says, at the length it was opened for."""
+        for kind, stated, found in (
+            ("inputs", self.variant.inputs, self._session.get_inputs()),
+            ("outputs", self.variant.outputs, self._session.get_outputs()),
+        ):
+            names = [tensor.name for tensor in found]
+            if names != [tensor.name for tensor in stated]:
+                raise BundleFormatError(f"{where} has the {kind} {names}, unlike its manifest entry")
+        for tensor in self._session.get_inputs() if length is not None else ():
+            if list(tensor.shape) != [1, length]:
+                raise BundleFormatError(
+                    f"{where} has the input {tensor.name} of shape {tensor.shape}; its axes must be named "
+                    "batch and length"
+                )
+
+    def run(self, output: str, ids: Ids) -> Vectors:
+        """As `Run.run`, for a graph of dynamic shapes."""
+        return self.feed(output, {"input_ids": ids})
+
+    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+        """Run the graph once, on what its inputs are to be."""
+        if output == _STATES and all(tensor.name != output for tensor in self.variant.outputs):
+            raise OptionError(
+                f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
+            )
+        try:
+            if self._provider.bound is None:
+                result: Vectors = self._session.run([output], feeds)[0]
+                return result
+            return self._run_bound(output, feeds)
+        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
+            shape = feeds["input_ids"].shape
+            raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
+
+    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+        """With the one output made in the device's memory and copied once, instead of all of them.
+
+        A binding belongs to one run, so that runs side by side share nothing.
+        """
+        binding = self._session.io_binding()
+        for name, value in feeds.items():
+            binding.bind_cpu_input(name, value)
+        binding.bind_output(output, self._provider.bound, self._device_id)
+        self._session.run_with_iobinding(binding)
+        result: Vectors = binding.copy_outputs_to_cpu()[0]
         return result
 
-    def placement(self) -> dict[str, dict[str, int]]:
-        """Which operators run where: provider -> operator -> number of nodes, as onnxruntime assigned."""
-        placed: dict[str, Counter[str]] = {}
-        for part in self._session.get_provider_graph_assignment_info():
-            counter = placed.setdefault(part.ep_name, Counter())
-            counter.update(node.op_type for node in part.get_nodes())
-        return {name: dict(sorted(counter.items())) for name, counter in sorted(placed.items())}
+    def placement(self) -> Placement:
+        """Which operators run where, as onnxruntime assigned them."""
+        return self._recorded or read_placement(self._session, self._provider.ep)
 
 
 def _source(path: Path) -> str | bytes:
@@ -77,7 +164,3 @@ def _source(path: Path) -> str | bytes:
     except UnicodeEncodeError:
         return path.read_bytes()
     return str(path)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

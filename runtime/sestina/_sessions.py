@@ -11,7 +11,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from sestina._fork import never_destroy, watch_forks
-from sestina._session import Session
+from sestina._session import Run
 
 
 class Sessions:
@@ -21,12 +21,12 @@ class Sessions:
     bundle was loaded, is let go if a corpus comes before any single text has.
     """
 
-    def __init__(self, open_session: Callable[[int], Session], threads: int) -> None:
+    def __init__(self, open_session: Callable[[int], Run], threads: int) -> None:
         self._open = open_session
         self._threads = threads
         self._lock = Lock()
-        self._alone: Session | None = open_session(threads)
-        self._shared: Session | None = self._alone if threads == 1 else None
+        self._alone: Run | None = open_session(threads)
+        self._shared: Run | None = self._alone if threads == 1 else None
         self._alone_was_used = False
         watch_forks(self)
 
@@ -37,14 +37,14 @@ class Sessions:
                 never_destroy(session)
 
     @property
-    def any(self) -> Session:
+    def any(self) -> Run:
         """Whichever is open."""
         with self._lock:
             session = self._alone or self._shared
             assert session is not None  # noqa: S101  one of them always is
             return session
 
-    def alone(self) -> Session:
+    def alone(self) -> Run:
         """For one batch at a time: all threads work on it."""
         with self._lock:
             self._alone_was_used = True
@@ -52,7 +52,7 @@ class Sessions:
                 self._alone = self._open(self._threads)
             return self._alone
 
-    def shared(self) -> Session:
+    def shared(self) -> Run:
         """For many batches at once: each runs on the thread that calls."""
         with self._lock:
             if self._shared is None:
