@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sestina._errors import OptionError
 from sestina._manifest import Variant
@@ -18,8 +18,7 @@ AUTO = "auto"
 _NUMBER_MOST = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One provider that was asked for, and its options as onnxruntime takes them."""
 
     provider: Provider

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sestina._asked import Asked
 from sestina._errors import ProviderError
@@ -20,8 +19,7 @@ _DEVICE = "device"  # the one option of ours, which onnxruntime never sees
 _registering = Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A provider as it was found here.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,12 @@ class Candidate:
             folder, placement = found
             path = folder / _CONTEXT if way == "context" else self._path
             try:
-                return self._held(path, replace(self._kept(setting, folder), placement=placement))
+                return self._held(path, self._kept(setting, folder)._replace(placement=placement))
             except ProviderError:  # in doubt: compiled again
                 contexts.forget(facts)
         with contexts.build() as folder:
             if way == "context":
-                session = self._held(self._path, replace(setting, entries=_context_entries(folder)))
+                session = self._held(self._path, setting._replace(entries=_context_entries(folder)))
             else:
                 session = self._held(self._path, self._kept(setting, folder))
             contexts.keep(folder, facts, session.placement())
@@ -133,7 +133,7 @@ class Candidate:
             options[way] = str(folder)
             if way == "trt_engine_cache_path":
                 options["trt_engine_cache_enable"] = "1"
-        return replace(setting, options=options)
+        return setting._replace(options=options)
 
     def _facts(self, length: int) -> Mapping[str, object]:
         """Everything that what is compiled depends on."""

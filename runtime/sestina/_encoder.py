@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from sestina._bundle import Bundle
 from sestina._choice import Choice
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
-from sestina._goldens import Verification, compare, read_goldens
 from sestina._pipeline import Vectors
 from sestina._progress import progress_bar
-from sestina._report import Report
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
+
+if TYPE_CHECKING:
+    from sestina._goldens import Verification
+    from sestina._report import Report
 
 
 class Encoder:
@@ -181,6 +184,8 @@ class Encoder:
             BundleFormatError: Where the goldens cannot be read.
             BundleIntegrityError: Where a file is not the one that was exported.
         """
+        from sestina._goldens import compare, read_goldens
+
         self._bundle.check(None)
         goldens = read_goldens(self._bundle)
         texts = [golden.text for golden in goldens]

@@ -6,6 +6,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sestina._asked import ProviderArgument, in_order, read_asked, spell
 from sestina._attachment import CPU
@@ -17,10 +18,12 @@ from sestina._encoder import Encoder
 from sestina._engine import Engine
 from sestina._errors import OptionError, ProviderWarning, SestinaError
 from sestina._manifest import TOKENIZER
-from sestina._report import Report
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer
 from sestina._threads import usable_cores
+
+if TYPE_CHECKING:
+    from sestina._report import Report
 
 
 def load(
@@ -121,6 +124,8 @@ def load(
     engine = Engine(tokenizer, sessions, budget, manifest.contract.dimensions)
 
     def describe() -> Report:
+        from sestina._report import Report  # as everything that not every start needs
+
         session = engine.sessions().any
         placement = session.placement()
         return Report(

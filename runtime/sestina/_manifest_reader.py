@@ -113,10 +113,11 @@ class _Reader:
             if [tensor.shape[-1:] for tensor in outputs if tensor.name == _VECTORS] != [(width,)]:
                 raise BundleFormatError(f"{self.where}: {file} has no {_VECTORS} of {width} dimensions")
         for variant in variants:
-            if variant.buckets and variant.buckets[-1] < manifest.contract.max_tokens:
+            last = variant.buckets[-1:]
+            if last and not manifest.contract.max_tokens <= last[0] <= positions:
                 raise BundleFormatError(
-                    f"{self.where}: {variant.entry.file} has no bucket for max_tokens, which is "
-                    f"{manifest.contract.max_tokens}"
+                    f"{self.where}: the longest bucket of {variant.entry.file} is {last[0]}; it must be from "
+                    f"max_tokens to the encoder's {positions} positions"
                 )
         names = [entry.file for entry in manifest.all_files]
         for required in (TOKENIZER, GOLDEN, GOLDEN_VECTORS):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 _STATES = "last_hidden_state"
 _AXES = ("batch", "length")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Run(Protocol):
@@ -51,8 +52,7 @@ class Run(Protocol):
         """Which operators run where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """How a session is opened.
 
     Attributes:
@@ -69,8 +69,8 @@ class Setting:
     threads: int = 1
     strict: bool = False
     length: int | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    entries: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = _NOTHING
+    entries: Mapping[str, str] = _NOTHING
     placement: Placement | None = None
 
 
