@@ -42,10 +42,11 @@ class Contexts:
         """A whole entry and the placement of the graph it was compiled from; None where there is none."""
         folder = self._folder(facts)
         try:
-            record = json.loads((folder / _RECORD).read_bytes())
-            placement = Placement(record["ep"], record["nodes"], record["partitions"])
-            if record["facts"] == _plain(facts) and record["files"] == _digests(folder):
-                return folder, placement
+            sealed = json.loads((folder / _RECORD).read_bytes())
+            record = sealed["record"]
+            whole = sealed["sha256"] == _digest(record) and record["files"] == _digests(folder)
+            if whole and record["facts"] == _plain(facts):
+                return folder, Placement(record["ep"], record["nodes"], record["partitions"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there, or not whole
         self.forget(facts)
@@ -75,7 +76,8 @@ class Contexts:
                 "nodes": placement.nodes,
                 "partitions": placement.partitions,
             }
-            (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            sealed = {"record": record, "sha256": _digest(record)}
+            (folder / _RECORD).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
             target = self._folder(facts)
             if not target.exists():
                 folder.rename(target)
@@ -85,7 +87,7 @@ class Contexts:
         shutil.rmtree(self._folder(facts), ignore_errors=True)
 
     def _folder(self, facts: Facts) -> Path:
-        return self._directory / hashlib.sha256(json.dumps(_plain(facts)).encode()).hexdigest()[:40]
+        return self._directory / _digest(_plain(facts))[:40]
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -100,6 +102,11 @@ def _plain(facts: Facts) -> dict[str, object]:
     """As JSON gives it back, in one order."""
     plain: dict[str, object] = json.loads(json.dumps({"format": _FORMAT, **facts}, sort_keys=True))
     return plain
+
+
+def _digest(document: object) -> str:
+    """SHA-256 of a JSON document, whatever its members' order."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -60,6 +60,8 @@ class Provider(NamedTuple):
         cache: How it keeps what it compiled: "context" (onnxruntime's context model), the name of an option
             that takes a directory, or None.
         note: What a user must know before choosing it.
+        proof: How far the project itself has run it: "ran", "simulated", "registered, no device", or "not
+            tried" (then against fakes alone).
     """
 
     name: str
@@ -79,3 +81,4 @@ class Provider(NamedTuple):
     bound: str | None = None
     cache: str | None = None
     note: str = ""
+    proof: Literal["ran", "simulated", "registered, no device", "not tried"] = "not tried"

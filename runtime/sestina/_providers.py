@@ -36,6 +36,7 @@ _ALL = (
         least_share=1.0,
         in_flight=0,
         note="always there; what `auto` ends on",
+        proof="ran",
     ),
     Provider(
         name="cuda",
@@ -139,7 +140,8 @@ _ALL = (
         auto=("NPU",),
         least_share=0.95,
         cache="context",
-        note="on x86-64 it simulates the NPU: exact, and very slow",
+        note="on x86-64 it simulates the NPU, slowly",
+        proof="simulated",
     ),
     Provider(
         name="openvino",
@@ -155,6 +157,7 @@ _ALL = (
         in_flight=2,
         cache="load_config",
         note="needs an Intel device; properties of OpenVINO go into load_config by device",
+        proof="registered, no device",
     ),
     Provider(
         name="webgpu",
@@ -178,6 +181,7 @@ _ALL = (
         devices=("GPU",),
         auto=("GPU",),
         note="attention has been seen to go wrong on software devices, which the probe catches",
+        proof="registered, no device",
     ),
     Provider(
         name="xnnpack",

@@ -130,11 +130,11 @@ def markdown() -> Iterator[str]:
     """The table of providers, from the data that everything else uses."""
     from sestina._providers import PROVIDERS
 
-    yield "| provider | computes on | comes with | runs, best first | shapes | note |"
-    yield "|---|---|---|---|---|---|"
+    yield "| provider | computes on | comes with | runs, best first | shapes | here | note |"
+    yield "|---|---|---|---|---|---|---|"
     for provider in PROVIDERS.values():
         wanted = ", ".join(f"{each.target} {'/'.join(each.precisions)}" for each in provider.wanted)
         yield (
             f"| `{provider.name}` | {provider.hardware} | {provider.install} | {wanted} | "
-            f"{' or '.join(provider.shapes)} | {provider.note} |"
+            f"{' or '.join(provider.shapes)} | {provider.proof} | {provider.note} |"
         )
