@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float32]
 
 def weights() -> dict[str, Array]:
     generator = np.random.default_rng(5)
-    shapes = {"table": (VOCABULARY, WIDTH), **{name: (WIDTH, WIDTH) for name in ("q", "k", "v", "o")}}
+    shapes = {"table": (VOCABULARY, WIDTH), **dict.fromkeys(("q", "k", "v", "o"), (WIDTH, WIDTH))}
     return {
         name: (generator.standard_normal(shape) * WIDTH**-0.5).astype(np.float32)
         for name, shape in shapes.items()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import sestina
+from sestina._providers import PROVIDERS
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
@@ -105,8 +106,7 @@ def test_no_bundle(cli: Cli, tmp_path: Path) -> None:
     [
         (
             ("--provider", "npu"),
-            "provider is 'npu'; it must be one of auto, cpu, cuda, tensorrt, coreml, qnn, openvino, webgpu, "
-            "xnnpack, nnapi",
+            f"provider is 'npu'; it must be one of auto, {', '.join(PROVIDERS)}",
         ),
         (
             ("--provider", "qnn:soc_model"),

@@ -210,9 +210,14 @@ def test_a_directory_that_cannot_be_written(path: Path, fake: FakeOnnxruntime, t
 
 def test_an_interrupted_build_leaves_nothing(tmp_path: Path) -> None:
     contexts = Contexts(tmp_path / "cache")
-    with pytest.raises(KeyboardInterrupt), contexts.build() as folder:
-        (folder / "half").write_bytes(b"x")
-        raise KeyboardInterrupt
+
+    def build() -> None:
+        with contexts.build() as folder:
+            (folder / "half").write_bytes(b"x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build()
     assert list((tmp_path / "cache").iterdir()) == []
 
 

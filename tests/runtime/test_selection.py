@@ -136,7 +136,9 @@ def test_a_simulated_device_is_told_what_to_simulate(path: Path, qnn: Behaviour)
 )  # fmt: skip
 def test_what_is_not_accepted(path: Path, qnn: Behaviour, behaviour: Behaviour, said: str) -> None:
     current().plugins[QNN] = behaviour
-    with pytest.warns(sestina.ProviderWarning) as caught, sestina.load(path, provider="qnn") as encoder:
+    with pytest.warns(sestina.ProviderWarning) as caught:
+        encoder = sestina.load(path, provider="qnn")
+    with encoder:
         report = encoder.report()
         assert encoder.verify().passed
     assert (report.provider_asked, report.provider, report.variant) == ("qnn", "cpu", "cpu-fp32.onnx")

@@ -48,7 +48,7 @@ def _keep_from_libraries() -> None:
         io.BufferedWriter(io.FileIO(own, "w")),
         encoding=sys.stdout.encoding,
         errors=sys.stdout.errors,
-        line_buffering=sys.stdout.line_buffering,
+        line_buffering=bool(sys.stdout.line_buffering),
     )
 
 
