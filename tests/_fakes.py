@@ -23,13 +23,14 @@ class Behaviour:
         share: Of the nodes, the first so many are given to it, the rest to the CPU.
         spoil: Done to every vector that it gives.
         fails: Raised when a session is made.
-        device: The kind of its device, where it is a plugin and has one.
+        device, device_id: The kind of its device, where it is a plugin and has one, and which.
     """
 
     share: float = 1.0
     spoil: Callable[[Any], Any] | None = None
     fails: Exception | None = None
     device: str | None = "NPU"
+    device_id: int = 0
 
 
 @dataclass
@@ -86,7 +87,13 @@ class FakeOnnxruntime:
             SimpleNamespace(
                 ep_name=name,
                 ep_metadata={"version": "1.0"},
-                device=SimpleNamespace(type=SimpleNamespace(name=behaviour.device), vendor="Fake"),
+                device=SimpleNamespace(
+                    type=SimpleNamespace(name=behaviour.device),
+                    vendor="Fake",
+                    vendor_id=7,
+                    device_id=behaviour.device_id,
+                    metadata={"SoC": "60"},
+                ),
             )
             for name, behaviour in self.plugins.items()
             if name in self.registered and behaviour.device is not None
@@ -173,7 +180,7 @@ class Binding:
 
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeOnnxruntime) -> FakeOnnxruntime:
     """Make it what the runtime imports as onnxruntime."""
-    monkeypatch.setitem(sys.modules, "onnxruntime", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
     return fake
 
 

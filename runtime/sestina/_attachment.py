@@ -54,6 +54,11 @@ class Attachment(NamedTuple):
         session_options.add_provider_for_devices(list(self.devices), options)
         return []
 
+    def hardware(self) -> list[list[str]]:
+        """What tells the devices of a plugin from others of their kind."""
+        found = (each.device for each in self.devices)
+        return [[str(each.vendor_id), str(each.device_id), *_pairs(each.metadata)] for each in found]
+
 
 CPU = Attachment(PROVIDERS["cpu"], MappingProxyType({}), (), "CPU", "CPU", "")
 
@@ -71,7 +76,8 @@ def attach(asked: Asked) -> Attachment:
     if provider.module is not None:
         _register(provider, provider.module)
     elif provider.ep in onnxruntime().get_available_providers():
-        return Attachment(provider, options, (), kinds[0], provider.hardware, "")
+        which = f", device {options['device_id']}" if "device_id" in options else ""
+        return Attachment(provider, options, (), kinds[0], f"{provider.hardware}{which}", "")
     found = [device for device in onnxruntime().get_ep_devices() if device.ep_name == provider.ep]
     if not found and provider.module is None:
         version = onnxruntime().__version__
@@ -87,7 +93,7 @@ def attach(asked: Asked) -> Attachment:
 def is_here(provider: Provider) -> bool:
     """Whether it seems to be installed, found out without importing or registering anything."""
     if provider.module is not None:
-        return importlib.util.find_spec(provider.module) is not None
+        return _is_installed(provider.module)
     module = onnxruntime()
     return provider.ep in module.get_available_providers() or any(
         device.ep_name == provider.ep for device in module.get_ep_devices()
@@ -104,7 +110,7 @@ def _on(provider: Provider, options: dict[str, str], device: Any, kind: str) -> 
 
 
 def _register(provider: Provider, name: str) -> None:
-    if importlib.util.find_spec(name) is None:
+    if not _is_installed(name):
         raise ProviderError(f"the package {name} is not installed: {provider.install}")
     module = onnxruntime()
     with _registering:
@@ -117,6 +123,17 @@ def _register(provider: Provider, name: str) -> None:
         except Exception as error:  # noqa: BLE001  whatever a foreign package or library does
             if "already registered" not in str(error):
                 raise ProviderError(f"its library cannot be registered: {line(error)}") from None
+
+
+def _pairs(metadata: Mapping[str, str]) -> list[str]:
+    return sorted(f"{name}={value}" for name, value in metadata.items())
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # somebody has blocked it
+        return False
 
 
 def _version(provider: Provider) -> str:

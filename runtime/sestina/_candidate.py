@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,8 @@ class Candidate:
             "provider_version": attachment.version,
             "options": dict(sorted(attachment.options.items())),
             "device": attachment.device,
+            "hardware": attachment.hardware(),
+            "system": platform.platform(),
             "onnxruntime": str(onnxruntime().__version__),
             "length": length,
             "strict": self._terms.strict,

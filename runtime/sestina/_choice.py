@@ -90,10 +90,13 @@ def choose(bundle: Bundle, provider: str, precision: str, *, automatic: bool = F
         error = ProviderError if precision == "auto" else OptionError
         wanted = provider if precision == "auto" else f"{provider}/{precision}"
         raise error(f"{bundle.path} has no variant for {wanted}; it has {have}: export one, or ask for auto")
-    fitting.sort(key=lambda variant: ranks[variant.target, variant.precision])
-    if provider == "cpu" and not has_fast_int8():
-        fitting.sort(key=lambda variant: variant.target == "cpu" and variant.precision == "int8")
-        fitting.sort(key=lambda variant: ranks[variant.target, variant.precision][0])
+    slow_int8 = provider == "cpu" and not has_fast_int8()
+
+    def rank(variant: Variant) -> tuple[int, bool, int]:
+        target, kind = ranks[variant.target, variant.precision]
+        return target, slow_int8 and variant.precision == "int8", kind
+
+    fitting.sort(key=rank)
     best = fitting[0]
     reason = _reason(fitting, provider)
     passed_over += [f"{other.entry.file}: {best.entry.file} was preferred: {reason}" for other in fitting[1:]]

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from sestina._placement import Placement
 
 _RECORD = "entry.json"
 _FORMAT = 1
+_BUILDING = ".building-"
+_FORSAKEN_S = 86400  # nothing is compiled for a day
 _PIECE = 1 << 20  # bytes hashed at once
 
 Facts = Mapping[str, object]
@@ -37,6 +40,9 @@ class Contexts:
         self._directory = Path(directory)
         with self._named():
             self._directory.mkdir(parents=True, exist_ok=True)
+            for folder in self._directory.glob(f"{_BUILDING}*"):  # of processes that were killed
+                if time.time() - folder.stat().st_mtime > _FORSAKEN_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def find(self, facts: Facts) -> tuple[Path, Placement] | None:
         """A whole entry and the placement of the graph it was compiled from; None where there is none."""
@@ -55,7 +61,7 @@ class Contexts:
     @contextlib.contextmanager
     def build(self) -> Iterator[Path]:
         """A directory to compile into, which is gone afterwards unless it was kept."""
-        folder = self._directory / f".building-{secrets.token_hex(8)}"
+        folder = self._directory / f"{_BUILDING}{secrets.token_hex(8)}"
         with self._named():
             folder.mkdir()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def test_a_context_that_fails_its_probe_is_compiled_again(
             raise RuntimeError("made for another driver")
         return opened(source, options, **more)
 
-    fake.InferenceSession = session  # type: ignore[method-assign]
+    fake.InferenceSession = session
     fake.opened.clear()
     with sestina.load(path, provider="qnn", cache_dir=cache) as encoder:
         assert encoder.report().provider == "qnn"
@@ -159,18 +160,22 @@ def test_the_key_holds_everything_that_matters(
     fake.plugins[QNN].device = "CPU"
     assert count() == 4
     fake.plugins[QNN].device = "NPU"
-    monkeypatch.setattr(fake, "__version__", "9.9", raising=False)
+    fake.plugins[QNN].device_id = 1
     assert count() == 5
-    monkeypatch.setattr("sestina._attachment._version", lambda _: "later")
+    monkeypatch.setattr(fake, "__version__", "9.9", raising=False)
     assert count() == 6
+    monkeypatch.setattr("sestina._attachment._version", lambda _: "later")
+    assert count() == 7
+    monkeypatch.setattr("platform.platform", lambda: "another system")
+    assert count() == 8
     model = onnx.load_from_string(masked_graph())
     model.producer_name = "another"
     content = model.SerializeToString()
     changed = masked_bundle(
         bundle, tmp_path / "changed.sestina", (variant("qnn-a16w8.onnx", content, "qnn", "a16w8"), content)
     )
-    assert count(path=changed) == 7
-    assert count() == count(path=changed) == 7
+    assert count(path=changed) == 9
+    assert count() == count(path=changed) == 9
 
 
 @pytest.mark.parametrize(
@@ -234,3 +239,13 @@ def test_the_quicker_of_two_processes_stays(tmp_path: Path) -> None:
     assert contexts.find({"graph": "b"}) is None
     shutil.rmtree(found[0])
     assert contexts.find(facts) is None
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = tmp_path / ".building-old", tmp_path / ".building-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "half").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    Contexts(tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)

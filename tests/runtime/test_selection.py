@@ -14,7 +14,9 @@ import pytest
 import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
+from sestina._attachment import CPU
 from sestina._providers import PROVIDERS
+from sestina._session import Session, Setting
 
 CUDA, QNN, WEBGPU = (PROVIDERS[name].ep for name in ("cuda", "qnn", "webgpu"))
 PLUGINS = ("onnxruntime_qnn", "onnxruntime_ep_openvino", "onnxruntime_ep_webgpu")
@@ -165,7 +167,7 @@ def test_a_wrong_vector_in_the_preferred_variant_alone(path: Path, qnn: Behaviou
             found._behaviour = replace(qnn, spoil=wrong)
         return found
 
-    current().InferenceSession = session  # type: ignore[method-assign]
+    current().InferenceSession = session
     with sestina.load(path, provider="qnn") as encoder:
         report = encoder.report()
     assert (report.provider, report.variant) == ("qnn", "portable-fp32.onnx")
@@ -297,7 +299,8 @@ def test_cuda_binds_its_outputs_and_keeps_several_batches_in_flight(
         assert np.abs(encoder.encode(texts) - expected).max() < 1e-6
         own = encoder.hidden_states(texts[:20])
     assert all(np.abs(one - other).max() < 1e-6 for one, other in zip(own, states, strict=True))
-    assert (report.provider, report.workers, report.batch_tokens) == ("cuda", 3, 16384)
+    assert (report.provider, report.device) == ("cuda", "NVIDIA GPUs, device 2")
+    assert (report.workers, report.batch_tokens) == (3, 16384)
     assert set(cuda[1].bound) == {("sentence_embedding", "cuda", 2), ("last_hidden_state", "cuda", 2)}
 
 
@@ -358,3 +361,36 @@ def test_a_bundle_without_a_variant_for_the_cpu(bundle: Path, tmp_path: Path, qn
     assert "qnn with q.onnx: " in message
     assert "cpu: " in message
     assert "has no variant for cpu; it has qnn/fp16 of fixed shapes" in message
+
+
+def test_the_kind_of_device_can_be_asked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ep = PROVIDERS["openvino"].ep
+    plugin_package(monkeypatch, tmp_path / "packages", "onnxruntime_ep_openvino", ep)
+    fake = install(monkeypatch, FakeOnnxruntime(**{ep: Behaviour(device="CPU")}))
+    asked: Any = [("openvino", {"device": "CPU"})]
+    with sestina.load(path, provider=asked) as encoder:
+        assert encoder.report().device == "Fake CPU"
+    assert fake.opened[0][1] == {}  # onnxruntime never hears of it
+    asked = [("openvino", {"device": "GPU"})]
+    assert "no device for it was found here (wanted GPU, found CPU)" in refused(path, provider=asked)
+
+
+def test_a_package_that_is_blocked_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime_qnn", None)  # as tests of slimness do
+    assert "qnn: the package onnxruntime_qnn is not installed" in refused(path, provider="qnn")
+
+
+def test_binding_with_the_real_onnxruntime(path: Path) -> None:
+    """Bound to the CPU's memory, since no other is here."""
+    file, entry = path / "cpu-fp32.onnx", for_cpu()[0]
+    plain = Session(file, entry, Setting())
+    attachment = CPU._replace(provider=CPU.provider._replace(bound="cpu"))
+    bound = Session(file, entry, Setting(attachment))
+    ids = np.array([[3, 5, 7], [11, 2, 0]], dtype=np.int64)
+    for output in ("sentence_embedding", "last_hidden_state"):
+        assert np.array_equal(bound.run(output, ids), plain.run(output, ids))
+    assert bound.run("sentence_embedding", ids).dtype == np.float32
+    with pytest.raises(sestina.ProviderError, match=r"cpu-fp32\.onnx failed on \(1, 1\)"):
+        bound.run("sentence_embedding", np.array([[10**6]], dtype=np.int64))
