@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +136,19 @@ def test_standard_output_is_ours_alone(path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["text"] == "a text"
+
+
+# No network and a read-only file system for the process and its native libraries, where the kernel lets us.
+_JAIL = ["unshare", "--net", "--mount", "sh", "-c", 'mount -o remount,bind,ro / && exec "$@"', "jail"]
+
+
+def test_qnn_needs_no_network_and_writes_nothing(path: Path) -> None:
+    simulated()
+    if shutil.which("unshare") is None or subprocess.run([*_JAIL, "true"], capture_output=True).returncode:
+        pytest.skip("this kernel or user may not make namespaces")
+    done = subprocess.run(
+        [*_JAIL, sys.executable, "-B", "-m", "sestina", "verify", str(path), "--provider", "qnn", "--strict"],
+        capture_output=True, text=True, env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("passed: ")
