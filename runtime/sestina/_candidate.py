@@ -13,7 +13,7 @@ from sestina._attachment import Attachment
 from sestina._buckets import run_padded
 from sestina._bundle import Bundle
 from sestina._contexts import Contexts
-from sestina._errors import ProviderError
+from sestina._errors import BundleFormatError, ProviderError
 from sestina._goldens import Golden
 from sestina._manifest import Variant
 from sestina._onnxruntime import onnxruntime
@@ -79,7 +79,7 @@ class Candidate:
             path = folder / _CONTEXT if way == "context" else self._path
             try:
                 return self._held(path, self._kept(setting, folder)._replace(placement=placement))
-            except ProviderError:  # in doubt: compiled again
+            except (BundleFormatError, ProviderError):  # in doubt: compiled again
                 contexts.forget(facts)
         with contexts.build() as folder:
             if way == "context":
@@ -117,8 +117,8 @@ class Candidate:
         if placement.share < least:
             stay = ", ".join(f"{count} {name}" for name, count in placement.fell_back.items())
             raise ProviderError(
-                f"{placement.share:.0%} of its nodes run there, at least {least:.0%} must; "
-                f"the CPU has {stay or 'the rest'}"[:400]
+                f"{placement.share:.0%} of its nodes run there, at least {least:.0%} must; the CPU has "
+                f"{stay[:300] or 'the rest'}"
             )
 
     def _kept(self, setting: Setting, folder: Path) -> Setting:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import pytest
 
 import sestina
 from _masked import BUCKETS, for_cpu, masked_bundle, masked_graph, portable, reference, variant
-from sestina._buckets import BucketSession, open_on_cpu
+from sestina._buckets import BucketSession
 from sestina._manifest_reader import read
+from sestina._session import Session, Setting
 
 TEXTS = ["", "a", "the model embeds", "a sestina takes the same words anew in each stanza", "model " * 70]
 
@@ -78,11 +81,9 @@ def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> 
     opened: list[int] = []
     content_variant = replace(portable()[0], buckets=(2, 4, 8, 16, 64))
 
-    def open_bucket(length: int) -> Any:
+    def open_bucket(length: int) -> Session:
         opened.append(length)
-        return open_on_cpu(
-            masked / "portable-fp32.onnx", replace(content_variant, buckets=(length,)), 1
-        ).session(length)
+        return Session(masked / "portable-fp32.onnx", content_variant, Setting(length=length))
 
     buckets = BucketSession(content_variant, open_bucket, most_open=2)
     assert opened == [2]
@@ -103,6 +104,20 @@ def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> 
     assert opened == [2, 4, 8]
     run(4)  # 8 goes
     assert (opened, list(buckets._sessions)) == ([2, 4, 8, 4], [2, 4])
+
+
+def test_many_threads_share_sessions_that_come_and_go(masked: Path) -> None:
+    path, entry = masked / "portable-fp32.onnx", replace(portable()[0], buckets=(2, 4, 8, 16, 64))
+    buckets = BucketSession(entry, lambda length: Session(path, entry, Setting(length=length)), most_open=2)
+    lengths = [1 + (7 * number) % 60 for number in range(120)]
+
+    def run(length: int) -> Any:
+        return buckets.run("sentence_embedding", np.full((2, length), 9, dtype=np.int64))
+
+    with ThreadPoolExecutor(8) as pool:
+        for length, vectors in zip(lengths, pool.map(run, lengths), strict=True):
+            assert np.abs(vectors - reference((9,) * length)[0]).max() < 1e-6
+    assert len(buckets._sessions) == 2
 
 
 def test_a_variant_without_hidden_states_says_so(bundle: Path, tmp_path: Path) -> None:
@@ -151,8 +166,6 @@ def test_the_unmasked_graph_for_the_cpu_comes_first(bundle: Path, tmp_path: Path
     ],
 )
 def test_buckets_in_a_manifest(masked: Path, buckets: Any, said: str) -> None:
-    import json
-
     text = (masked / "manifest.json").read_text()
     manifest = read(text, "here")
     assert manifest.variants[0].buckets == BUCKETS
