@@ -9,7 +9,7 @@ from sestina._manifest import Manifest
 
 # Beyond this a batch outgrows the caches and is no faster; short texts need about this many tokens
 # together before reading the weights stops being what takes the time.
-_BEST_BATCH_TOKENS = 512
+BEST_BATCH_TOKENS = 512
 _BEST_WINDOW_CHARACTERS = 1 << 20
 _BYTES_PER_CHARACTER = 64  # while a text is tokenized: offsets, masks and overflow of each of its tokens
 _SLACK = 1.5  # the allocator rounds up, and keeps buffers of one shape while it makes those of the next
@@ -30,14 +30,25 @@ class Budget:
     window_characters: int
 
 
-def plan(manifest: Manifest, threads: int, max_memory_mb: int | None) -> Budget:
+def plan(
+    manifest: Manifest,
+    threads: int,
+    max_memory_mb: int | None,
+    best_batch_tokens: int = BEST_BATCH_TOKENS,
+) -> Budget:
     """Fit the work into the memory.
+
+    Args:
+        manifest: Of the bundle, for the widths of its layers.
+        threads: Batches that are to run side by side.
+        max_memory_mb: The ceiling in MiB; None: what is best for speed.
+        best_batch_tokens: Tokens of a batch where memory does not bind.
 
     Raises:
         OptionError: Where not even one text of the longest length fits.
     """
     if max_memory_mb is None:
-        return Budget(threads, _BEST_BATCH_TOKENS, _BEST_WINDOW_CHARACTERS)
+        return Budget(threads, best_batch_tokens, _BEST_WINDOW_CHARACTERS)
     d_model, d_ff = int(manifest.encoder["d_model"]), int(manifest.encoder["d_ff"])
     # Alive at once: both sides of the feed-forward activation, or query, key, value and their result,
     # besides the layer's input and the residual.
@@ -53,6 +64,6 @@ def plan(manifest: Manifest, threads: int, max_memory_mb: int | None) -> Budget:
     characters = (max_memory_mb << 20) // _BYTES_PER_CHARACTER
     return Budget(
         workers,
-        min(_BEST_BATCH_TOKENS, int(affordable // workers)),
+        min(best_batch_tokens, int(affordable // workers)),
         min(_BEST_WINDOW_CHARACTERS, characters),
     )

@@ -1,83 +1,132 @@
-"""Which variant of a bundle to run, and why not the others."""
+"""Which variants of a bundle a provider runs, in which order, and why not the others."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 from sestina._bundle import Bundle
 from sestina._errors import OptionError, ProviderError
 from sestina._manifest import Precision, Variant
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """An execution provider: what onnxruntime calls it, and the target whose variants it runs."""
-
-    name: str
-    target: str
-
-
-PROVIDERS = {"cpu": Provider("CPUExecutionProvider", "cpu")}
+from sestina._providers import PROVIDERS
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variant and a provider for it, why this one, and why every other was passed over."""
+    """The variants of a bundle that a provider can run, best first.
 
-    variant: Variant
+    Attributes:
+        variants: At least one.
+        provider: Which.
+        reason: Why the first.
+        passed_over: Why not, for every variant that is not among them, and for those after the first.
+    """
+
+    variants: tuple[Variant, ...]
     provider: str
     reason: str
     passed_over: tuple[str, ...]
 
+    @property
+    def variant(self) -> Variant:
+        """The best."""
+        return self.variants[0]
 
-def choose(bundle: Bundle, provider: str, precision: str) -> Choice:
-    """The best variant of a bundle for what was asked.
+    def of(self, variant: Variant) -> Choice:
+        """With this one of the variants as the best, those before it having been tried."""
+        if variant == self.variant:
+            return self
+        passed_over = tuple(why for why in self.passed_over if not why.startswith(f"{variant.entry.file}: "))
+        at = self.variants.index(variant)
+        return replace(
+            self,
+            variants=self.variants[at:],
+            reason=f"the first that {self.provider} passed with",
+            passed_over=passed_over,
+        )
 
-    With precision "auto" that is int8 where the bundle has it and the processor multiplies bytes
-    quickly, else fp32.
+
+def choose(bundle: Bundle, provider: str, precision: str, *, automatic: bool = False) -> Choice:
+    """The variants of a bundle for one provider.
+
+    On the CPU with precision "auto" the best is int8 where the bundle has it and the processor multiplies
+    bytes quickly, else fp32; on other providers what their entry in the table puts first.
+
+    Args:
+        bundle: The bundle.
+        provider: A provider's name.
+        precision: "auto", or the only one allowed.
+        automatic: Whether nobody named the provider: then none but the CPU runs what was made for the CPU.
 
     Raises:
-        OptionError: On an unknown provider or precision, or a precision that the bundle does not have.
+        OptionError: Where the bundle has variants for the provider, but none of the precision.
         ProviderError: Where the bundle has no variant for the provider.
     """
-    if provider not in ("auto", *PROVIDERS):
-        raise OptionError(f"provider is {provider!r}; it must be one of auto, {', '.join(PROVIDERS)}")
-    if precision not in ("auto", *get_args(Precision)):
-        raise OptionError(
-            f"precision is {precision!r}; it must be one of auto, {', '.join(get_args(Precision))}"
-        )
-    used = "cpu" if provider == "auto" else provider
-    target = PROVIDERS[used].target
+    takes = PROVIDERS[provider]
+    ranks = {
+        (wanted.target, kind): (at, wanted.precisions.index(kind))
+        for at, wanted in enumerate(takes.wanted)
+        for kind in wanted.precisions
+        if not automatic or provider == "cpu" or wanted.target != "cpu"
+    }
+    targets = {target for target, _ in ranks}
     passed_over, fitting = [], []
     for variant in bundle.manifest.variants:
-        if variant.target != target:
-            passed_over.append(f"{variant.entry.file}: made for {variant.target}, not for {target}")
-        elif variant.shapes != "dynamic":
-            passed_over.append(f"{variant.entry.file}: has fixed shapes, which this version does not run")
+        file = variant.entry.file
+        if variant.target not in targets:
+            passed_over.append(f"{file}: made for {variant.target}, not for {provider}")
+        elif variant.shapes not in takes.shapes:
+            passed_over.append(f"{file}: has {variant.shapes} shapes, which {provider} does not take")
+        elif (variant.target, variant.precision) not in ranks:
+            passed_over.append(f"{file}: is {variant.precision}, which {provider} does not take")
         elif precision not in ("auto", variant.precision):
-            passed_over.append(f"{variant.entry.file}: is {variant.precision}, {precision} was asked for")
+            passed_over.append(f"{file}: is {variant.precision}, {precision} was asked for")
         else:
             fitting.append(variant)
     if not fitting:
         have = ", ".join(_kind(variant) for variant in bundle.manifest.variants)
         error = ProviderError if precision == "auto" else OptionError
-        wanted = target if precision == "auto" else f"{target}/{precision}"
+        wanted = provider if precision == "auto" else f"{provider}/{precision}"
         raise error(f"{bundle.path} has no variant for {wanted}; it has {have}: export one, or ask for auto")
-    order = ("int8", "fp32") if has_fast_int8() else ("fp32", "int8")
-    fitting.sort(key=lambda variant: order.index(variant.precision) if variant.precision in order else 9)
+    slow_int8 = provider == "cpu" and not has_fast_int8()
+
+    def rank(variant: Variant) -> tuple[int, bool, int]:
+        target, kind = ranks[variant.target, variant.precision]
+        return target, slow_int8 and variant.precision == "int8", kind
+
+    fitting.sort(key=rank)
+    best = fitting[0]
+    reason = _reason(fitting, provider)
+    passed_over += [f"{other.entry.file}: {best.entry.file} was preferred: {reason}" for other in fitting[1:]]
+    return Choice(tuple(fitting), provider, reason, tuple(passed_over))
+
+
+def check_precision(precision: str) -> None:
+    """Refuse an unknown precision.
+
+    Raises:
+        OptionError: Where it is neither "auto" nor one that a bundle may have.
+    """
+    if precision not in ("auto", *get_args(Precision)):
+        raise OptionError(
+            f"precision is {precision!r}; it must be one of auto, {', '.join(get_args(Precision))}"
+        )
+
+
+def _reason(fitting: list[Variant], provider: str) -> str:
     best = fitting[0]
     if len(fitting) == 1:
-        reason = "the only one that fits"
-    elif has_fast_int8():
+        return "the only one that fits"
+    if sum(variant.target == best.target for variant in fitting) == 1:
+        return f"the only one made for {best.target}"
+    if provider != "cpu" or best.target != "cpu":
+        return f"what {provider} runs best"
+    if has_fast_int8():
         gated = " and passed its quality gate" if _has_gate(best) else ""
-        reason = f"{best.precision} is the fastest here{gated}"
-    else:
-        reason = f"this processor has no fast int8 arithmetic, so {best.precision} comes first"
-    passed_over += [f"{other.entry.file}: {best.entry.file} was preferred: {reason}" for other in fitting[1:]]
-    return Choice(best, used, reason, tuple(passed_over))
+        return f"{best.precision} is the fastest here{gated}"
+    return f"this processor has no fast int8 arithmetic, so {best.precision} comes first"
 
 
 def _kind(variant: Variant) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +14,15 @@ from sestina._choice import Choice
 from sestina._distinct import Distinct
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
-from sestina._explanation import Explanation, explain
-from sestina._goldens import Verification, compare, read_goldens
 from sestina._pipeline import Vectors
 from sestina._progress import progress_bar
-from sestina._report import Report
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
+
+if TYPE_CHECKING:
+    from sestina._explanation import Explanation
+    from sestina._goldens import Verification
+    from sestina._report import Report
 
 
 class Encoder:
@@ -171,6 +174,8 @@ class Encoder:
         Raises: as `encode`; TextValueError where the attention would take more than a GiB;
             BundleFormatError where the bundle was exported before its graphs could be looked into.
         """
+        from sestina._explanation import explain
+
         watch = TruncationWatch(on_truncate, self.max_tokens)
         explanation = explain(self._engine, self._bundle.manifest, text, watch)
         watch.report(stacklevel=2)
@@ -198,6 +203,8 @@ class Encoder:
             BundleFormatError: Where the goldens cannot be read.
             BundleIntegrityError: Where a file is not the one that was exported.
         """
+        from sestina._goldens import compare, read_goldens
+
         self._bundle.check(None)
         goldens = read_goldens(self._bundle)
         texts = [golden.text for golden in goldens]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,6 +16,9 @@ from sestina._fork import watch_forks
 from sestina._pipeline import Vectors, Window, begin_window, flow, windows
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 VECTORS, STATES = "sentence_embedding", "last_hidden_state"
 _CLOSED = "this encoder is closed: load the bundle again"
@@ -124,6 +126,8 @@ class Engine:
         with self._lock:
             run = partial(self.sessions().shared().run, VECTORS)
             if self._workers is None:
+                from concurrent.futures import ThreadPoolExecutor  # a lone text need not wait for it
+
                 self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
             pool = self._workers
         return begin_window(pool, self._budget.workers, run, ids, self._budget.batch_tokens, rows)

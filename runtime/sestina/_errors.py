@@ -16,6 +16,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "ProviderError",
+    "ProviderWarning",
     "SestinaError",
     "TextTypeError",
     "TextValueError",
@@ -54,6 +55,10 @@ class OptionError(SestinaError, ValueError):
 
 class ProviderError(SestinaError, RuntimeError):
     """No execution provider that was allowed could run the bundle."""
+
+
+class ProviderWarning(UserWarning):
+    """No provider that was named could run the bundle, so the CPU does; the message says why not."""
 
 
 class TextTypeError(SestinaError, TypeError):

@@ -1,96 +1,143 @@
-"""From a path to an `Encoder`: check the bundle, choose a variant, open its session."""
+"""From a path to an `Encoder`: check the bundle, choose a provider and a variant, open its sessions."""
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 from functools import partial
+from typing import TYPE_CHECKING
 
+from sestina._aside import Aside
+from sestina._asked import ProviderArgument, in_order, read_asked, spell
+from sestina._attachment import CPU
 from sestina._budget import plan
 from sestina._bundle import Bundle
-from sestina._choice import choose
+from sestina._choice import check_precision, choose
 from sestina._default import default_bundle
-from sestina._encoder import Encoder
-from sestina._engine import Engine
-from sestina._errors import OptionError, SestinaError
-from sestina._manifest import TOKENIZER
-from sestina._report import Report
-from sestina._session import Session
-from sestina._sessions import Sessions
-from sestina._text import Tokenizer
+from sestina._errors import OptionError, ProviderWarning, SestinaError
 from sestina._threads import usable_cores
+
+if TYPE_CHECKING:
+    from sestina._encoder import Encoder
+    from sestina._report import Report
 
 
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
-    provider: str = "auto",
+    provider: ProviderArgument = "auto",
     precision: str = "auto",
     threads: int | None = None,
     max_memory_mb: int | None = None,
+    strict: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Encoder:
     """Open a bundle.
 
     Every file's size is checked first. The SHA-256 of every file but the graphs of other variants is
     checked before this returns, beside the preparation of the weights; `verify` checks those graphs too.
-    Nothing is downloaded or written.
+    Nothing is downloaded, and nothing is written but what `cache_dir` asks for.
+
+    Providers are tried in order, each with the variants that it runs. One is accepted where enough of the
+    graph is placed on it and the bundle's goldens come out as in PyTorch; otherwise the next is tried, and
+    `report()` has the reasons. On the CPU no goldens are run: `verify` does that.
 
     Args:
         path: The bundle's directory; None: the bundle that comes with Sestina, its own encoder of English
             in int8.
-        provider: "auto" or "cpu".
-        precision: "auto" (int8 where the bundle has it and the processor is good at it, else fp32), or one
-            that the bundle has.
+        provider: "auto" (an accelerator that is found and has a variant made for it, else the CPU); the
+            name of a provider; or a list of names and of (name, options), in order of preference. The
+            README's table has the names, `sestina providers` what this machine has.
+        precision: "auto" (on the CPU int8 where the bundle has it and the processor is good at it, else
+            fp32), or one that the bundle has.
         threads: Threads that compute; None: the physical cores this process may use.
         max_memory_mb: Ceiling for working memory, in MiB, besides the weights and the vectors themselves;
             None: what is best for speed.
+        strict: Use only what was named, with every node of the graph on it. Without this, the CPU takes
+            the nodes that a provider leaves over, and everything where no provider that was named passes;
+            a `ProviderWarning` then says why.
+        cache_dir: Where providers that compile for minutes may keep what they compiled; None: nowhere. A
+            directory for Sestina alone, created where it is missing.
 
     Raises:
         BundleError: Where the bundle is missing, foreign, damaged or unreadable (see its subclasses).
         OptionError: On an option that is not allowed or that this bundle cannot serve.
-        ProviderError: Where no variant runs on the provider.
+        ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
+        OutputError: Where `cache_dir` cannot be written.
     """
     for name, value, most in (("threads", threads, 1024), ("max_memory_mb", max_memory_mb, 1 << 24)):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and (not whole or not 1 <= value <= most):
             raise OptionError(f"{name} is {value!r:.40}; it must be a whole number from 1 to {most}, or None")
+    if not isinstance(cache_dir, str | os.PathLike | None) or cache_dir == "":
+        raise OptionError(f"cache_dir is {cache_dir!r:.40}; it must be the path of a directory, or None")
+    named = read_asked(provider)
+    check_precision(precision)
     bundle = Bundle(default_bundle() if path is None else path)
     manifest = bundle.manifest
-    choice = choose(bundle, provider, precision)
     threads = threads or usable_cores()
-    budget = plan(manifest, threads, max_memory_mb)
-    # Three things that each keep a core busy without Python's lock: hashing the files, parsing the
-    # tokenizer, preparing the weights. Nothing made from a file is handed out before its checksum has been
-    # found right.
-    with ThreadPoolExecutor(2, thread_name_prefix="sestina-load") as side:
-        checked = side.submit(bundle.check, choice.variant)
-        tokenizing = side.submit(lambda: Tokenizer(bundle.read(TOKENIZER), manifest.contract.max_tokens))
-        try:
-            sessions = Sessions(partial(Session, bundle, choice), threads)
-            tokenizer = tokenizing.result()
-        except SestinaError:
-            checked.result()  # an altered file is the cause, not what became of it
-            raise
-        checked.result()
-    engine = Engine(tokenizer, sessions, budget, manifest.contract.dimensions)
+    order = in_order(named, manifest.variants, strict=strict)
+    accepted, tried = None, tuple[str, ...]()
+    if [asked.provider.name for asked in order] == ["cpu"]:
+        choice = choose(bundle, "cpu", precision)
+    else:
+        from sestina._selection import select  # only here: it would cost every start on a CPU
+
+        choice, accepted, tried = select(
+            bundle,
+            order,
+            precision,
+            threads=threads,
+            strict=strict,
+            cache_dir=cache_dir,
+            automatic=named is None,
+        )
+    attachment = accepted.attachment if accepted else CPU
+    takes = attachment.provider
+    budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
+    # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
+    # beyond. Nothing made from a file is handed out before its checksum has been found right.
+    checked = Aside(partial(bundle.check, choice.variant))
+    try:
+        from sestina._opened import Encoder, open_engine
+
+        engine = open_engine(bundle, choice, accepted, threads, budget)
+    except SestinaError:
+        checked.result()  # an altered file is the cause, not what became of it
+        raise
+    checked.result()
+    if named is not None and choice.provider not in [asked.provider.name for asked in named]:
+        warnings.warn(
+            ProviderWarning(f"{spell(provider)} was asked for, the CPU is used: {'; '.join(tried)}"),
+            stacklevel=2,
+        )
 
     def describe() -> Report:
+        from sestina._report import Report  # as everything that not every start needs
+
         session = engine.sessions().any
+        placement = session.placement()
         return Report(
             bundle=str(bundle.path),
             name=manifest.name,
             space=manifest.space,
-            provider_asked=provider,
+            provider_asked=spell(provider),
             provider=choice.provider,
+            device=attachment.device,
             precision_asked=precision,
             precision=choice.variant.precision,
             variant=choice.variant.entry.file,
             threads=threads,
             workers=budget.workers,
             batch_tokens=budget.batch_tokens,
-            placement=session.placement(),
+            placement=placement.nodes,
+            share=placement.share,
+            partitions=placement.partitions,
+            fell_back=placement.fell_back,
+            probe_error=accepted.probe.error if accepted else None,
+            first_run_ms=accepted.probe.first_run_ms if accepted else None,
             reason=choice.reason,
-            passed_over=choice.passed_over,
+            passed_over=(*choice.passed_over, *tried),
             onnxruntime=session.version,
         )
 

@@ -38,3 +38,8 @@ def session_options(threads: int) -> Any:
     # run that is microseconds; after a run it is all that is left spinning.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "500")
     return options
+
+
+def line(error: BaseException) -> str:
+    """What onnxruntime says, in one line of bounded length."""
+    return " ".join(str(error).split())[:300]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sestina._batching import Batch, exact_length_batches
 from sestina._errors import ClosedError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Vectors = npt.NDArray[np.float32]
 Ids = Sequence[Sequence[int]]

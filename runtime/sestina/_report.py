@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -13,15 +14,23 @@ class Report:
         bundle: Path of the bundle.
         name: Name of the bundle.
         space: Fingerprint of its embedding space.
-        provider_asked, provider: As given to `load`, and as used.
+        provider_asked, provider: As given to `load` (names in order), and as used.
+        device: What it computes on.
         precision_asked, precision: As given to `load`, and as used.
         variant: The graph file in use.
         threads: Threads that compute.
         workers: Batches that run side by side.
         batch_tokens: Tokens that one batch holds at most.
         placement: Provider (onnxruntime's name) -> operator -> number of nodes.
+        share: Share of the nodes that the provider runs, from 0 to 1.
+        partitions: Subgraphs that it runs as one; the CPU and CUDA, which run node by node, have one for
+            each node.
+        fell_back: Operators that run on the CPU instead -> number of nodes.
+        probe_error: Largest absolute difference from PyTorch over the goldens that were run when the bundle
+            was loaded; None on the CPU, where none are (`verify` runs all of them).
+        first_run_ms: Milliseconds of the first of those runs; None likewise.
         reason: Why this variant.
-        passed_over: The other variants, each with why not.
+        passed_over: The other variants and providers, each with why not.
         onnxruntime: Its version.
     """
 
@@ -30,13 +39,19 @@ class Report:
     space: str
     provider_asked: str
     provider: str
+    device: str
     precision_asked: str
     precision: str
     variant: str
     threads: int
     workers: int
     batch_tokens: int
-    placement: dict[str, dict[str, int]]
+    placement: Mapping[str, Mapping[str, int]]
+    share: float
+    partitions: int
+    fell_back: Mapping[str, int]
+    probe_error: float | None
+    first_run_ms: float | None
     reason: str
     passed_over: tuple[str, ...]
     onnxruntime: str

@@ -2,90 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from sestina._bundle import Bundle
-from sestina._choice import PROVIDERS, Choice
-from sestina._errors import BundleFormatError, ProviderError
-from sestina._inner import gives, with_outputs
-from sestina._manifest import TensorInfo
-from sestina._onnxruntime import onnxruntime, session_options
+from sestina._attachment import CPU, Attachment
+from sestina._errors import BundleFormatError, OptionError, ProviderError
+from sestina._manifest import Variant
+from sestina._onnxruntime import line, onnxruntime, session_options
+from sestina._placement import Placement, read_placement
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+_STATES = "last_hidden_state"
+_AXES = ("batch", "length")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Session:
-    """A loaded graph. `run` may be called from many threads at once.
+class Run(Protocol):
+    """What gives vectors for token ids, whatever is behind it; safe to use from many threads at once.
 
-    Args:
-        bundle: Holds the graph.
-        choice: Which graph, and on which provider.
-        threads: Threads that share each node of a run.
-        inner: float32 values of its inside that are to be outputs after its own.
-
-    Raises:
-        ProviderError: Where onnxruntime does not load it.
-        BundleFormatError: Where it is not what its manifest entry says, or has no such inner value.
-        BundleIntegrityError: With `inner`: where it is no longer the file that was exported.
+    Attributes:
+        variant: The graph.
+        version: Of onnxruntime.
     """
 
-    def __init__(self, bundle: Bundle, choice: Choice, threads: int, inner: Sequence[str] = ()) -> None:
-        module = onnxruntime()
-        self.variant = choice.variant
-        self._inner = tuple(inner)
-        self.version = str(module.__version__)
-        options = session_options(threads)
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        path = bundle.file(self.variant.entry.file)
-        source = self._source(bundle)
-        try:
-            self._session: Any = module.InferenceSession(
-                source, options, providers=[PROVIDERS[choice.provider].name], enable_fallback=0
-            )
-        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{path} cannot be loaded on {choice.provider}: {_line(error)}") from None
-        self._check_interface(str(path))
+    variant: Variant
+    version: str
 
-    def _source(self, bundle: Bundle) -> str | bytes:
-        """The path; the content where it is given more outputs, or where onnxruntime could not take the path,
-        which it reads as UTF-8.
-        """
-        file = self.variant.entry.file
-        path = bundle.file(file)
-        if self._inner:
-            graph = bundle.read(file)
-            for name in self._inner:
-                if not gives(graph, name):
-                    raise BundleFormatError(
-                        f"{path} has no inner value {name!r}, as graphs exported by this version have: "
-                        "export the bundle again"
-                    )
-            return with_outputs(graph, self._inner)
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            return path.read_bytes()
-        return str(path)
-
-    def _check_interface(self, where: str) -> None:
-        """The graph must take and give what its manifest entry says."""
-        for kind, stated, found in (
-            ("inputs", self._names(self.variant.inputs), self._session.get_inputs()),
-            ("outputs", self._names(self.variant.outputs) + self._inner, self._session.get_outputs()),
-        ):
-            names = self._names(found)
-            if names != stated:
-                raise BundleFormatError(f"{where} has the {kind} {list(names)}, unlike its manifest entry")
-
-    @staticmethod
-    def _names(tensors: Iterable[TensorInfo]) -> tuple[str, ...]:
-        return tuple(tensor.name for tensor in tensors)
-
-    def run(self, output: str, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Run one batch of equal lengths.
+    def run(self, output: str, ids: Ids) -> Vectors:
+        """Run texts of one length.
 
         Args:
             output: "sentence_embedding" or "last_hidden_state".
@@ -94,14 +44,105 @@ class Session:
         Returns: (B, d) or (B, S, d) float32.
 
         Raises:
+            OptionError: Where the variant has no such output.
             ProviderError: Where onnxruntime fails.
         """
-        return self.run_for([output], ids)[output]
 
-    def run_for(
-        self, outputs: Sequence[str], ids: npt.NDArray[np.int64]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Run one batch of equal lengths, (B, S), for several outputs, by their names.
+    def placement(self) -> Placement:
+        """Which operators run where."""
+
+
+class Setting(NamedTuple):
+    """How a session is opened.
+
+    Attributes:
+        attachment: The provider, as it was found here.
+        threads: Threads that share each node of a run, on a CPU.
+        strict: Whether a node that the provider does not take is an error.
+        length: Of every text, where the graph has static shapes; None for a dynamic one.
+        options: For the provider, besides those of the attachment.
+        entries: For the session (`add_session_config_entry`).
+        inner: Inner values of the graph that it was given as outputs after its own.
+        placement: Of the graph before it was compiled, where a compiled one is opened.
+    """
+
+    attachment: Attachment = CPU
+    threads: int = 1
+    strict: bool = False
+    length: int | None = None
+    options: Mapping[str, str] = _NOTHING
+    entries: Mapping[str, str] = _NOTHING
+    inner: tuple[str, ...] = ()
+    placement: Placement | None = None
+
+
+class Session:
+    """A loaded graph. `run` may be called from many threads at once.
+
+    Args:
+        path: The graph.
+        variant: What it is to be.
+        setting: How it is opened.
+        content: What is opened in the place of the file, where that was changed in memory.
+
+    Raises:
+        ProviderError: Where onnxruntime does not load it.
+        BundleFormatError: Where it is not what its manifest entry says.
+    """
+
+    def __init__(self, path: Path, variant: Variant, setting: Setting, content: bytes | None = None) -> None:
+        module = onnxruntime()
+        self.variant = variant
+        self.version = str(module.__version__)
+        self._provider = setting.attachment.provider
+        options = session_options(setting.threads)
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if setting.strict and self._provider.name != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if setting.length is not None:
+            for axis, size in zip(_AXES, (1, setting.length), strict=True):
+                options.add_free_dimension_override_by_name(axis, size)
+            # What depends on shapes alone is now constant; left in the graph it would split it.
+            options.graph_optimization_level = module.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        for name, value in setting.entries.items():
+            options.add_session_config_entry(name, value)
+        try:
+            providers = setting.attachment.attach(options, setting.options)
+            self._session: Any = module.InferenceSession(
+                _source(path) if content is None else content,
+                options,
+                providers=providers or None,
+                enable_fallback=0,
+            )
+        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
+            raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
+        self._recorded = setting.placement
+        self._device_id = int(setting.attachment.options.get("device_id", 0))
+        self._check_interface(str(path), setting)
+
+    def _check_interface(self, where: str, setting: Setting) -> None:
+        """The graph must take and give what its manifest entry says, at the length it was opened for."""
+        for kind, stated, more, found in (
+            ("inputs", self.variant.inputs, (), self._session.get_inputs()),
+            ("outputs", self.variant.outputs, setting.inner, self._session.get_outputs()),
+        ):
+            names = [tensor.name for tensor in found]
+            if names != [*(tensor.name for tensor in stated), *more]:
+                raise BundleFormatError(f"{where} has the {kind} {names}, unlike its manifest entry")
+        length = setting.length
+        for tensor in self._session.get_inputs() if length is not None else ():
+            if list(tensor.shape) != [1, length]:
+                raise BundleFormatError(
+                    f"{where} has the input {tensor.name} of shape {tensor.shape}; its axes must be named "
+                    "batch and length"
+                )
+
+    def run(self, output: str, ids: Ids) -> Vectors:
+        """As `Run.run`, for a graph of dynamic shapes."""
+        return self.feed(output, {"input_ids": ids})
+
+    def run_for(self, outputs: Sequence[str], ids: Ids) -> dict[str, Vectors]:
+        """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.
 
         Raises:
             ProviderError: Where onnxruntime fails.
@@ -109,17 +150,46 @@ class Session:
         try:
             results = self._session.run(list(outputs), {"input_ids": ids})
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {_line(error)}") from None
+            raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {line(error)}") from None
         return dict(zip(outputs, results, strict=True))
 
-    def placement(self) -> dict[str, dict[str, int]]:
-        """Which operators run where: provider -> operator -> number of nodes, as onnxruntime assigned."""
-        placed: dict[str, Counter[str]] = {}
-        for part in self._session.get_provider_graph_assignment_info():
-            counter = placed.setdefault(part.ep_name, Counter())
-            counter.update(node.op_type for node in part.get_nodes())
-        return {name: dict(sorted(counter.items())) for name, counter in sorted(placed.items())}
+    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+        """Run the graph once, on what its inputs are to be."""
+        if output == _STATES and all(tensor.name != output for tensor in self.variant.outputs):
+            raise OptionError(
+                f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
+            )
+        try:
+            if self._provider.bound is None:
+                result: Vectors = self._session.run([output], feeds)[0]
+                return result
+            return self._run_bound(output, feeds)
+        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
+            shape = feeds["input_ids"].shape
+            raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
+
+    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+        """With the one output made in the device's memory and copied once, instead of all of them.
+
+        A binding belongs to one run, so that runs side by side share nothing.
+        """
+        binding = self._session.io_binding()
+        for name, value in feeds.items():
+            binding.bind_cpu_input(name, value)
+        binding.bind_output(output, self._provider.bound, self._device_id)
+        self._session.run_with_iobinding(binding)
+        result: Vectors = binding.copy_outputs_to_cpu()[0]
+        return result
+
+    def placement(self) -> Placement:
+        """Which operators run where, as onnxruntime assigned them."""
+        return self._recorded or read_placement(self._session, self._provider.ep)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _source(path: Path) -> str | bytes:
+    """The path; the content where onnxruntime, which reads paths as UTF-8, could not take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)

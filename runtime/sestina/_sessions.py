@@ -7,19 +7,13 @@ and is 1.15 to 1.7 times as fast on a corpus; the second is up to 1.9 times as f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Protocol
 
 from sestina._fork import never_destroy, watch_forks
-from sestina._session import Session
+from sestina._session import Run, Session
 
-
-class OpenSession(Protocol):
-    """Opens one session."""
-
-    def __call__(self, threads: int, inner: Sequence[str] = ()) -> Session:
-        """With threads that share each node of a run, and values of its inside as further outputs."""
+OpenInside = Callable[[int, Sequence[str]], Session]
 
 
 class Sessions:
@@ -27,14 +21,19 @@ class Sessions:
 
     The weights are held twice only by a caller who does both: the session for single texts, open since the
     bundle was loaded, is let go if a corpus comes before any single text has.
+
+    Args:
+        open_session: Opens one whose runs share so many threads.
+        open_inside: Opens one with inner values as outputs too.
+        threads: Threads that compute.
     """
 
-    def __init__(self, open_session: OpenSession, threads: int) -> None:
-        self._open = open_session
+    def __init__(self, open_session: Callable[[int], Run], open_inside: OpenInside, threads: int) -> None:
+        self._open, self._open_inside = open_session, open_inside
         self._threads = threads
         self._lock = Lock()
-        self._alone: Session | None = open_session(threads)
-        self._shared: Session | None = self._alone if threads == 1 else None
+        self._alone: Run | None = open_session(threads)
+        self._shared: Run | None = self._alone if threads == 1 else None
         self._inside: Session | None = None
         self._alone_was_used = False
         watch_forks(self)
@@ -46,14 +45,14 @@ class Sessions:
                 never_destroy(session)
 
     @property
-    def any(self) -> Session:
+    def any(self) -> Run:
         """Whichever is open."""
         with self._lock:
             session = self._alone or self._shared
             assert session is not None  # noqa: S101  one of them always is
             return session
 
-    def alone(self) -> Session:
+    def alone(self) -> Run:
         """For one batch at a time: all threads work on it."""
         with self._lock:
             self._alone_was_used = True
@@ -61,7 +60,7 @@ class Sessions:
                 self._alone = self._open(self._threads)
             return self._alone
 
-    def shared(self) -> Session:
+    def shared(self) -> Run:
         """For many batches at once: each runs on the thread that calls."""
         with self._lock:
             if self._shared is None:
@@ -74,5 +73,5 @@ class Sessions:
         """For looking inside: `alone` with inner values as outputs too. It holds the weights once more."""
         with self._lock:
             if self._inside is None:
-                self._inside = self._open(self._threads, names)
+                self._inside = self._open_inside(self._threads, names)
             return self._inside

@@ -17,6 +17,7 @@ import sestina
 from sestina import _bundle, _choice, _threads
 from sestina._bundle import Bundle
 from sestina._choice import choose
+from sestina._providers import PROVIDERS
 
 
 def edit_manifest(bundle: Path, change: Any) -> None:
@@ -179,7 +180,7 @@ def test_directory_without_read_permission(own_bundle: Path) -> None:
     code = (
         "import os, sys\n"
         "import sestina\n"
-        "sestina.load  # imported while its files may be read\n"
+        "import sestina._load, sestina._opened  # while their files may be read\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "try: sestina.load(sys.argv[1], precision='fp32')\n"
         "except sestina.BundlePermissionError as error: print(isinstance(error, PermissionError), error)\n"
@@ -226,7 +227,7 @@ def test_foreign_files_are_never_opened(own_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("options, said", [
-    ({"provider": "tpu"}, "provider is 'tpu'; it must be one of auto, cpu"),
+    ({"provider": "tpu"}, "provider is 'tpu'; it must be one of auto, " + ", ".join(PROVIDERS)),
     ({"precision": "fp8"}, "precision is 'fp8'; it must be one of auto, fp32, fp16, int8, a16w8, int4"),
     ({"precision": "fp16"}, "no variant for cpu/fp16; it has cpu/int8, cpu/fp32: export one, or ask for auto"),
     ({"threads": 0}, "threads is 0; it must be a whole number from 1 to 1024, or None"),
@@ -313,16 +314,38 @@ def test_only_a_gate_can_have_been_passed(own_bundle: Path, monkeypatch: pytest.
         assert choose(Bundle(own_bundle), "cpu", "auto").reason == "int8 is the fastest here"
 
 
-def test_fixed_shapes_are_not_run(own_bundle: Path) -> None:
-    edit_manifest(own_bundle, lambda m: m["variants"][0].update(shapes="static"))
-    bundle = Bundle(own_bundle)
-    file = bundle.manifest.variants[0].entry.file
-    assert choose(bundle, "cpu", "auto").passed_over == (
-        f"{file}: has fixed shapes, which this version does not run",
-    )
-    edit_manifest(own_bundle, lambda m: m["variants"][1].update(shapes="static"))
-    with pytest.raises(sestina.ProviderError, match="it has cpu/(int8|fp32) of fixed shapes"):
-        choose(Bundle(own_bundle), "cpu", "auto")
+def test_a_provider_runs_only_what_suits_it(own_bundle: Path) -> None:
+    def change(document: Any, **members: Any) -> None:
+        document["variants"][0].update(members)
+
+    file = Bundle(own_bundle).manifest.variants[0].entry.file
+    other = Bundle(own_bundle).manifest.variants[1].entry.file
+    edit_manifest(own_bundle, lambda m: change(m, target="qnn", shapes="dynamic"))
+    with pytest.raises(sestina.ProviderError, match="has no variant for qnn; it has qnn/int8, cpu/fp32"):
+        choose(Bundle(own_bundle), "qnn", "auto")
+    edit_manifest(own_bundle, lambda m: change(m, precision="a16w8"))
+    with pytest.raises(sestina.ProviderError, match="has no variant for qnn"):
+        choose(Bundle(own_bundle), "qnn", "auto")
+    edit_manifest(own_bundle, lambda m: change(m, shapes="static", buckets=[16, 64]))
+    choice = choose(Bundle(own_bundle), "qnn", "auto")
+    assert (choice.variant.entry.file, choice.reason) == (file, "the only one that fits")
+    assert choice.passed_over == (f"{other}: made for cpu, not for qnn",)
+    assert choose(Bundle(own_bundle), "cpu", "auto").passed_over == (f"{file}: made for qnn, not for cpu",)
+    with pytest.raises(
+        sestina.OptionError, match="has no variant for qnn/fp16; it has qnn/a16w8 of fixed shapes"
+    ):
+        choose(Bundle(own_bundle), "qnn", "fp16")
+
+
+@pytest.mark.parametrize("fast, order", [(True, ["int8", "fp32"]), (False, ["fp32", "int8"])])
+def test_the_cpu_prefers_int8_where_it_is_fast(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, order: list[str]
+) -> None:
+    monkeypatch.setattr(_choice, "has_fast_int8", lambda: fast)
+    choice = choose(Bundle(bundle), "cpu", "auto")
+    assert [variant.precision for variant in choice.variants] == order
+    if not fast:
+        assert choice.reason == "this processor has no fast int8 arithmetic, so fp32 comes first"
 
 
 @pytest.mark.parametrize(

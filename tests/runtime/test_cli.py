@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import sestina
+from sestina._providers import PROVIDERS
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
@@ -104,7 +105,18 @@ def test_no_bundle(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (("--provider", "npu"), "provider is 'npu'; it must be one of auto, cpu"),
+        (
+            ("--provider", "npu"),
+            f"provider is 'npu'; it must be one of auto, {', '.join(PROVIDERS)}",
+        ),
+        (
+            ("--provider", "qnn:soc_model"),
+            "--provider has the option 'soc_model'; write it as qnn:OPTION=VALUE",
+        ),
+        (
+            ("--provider", "cpu,qnn:soc_model=x"),
+            "option soc_model of qnn is 'x'; it must be a whole number of at least 0",
+        ),
         (
             ("--precision", "int3"),
             "precision is 'int3'; it must be one of auto, fp32, fp16, int8, a16w8, int4",

@@ -42,7 +42,8 @@ def distil(
 ) -> Position:
     """Train until the budget is spent, from wherever `out` has come to.
 
-    Leaves in `out`: best/ and last/ (checkpoints, in float16), curve.jsonl, curve.svg, config.json, and the state.
+    Leaves in `out`: best/ and last/ (checkpoints, in float16), curve.jsonl, curve.svg, config.json, and the
+    state.
 
     Args:
         config: The run.

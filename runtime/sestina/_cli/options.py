@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sestina._default import default_bundle
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
+    from sestina._asked import ProviderArgument
     from sestina._cli.texts import Text
     from sestina._encoder import Encoder
 
@@ -99,10 +101,18 @@ def add_json(parser: argparse.ArgumentParser, what: str = "print one JSON docume
 def add_runtime(parser: argparse.ArgumentParser) -> None:
     """How the bundle runs."""
     group = parser.add_argument_group("how it runs")
-    group.add_argument("--provider", default="auto", metavar="NAME", help="auto (default) or cpu")
+    group.add_argument(
+        "--provider",
+        default="auto",
+        metavar="NAMES",
+        help="auto (default), or names in order of preference, each with its options if any: "
+        "qnn:soc_model=57:htp_arch=75,cpu (see sestina providers)",
+    )
     group.add_argument("--precision", default="auto", metavar="NAME", help="auto (default), fp32, ...")
     group.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
     group.add_argument("--max-memory-mb", type=int, metavar="MB", help="ceiling for working memory, in MiB")
+    group.add_argument("--strict", action="store_true", help="only what --provider names, and all of it")
+    group.add_argument("--cache-dir", metavar="DIR", help="where providers may keep what they compiled")
 
 
 def add_vectors(parser: argparse.ArgumentParser) -> None:
@@ -139,11 +149,31 @@ def open_encoder(args: argparse.Namespace) -> Encoder:
 
     return load(
         bundle_path(args),
-        provider=args.provider,
+        provider=_providers(args.provider),
         precision=args.precision,
         threads=args.threads,
         max_memory_mb=args.max_memory_mb,
+        strict=args.strict,
+        cache_dir=args.cache_dir,
     )
+
+
+def _providers(value: str) -> ProviderArgument:
+    """`--provider` as `load` takes it.
+
+    Raises:
+        OptionError: Where an option has no value.
+    """
+    if not set(value) & {",", ":"}:
+        return value
+    providers: list[str | tuple[str, Mapping[str, object]]] = []
+    for entry in value.split(","):
+        name, *pairs = entry.strip().split(":")
+        for pair in pairs:
+            if "=" not in pair:
+                raise OptionError(f"--provider has the option {pair!r}; write it as {name}:OPTION=VALUE")
+        providers.append((name, dict(pair.split("=", 1) for pair in pairs)) if pairs else name)
+    return providers
 
 
 def argument_texts(values: list[str], name: str = "text") -> list[Text]:

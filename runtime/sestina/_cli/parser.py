@@ -9,12 +9,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import sestina
-from sestina._cli import bench, encode, explain, export, inspect, printing, search, similar, tokenize, verify
-from sestina._errors import TruncationWarning
+from sestina._cli import (
+    bench,
+    encode,
+    explain,
+    export,
+    inspect,
+    printing,
+    providers,
+    search,
+    similar,
+    tokenize,
+    verify,
+)
+from sestina._errors import ProviderWarning, TruncationWarning
 
 # In the order of `sestina --help`. Each module has `add_parser(subparsers)`, which sets the default
 # `run`: a function from the parsed arguments to the exit code.
-_COMMANDS = (export, encode, similar, search, tokenize, explain, verify, inspect, bench)
+_COMMANDS = (export, encode, similar, search, tokenize, explain, verify, inspect, providers, bench)
 
 _EPILOG = """\
 A first tour:
@@ -49,7 +61,8 @@ def run(argv: Sequence[str] | None) -> int:
     except SystemExit as stop:  # --help, --version, bad usage
         return int(stop.code or 0)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", TruncationWarning)
+        for kind in (TruncationWarning, ProviderWarning):
+            warnings.simplefilter("always", kind)
         warnings.showwarning = lambda message, *_, **__: printing.warning(str(message))
         code: int = args.run(args)
     return code

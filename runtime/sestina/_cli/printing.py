@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import math
 import os
@@ -18,10 +19,37 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def prepare() -> None:
-    """Make standard output UTF-8 in files and pipes, and never fail on a character the terminal lacks."""
+    """Make standard output UTF-8 in files and pipes, never fail on a character the terminal lacks, and keep
+    it to ourselves.
+    """
     if hasattr(sys.stdout, "reconfigure"):
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+        _keep_from_libraries()
+
+
+def _keep_from_libraries() -> None:
+    """Let libraries of providers, which print to descriptor 1, print to standard error instead.
+
+    Their lines would end up among vectors and JSON, some of them when the process ends.
+    """
+    try:
+        if sys.stdout.fileno() != 1:
+            return  # a test's capture, or done before
+        own = os.dup(1)
+    except (AttributeError, OSError, ValueError):
+        return
+    try:
+        os.dup2(2, 1)
+    except OSError:  # standard error is closed
+        os.close(own)
+        return
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(io.FileIO(own, "w")),
+        encoding=sys.stdout.encoding,
+        errors=sys.stdout.errors,
+        line_buffering=bool(sys.stdout.line_buffering),
+    )
 
 
 def say(line: str) -> None:

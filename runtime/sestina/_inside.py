@@ -1,0 +1,31 @@
+"""A session for looking inside a graph: the same weights, with inner values as outputs after its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sestina._bundle import Bundle
+from sestina._errors import BundleFormatError
+from sestina._inner import gives, with_outputs
+from sestina._manifest import Variant
+from sestina._session import Session, Setting
+
+
+def open_inside(bundle: Bundle, variant: Variant, threads: int, names: Sequence[str]) -> Session:
+    """Open a variant on the CPU with these float32 inner values as outputs too.
+
+    Raises:
+        BundleFormatError: Where the graph has no such inner value.
+        BundleIntegrityError: Where it is no longer the file that was exported.
+        ProviderError: Where onnxruntime does not load it.
+    """
+    file = variant.entry.file
+    graph = bundle.read(file)
+    for name in names:
+        if not gives(graph, name):
+            raise BundleFormatError(
+                f"{bundle.file(file)} has no inner value {name!r}, as graphs exported by this version "
+                "have: export the bundle again"
+            )
+    setting = Setting(threads=threads, inner=tuple(names))
+    return Session(bundle.file(file), variant, setting, with_outputs(graph, names))

@@ -1,0 +1,62 @@
+"""A chosen variant opened: its tokenizer and its sessions, side by side.
+
+What needs numpy, onnxruntime and tokenizers is imported with this module, so that `load` can have the files
+hashed meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sestina._aside import Aside
+from sestina._buckets import open_on_cpu
+from sestina._budget import Budget
+from sestina._bundle import Bundle
+from sestina._choice import Choice, choose
+from sestina._encoder import Encoder
+from sestina._engine import Engine
+from sestina._inside import open_inside
+from sestina._manifest import TOKENIZER
+from sestina._session import Session
+from sestina._sessions import Sessions
+from sestina._text import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sestina._selection import Accepted
+
+__all__ = ["Encoder", "open_engine"]
+
+
+def open_engine(
+    bundle: Bundle, choice: Choice, accepted: Accepted | None, threads: int, budget: Budget
+) -> Engine:
+    """Everything that encodes.
+
+    Args:
+        bundle: What is opened.
+        choice: Its variant.
+        accepted: The session of a provider that passed; None: the CPU.
+        threads: That compute.
+        budget: What runs at once.
+
+    Raises:
+        BundleError, ProviderError: As their names say.
+    """
+    contract = bundle.manifest.contract
+
+    def inside(threads: int, names: Sequence[str]) -> Session:
+        variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
+        return open_inside(bundle, variant, threads, names)
+
+    # The tokenizer is parsed under Python's lock, the weights are prepared without it.
+    parsing = Aside(lambda: Tokenizer(bundle.read(TOKENIZER), contract.max_tokens))
+    if accepted is not None:
+        run = accepted.run
+        sessions = Sessions(lambda _: run, inside, 1)
+    else:
+        file = bundle.file(choice.variant.entry.file)
+        sessions = Sessions(partial(open_on_cpu, file, choice.variant), inside, threads)
+    return Engine(parsing.result(), sessions, budget, contract.dimensions)

@@ -1,0 +1,127 @@
+"""Providers tried one after the other, each held to the goldens; what fails leaves its reason behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sestina._asked import Asked
+from sestina._attachment import Attachment, attach
+from sestina._buckets import BucketSession
+from sestina._bundle import Bundle
+from sestina._candidate import Candidate, Terms
+from sestina._choice import Choice, choose
+from sestina._contexts import Contexts
+from sestina._errors import OptionError, ProviderError
+from sestina._goldens import read_goldens
+from sestina._manifest import Variant
+from sestina._probe import Probe
+from sestina._session import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A variant that runs on a provider, as its goldens have shown.
+
+    Attributes:
+        choice: The variant, the provider, why, and why not the provider's other variants.
+        attachment: The provider, as it was found here.
+        run: The open session or sessions.
+        probe: How the first session did.
+    """
+
+    choice: Choice
+    attachment: Attachment
+    run: Run
+    probe: Probe
+
+
+def attempt(
+    bundle: Bundle, asked: Asked, precision: str, terms: Callable[[], Terms], *, automatic: bool
+) -> tuple[Accepted | None, tuple[str, ...]]:
+    """Try one provider with each variant that it runs, best first.
+
+    Args:
+        bundle: Its checksums are verified for each variant before that is opened.
+        asked: The provider and its options.
+        precision: "auto", or the only one allowed.
+        terms: Gives what candidates have in common; asked only when there is something to open.
+        automatic: Whether nobody named the provider; it then runs nothing that was made for the CPU, and
+            only on the devices that are worth it.
+
+    Returns: what was accepted, if anything, and why each other variant was not.
+
+    Raises:
+        BundleError: Where a file is not what the manifest states.
+        OutputError: Where the cache directory cannot be written.
+    """
+    name = asked.provider.name
+    try:
+        choice = choose(bundle, name, precision, automatic=automatic)
+        attachment = attach(asked)
+        if automatic and attachment.kind not in asked.provider.auto:
+            raise ProviderError(
+                f"its device here is {attachment.device}, which auto leaves to the CPU's own variants; ask "
+                f"for provider='{name}' to use it"
+            )
+    except (OptionError, ProviderError) as error:
+        return None, (f"{name}: {error}",)
+    reasons: list[str] = []
+    for variant in choice.variants:
+        bundle.check(variant)
+        candidate = Candidate(bundle, variant, attachment, terms())
+        try:
+            run = _open(candidate, variant)
+        except ProviderError as error:
+            reasons.append(f"{name} with {variant.entry.file}: {error}")
+            continue
+        assert candidate.probe is not None  # noqa: S101  every session that opens was probed
+        return Accepted(choice.of(variant), attachment, run, candidate.probe), tuple(reasons)
+    return None, tuple(reasons)
+
+
+def select(
+    bundle: Bundle,
+    order: Sequence[Asked],
+    precision: str,
+    *,
+    threads: int,
+    strict: bool,
+    cache_dir: str | os.PathLike[str] | None,
+    automatic: bool,
+) -> tuple[Choice, Accepted | None, tuple[str, ...]]:
+    """The first provider that passes, of those in `order`; the CPU passes without being tried.
+
+    Returns: what to run; on what, None where it is the CPU; and why everything before it was not taken.
+
+    Raises:
+        ProviderError: Where none passes; it has every reason.
+        BundleError, OutputError: As `attempt`.
+    """
+
+    @cache
+    def terms() -> Terms:
+        contexts = None if cache_dir is None else Contexts(cache_dir)
+        return Terms(threads, strict, tuple(read_goldens(bundle)), contexts)
+
+    reasons: list[str] = []
+    for asked in order:
+        if asked.provider.name == "cpu":
+            try:
+                return choose(bundle, "cpu", precision), None, tuple(reasons)
+            except (OptionError, ProviderError) as error:
+                reasons.append(f"cpu: {error}")
+        else:
+            accepted, why = attempt(bundle, asked, precision, terms, automatic=automatic)
+            reasons += why
+            if accepted is not None:
+                return accepted.choice, accepted, tuple(reasons)
+    raise ProviderError(f"no provider that was allowed runs {bundle.path}: {'; '.join(reasons)}")
+
+
+def _open(candidate: Candidate, variant: Variant) -> Run:
+    if variant.shapes == "static":
+        return BucketSession(variant, candidate.open)
+    return candidate.open(None)
