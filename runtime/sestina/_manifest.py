@@ -24,7 +24,9 @@ GOLDEN = "golden.json"
 GOLDEN_VECTORS = "golden.npy"
 
 Pooling = Literal["mean", "cls", "max"]
-Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu"]
+Target = Literal[
+    "cpu", "portable", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu"
+]  # fmt: skip
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
 
 # A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
@@ -78,10 +80,12 @@ class Variant:
         entry: The file, its checksum and its size.
         target: What it was made for.
         precision: The arithmetic of its matrix products.
-        shapes: "dynamic": any batch of texts of one length. "static": the fixed shapes of `inputs`.
+        shapes: "dynamic": any batch of texts of one length, no mask. "static": padded to one of `buckets`,
+            with a mask; a session fixes the axes "batch" and "length" when it opens.
         inputs: The graph's inputs, in order.
         outputs: The graph's outputs, in order.
         parity: Agreement with PyTorch as measured at export; see the README for its members.
+        buckets: Of a static variant: the lengths in tokens to pad to, ascending; the last holds any text.
     """
 
     entry: FileEntry
@@ -91,6 +95,7 @@ class Variant:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     parity: Mapping[str, Any]
+    buckets: tuple[int, ...] = ()
 
     @property
     def tolerance(self) -> float:
@@ -120,6 +125,9 @@ class Manifest:
         """Canonical text: two-space indent, declaration order, one trailing newline."""
         values = [dataclasses.asdict(variant) for variant in self.variants]
         variants = [{**each.pop("entry"), **each} for each in values]
+        for each in variants:
+            if not each["buckets"]:
+                del each["buckets"]
         document = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -216,6 +224,12 @@ class _Reader:
         width = manifest.contract.dimensions
         if manifest.contract.max_tokens > positions:
             raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
+        for variant in variants:
+            if variant.buckets and not manifest.contract.max_tokens <= variant.buckets[-1] <= positions:
+                raise BundleFormatError(
+                    f"{self.where}: the longest bucket of {variant.entry.file} is {variant.buckets[-1]}; it must "
+                    f"be from max_tokens to the encoder's {positions} positions"
+                )
         for file, outputs in ((variant.entry.file, variant.outputs) for variant in variants):
             if [tensor.shape[-1:] for tensor in outputs if tensor.name == _VECTORS] != [(width,)]:
                 raise BundleFormatError(f"{self.where}: {file} has no {_VECTORS} of {width} dimensions")
@@ -242,15 +256,24 @@ class _Reader:
         parity = self.member(item, "parity", dict)
         if not 0 < self.member(parity, "tolerance", (int, float)) <= sys.float_info.max:
             raise BundleFormatError(f"{self.where}: tolerance must be a finite number above 0")
+        shapes = self.choice(item, "shapes", ("dynamic", "static"))
         return Variant(
             entry=self.entry(item),
             target=self.choice(item, "target", get_args(Target)),
             precision=self.choice(item, "precision", get_args(Precision)),
-            shapes=self.choice(item, "shapes", ("dynamic", "static")),
+            shapes=shapes,
             inputs=tuple(self.tensor(value) for value in self.member(item, "inputs", list)),
             outputs=tuple(self.tensor(value) for value in self.member(item, "outputs", list)),
             parity=parity,
+            buckets=self.buckets(item) if shapes == "static" else (),
         )
+
+    def buckets(self, item: object) -> tuple[int, ...]:
+        lengths: list[Any] = self.member(item, "buckets", list)
+        whole = all(type(length) is int and 0 < length <= _MOST for length in lengths)
+        if not lengths or not whole or sorted(set(lengths)) != lengths:
+            raise BundleFormatError(f"{self.where}: buckets is {lengths!r}; it must be ascending lengths")
+        return tuple(lengths)
 
     def tensor(self, item: object) -> TensorInfo:
         shape: list[Any] = self.member(item, "shape", list)
