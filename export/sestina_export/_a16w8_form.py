@@ -28,6 +28,7 @@ from sestina_model.checkpoint import Checkpoint
 __all__ = ["A16W8Form"]
 
 _WEIGHTS = "model.encoder.layers."
+_LONG = 6  # texts as long as the limit, of either kind
 
 
 class A16W8Form(PortableForm):
@@ -35,13 +36,14 @@ class A16W8Form(PortableForm):
 
     # -10000 among the scores would leave them steps of 0.15; exp(-100) is nothing beside any other score.
     masked = -100.0
+    # The HTP rounds the second of two 16-bit operands further: weights can bear it, values cannot.
+    values_first = True
 
     def __init__(self, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
         super().__init__(checkpoint.model.encoder.config)
         self._statistics: Mapping[str, InputStatistics] = calibrate(checkpoint, texts)
-        # The shortest texts reach furthest: nothing evens out over two tokens.
-        short = ["", *(text.split()[0] for text in texts)]
-        self._ids = [ids for ids in checkpoint.tokenize([*texts, *dict.fromkeys(short)]) if ids]
+        ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
+        self._ids = [each for each in ids if each]
         self._buckets = buckets_for(checkpoint.model.head.max_tokens)
         self._scales: dict[str, npt.NDArray[np.float32]] = {}
 
@@ -94,6 +96,14 @@ class A16W8Form(PortableForm):
         return overrides
 
 
+def _extremes(texts: Sequence[str], max_tokens: int) -> list[str]:
+    """Texts that reach further than sentences do: nothing evens out over two tokens, or over one repeated."""
+    words = list(dict.fromkeys(text.split()[0] for text in texts))
+    repeated = [" ".join([word] * max_tokens) for word in words[:_LONG]]
+    joined = [" ".join(texts[at::_LONG]) for at in range(_LONG)]
+    return ["", *words, *repeated, *joined]
+
+
 class _Reader:
     """The calibration texts, one by one, in the way the quantiser asks for them."""
 
@@ -103,4 +113,3 @@ class _Reader:
     def get_next(self) -> dict[str, npt.NDArray[np.int32]] | None:
         """The next text's inputs; None after the last."""
         return next(self._feeds, None)
-

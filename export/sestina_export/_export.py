@@ -82,10 +82,10 @@ def export(
             with the length limit of the encoder.
         name: The bundle's name; by default the source's.
         licence: SPDX identifier of the weights' licence; by default what the source states.
-        targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu"; by
-            default the CPU.
+        targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";
+            by default the CPU.
         precisions: Which to write of those that the targets have; by default all. For the CPU these are
-            "fp32" and "int8", or by default fp32 alone where int8 misses its gate, which the result then says.
+            "fp32" and "int8", or by default fp32 alone where int8 misses its gate, which the result says.
         calibration: Texts of the kind that will be encoded, for int8: two thirds set its ranges and its
             rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
             the exporter's own, general texts.

@@ -21,7 +21,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 class Float16Form:
-    """Weights and layers of another form in float16; its inputs, outputs, pooling and normalisation as they were.
+    """Weights and layers of another form in float16; inputs, outputs, pooling and normalisation as before.
 
     A sum over hundreds of tokens or squares needs more digits than float16 has. LayerNormalization and
     softmax take float16 and give it, and onnxruntime's kernels compute them in float32 between.

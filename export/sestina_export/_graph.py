@@ -113,9 +113,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     d_model = model.encoder.config.d_model
     stated = interface(graph)
     wanted = (
-        tuple(
-            TensorInfo(name, dtype, ("batch", "length")) for name, dtype in INPUTS[spec.shapes].items()
-        ),
+        tuple(TensorInfo(name, dtype, ("batch", "length")) for name, dtype in INPUTS[spec.shapes].items()),
         (
             TensorInfo(OUTPUTS[0], "float32", ("batch", d_model)),
             TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),

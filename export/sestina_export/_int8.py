@@ -51,9 +51,7 @@ def _pair_sums(weight: Tensor) -> tuple[Tensor, Tensor]:
     return pairs.clamp(min=0).sum(1), (-pairs).clamp(min=0).sum(1)
 
 
-def round_to_int8(
-    weight: Tensor, scales: Tensor, hessian: Tensor, pair_limit: int = PAIR_LIMIT
-) -> Tensor:
+def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor, pair_limit: int = PAIR_LIMIT) -> Tensor:
     """Integers whose products with real inputs are closest, not those closest to the weights.
 
     Each input's rounding error is passed on to the inputs not yet rounded, as far as they are correlated

@@ -66,8 +66,12 @@ class Int8Form(RowForm):
         """Four quantised inputs (query, key and value share theirs) and six products a layer."""
         n = config.n_layers
         return {
-            "QuantizeLinear": 4 * n, "MatMulIntegerToFloat": 6 * n, "Gemm": 0, "MultiHeadAttention": n, "Softmax": 0,
-        }  # fmt: skip
+            "QuantizeLinear": 4 * n,
+            "MatMulIntegerToFloat": 6 * n,
+            "Gemm": 0,
+            "MultiHeadAttention": n,
+            "Softmax": 0,
+        }
 
 
 def _smoothing(statistics: InputStatistics, readers: list[nn.Linear]) -> Tensor:

@@ -24,13 +24,14 @@ class PortableForm:
     """Linear maps as MatMul and Add, queries scaled by 1 / sqrt(K) beforehand, the table as it is."""
 
     masked = MASKED
+    values_first = False
 
     def __init__(self, config: EncoderConfig) -> None:
         self._query_scale = config.d_head**-0.5
 
     def encoder(self, model: SentenceEncoder) -> MaskedEncoder:
         """Linear maps between (B, S, width)."""
-        return MaskedEncoder(model, self.masked)
+        return MaskedEncoder(model, self.masked, self.values_first)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """A product whose weight lies in the graph as it is multiplied."""
@@ -51,7 +52,7 @@ class PortableForm:
             "MatMul": 8 * n,
             "Softmax": n,
             "Reshape": 4 * n,
-            "Transpose": 4 * n,
+            "Transpose": (5 if self.values_first else 4) * n,
             "Shape": 1,
             "Gemm": 0,
             "MultiHeadAttention": 0,
@@ -90,12 +91,19 @@ class MaskedEncoder(nn.Module):
     """A sentence encoder that takes ids and mask as int32, its texts padded at the end to one length.
 
     A row must have a real token; the hidden states of padding hold no meaning.
+
+    Args:
+        model: In eval mode.
+        masked: What is added to the scores of padding.
+        values_first: Whether values times weights stand for weights times values, both transposed: for a
+            processor that multiplies its second operand with fewer digits.
     """
 
-    def __init__(self, model: SentenceEncoder, masked: float) -> None:
+    def __init__(self, model: SentenceEncoder, masked: float, values_first: bool) -> None:
         super().__init__()
         self.model = model
         self.masked = masked
+        self.values_first = values_first
 
     def forward(self, ids: Tensor, mask: Tensor) -> SentenceOutput:
         """(B, S) int32, and 1 where a token is real, else 0 -> vectors (B, D), hidden states (B, S, D)."""
@@ -114,13 +122,13 @@ class MaskedEncoder(nn.Module):
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
 
     def _pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """(B, S, D), (B, S, 1) -> (B, D)."""
+        """(B, S, D), (B, S, 1) -> (B, D). The mean is divided, then summed: no value grows with length."""
         pooling = self.model.head.pooling
         if pooling == "cls":
             return hidden[:, 0]
         if pooling == "max":
             return (hidden + (1.0 - real) * self.masked).amax(1)
-        return (hidden * real).sum(1) * real.sum(1).reciprocal()
+        return (hidden * (real * real.sum(1, keepdim=True).reciprocal())).sum(1)
 
     def _finish(self, pooled: Tensor) -> Tensor:
         """L2 normalisation, where the head has it: Mul, ReduceSum, Sqrt, Reciprocal. (B, D) -> (B, D)."""
@@ -128,20 +136,23 @@ class MaskedEncoder(nn.Module):
             return pooled
         return pooled * (pooled * pooled).sum(1, keepdim=True).sqrt().reciprocal()
 
-    @staticmethod
-    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
+    def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
         """softmax(Q K^T + mask) V in every head, of queries that are scaled. (B, S, D) -> (B, S, D)."""
         if mask is None:
             raise ValueError("this form always has a mask")
         batch, length, width = q.shape
         split = torch.tensor([0, 0, n_heads, width // n_heads])  # 0 keeps an axis as it is
         joined = torch.tensor([0, 0, width])
-        q, k, v = (_node("Reshape", (x, split), (batch, length, n_heads, width // n_heads)) for x in (q, k, v))
-        scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) + mask
-        mixed = scores.softmax(-1) @ v.transpose(1, 2)
-        return _node("Reshape", (mixed.transpose(1, 2), joined), (batch, length, width))
+        heads = (batch, length, n_heads, width // n_heads)
+        q, k, v = (_node("Reshape", (x, split), heads) for x in (q, k, v))
+        weights = (q.transpose(1, 2) @ k.permute(0, 2, 3, 1) + mask).softmax(-1)  # (B, H, S, S)
+        if self.values_first:
+            mixed = (v.permute(0, 2, 3, 1) @ weights.transpose(2, 3)).permute(0, 3, 1, 2)
+        else:
+            mixed = (weights @ v.transpose(1, 2)).transpose(1, 2)
+        return _node("Reshape", (mixed, joined), (batch, length, width))  # from (B, S, H, K)
 
 
 def _node(name: str, operands: tuple[Tensor, ...], shape: Sequence[int], **attributes: int) -> Tensor:
     """One float32 node of the standard operator set."""
-    return torch.onnx.ops.symbolic(name, operands, attributes, dtype=torch.float32, shape=shape)
+    return torch.onnx.ops.symbolic(name, operands, {**attributes}, dtype=torch.float32, shape=shape)
