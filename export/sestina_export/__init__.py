@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from sestina_export._check import PlacementCheck, check
 from sestina_export._errors import ExportError, GraphError, ParityError, QualityError
 from sestina_export._export import ExportResult, export
 from sestina_export._quality import QualityGate
@@ -26,8 +27,10 @@ __all__ = [
     "ExportResult",
     "GraphError",
     "ParityError",
+    "PlacementCheck",
     "QualityError",
     "QualityGate",
+    "check",
     "export",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,7 +19,7 @@ from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
 from sestina_export._goldens import write_goldens
-from sestina_export._produce import VariantJob, file_entry, verified, write_text
+from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._quality import QualityGate
 from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
@@ -58,6 +58,7 @@ def export(
     head: HeadConfig | None = None,
     name: str | None = None,
     licence: str | None = None,
+    targets: Iterable[str] | None = None,
     precisions: Iterable[str] | None = None,
     calibration: Iterable[str] | None = None,
     gate: QualityGate | None = None,
@@ -81,12 +82,15 @@ def export(
             with the length limit of the encoder.
         name: The bundle's name; by default the source's.
         licence: SPDX identifier of the weights' licence; by default what the source states.
-        precisions: Which to write, of "fp32" and "int8"; by default both, or fp32 alone where int8 misses its
-            gate, which the result then says.
+        targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";
+            by default the CPU.
+        precisions: Which to write of those that the targets have; by default all. For the CPU these are
+            "fp32" and "int8", or by default fp32 alone where int8 misses its gate, which the result says.
         calibration: Texts of the kind that will be encoded, for int8: two thirds set its ranges and its
             rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
             the exporter's own, general texts.
-        gate: How near int8 must be to PyTorch on the texts held back.
+        gate: How near what is less than float32 must be to PyTorch on the texts held back; by default each
+            variant has its own gate.
         overwrite: Whether a bundle that is already at `out` may be replaced.
         progress: Called with a line of text before each step.
 
@@ -95,11 +99,11 @@ def export(
         sestina.TextTypeError, sestina.TextValueError: Where a calibration text is not a valid `str`.
         GraphError: Where a graph did not come out as its variant promises.
         ParityError: Where a graph does not agree with PyTorch, or a row of an int8 batch with itself alone.
-        QualityError: Where int8 was asked for and misses its gate.
+        QualityError: Where a variant that was asked for misses its gate.
         sestina_model.ModelError: Where the checkpoint cannot be read or is not supported.
     """
     target = usable_target(out, overwrite)
-    specs = choose_specs(precisions)
+    specs = choose_specs(precisions, targets)
     check_label(name, "name")
     check_label(licence, "licence")
     texts = split_texts(default_texts() if calibration is None else calibration)
@@ -107,12 +111,20 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
-        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate or QualityGate(), say)
-        return _made(job, specs, target, optional=precisions is None)
+        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
+        return _made(job, specs, target, optional=_optional(specs) if precisions is None else ())
 
 
-def _made(job: VariantJob, specs: tuple[VariantSpec, ...], target: Path, *, optional: bool) -> ExportResult:
-    """The bundle at `target`; where `optional`, without the variants that miss their gate."""
+def _optional(specs: Sequence[VariantSpec]) -> tuple[VariantSpec, ...]:
+    """What may be left out where it misses its gate: its target has a variant without one."""
+    sure = {spec.target for spec in specs if spec.gate is None}
+    return tuple(spec for spec in specs if spec.gate is not None and spec.target in sure)
+
+
+def _made(
+    job: VariantJob, specs: Sequence[VariantSpec], target: Path, *, optional: Sequence[VariantSpec]
+) -> ExportResult:
+    """The bundle at `target`, without those of the `optional` variants that miss their gate."""
     refused: list[str] = []
     try:
         with folder_in_place(target) as folder, _one_thread():
@@ -121,7 +133,7 @@ def _made(job: VariantJob, specs: tuple[VariantSpec, ...], target: Path, *, opti
                 try:
                     variants.append(job.write(spec, folder))
                 except QualityError as error:
-                    if not optional:
+                    if spec not in optional:
                         raise
                     refused.append(str(error))
             manifest = _write_around(job.checkpoint, tuple(variants), job.provenance, folder, job.say)
@@ -146,14 +158,14 @@ def _write_around(
     write_text(folder / LICENCE, bundle_licence(checkpoint))
     write_text(folder / README, bundle_readme(checkpoint))
     head = checkpoint.model.head
+    small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
+    files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
     return Manifest(
         name=checkpoint.name,
         encoder=checkpoint.model.encoder.config.to_dict(),
         contract=TextContract(head.max_tokens, head.pooling, head.normalize, checkpoint.dimensions),
         variants=variants,
-        files=tuple(
-            file_entry(folder / file) for file in (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README)
-        ),
+        files=tuple(file_entry(folder / file) for file in files),
         space=space_of(checkpoint),
         licence=checkpoint.licence,
         provenance=provenance,

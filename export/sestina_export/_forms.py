@@ -8,32 +8,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
+import onnx
 import torch
 from torch import Tensor, nn
 
 from sestina_model.config import EncoderConfig
-from sestina_model.encoder import MultiHeadAttention
+from sestina_model.encoder import AttentionCore, MultiHeadAttention
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
-__all__ = ["Float32Form", "Form", "RowEncoder", "layer_linears", "written_as"]
+__all__ = ["Float32Form", "Form", "RowEncoder", "RowForm", "TracedEncoder", "layer_linears", "written_as"]
+
+
+class TracedEncoder(Protocol):
+    """The module that is traced: ids, and a mask where the form has one, to a `SentenceOutput`."""
+
+    @property
+    def attention(self) -> AttentionCore:
+        """What stands in for the core of every attention."""
+
+    def eval(self) -> Any:
+        """As every `nn.Module`: itself, without dropout."""
 
 
 class Form(Protocol):
-    """A way to write linear maps and the token table."""
+    """A way to write an encoder."""
+
+    def encoder(self, model: SentenceEncoder) -> TracedEncoder:
+        """The module to trace."""
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
-        """What stands in for a layer's linear map; it takes and gives rows (B * S, width)."""
+        """What stands in for a layer's linear map; it takes and gives what `encoder` has between them."""
 
     def table(self, table: Tensor) -> nn.Module:
         """What looks up rows of the token table (vocab, D), scaled already: (B, S) -> (B, S, D)."""
+
+    def finish(self, graph: onnx.ModelProto) -> None:
+        """Write in place what only a whole graph can have, such as another type of all its numbers."""
 
     def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
 
 
-class Float32Form:
+class RowForm:
+    """What the forms for exact lengths share: rows instead of a batch, fused attention, no mask."""
+
+    def encoder(self, model: SentenceEncoder) -> RowEncoder:
+        """Linear maps between rows (B * S, width)."""
+        return RowEncoder(model)
+
+    def finish(self, graph: onnx.ModelProto) -> None:
+        """Nothing is left to write."""
+
+
+class Float32Form(RowForm):
     """Linear maps as Gemm with their bias, the table as it is."""
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:  # noqa: ARG002  the protocol's name
@@ -45,8 +74,9 @@ class Float32Form:
         return nn.Embedding(table.shape[0], table.shape[1], _weight=table)
 
     def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """Six Gemm nodes a layer."""
-        return {"Gemm": 6 * config.n_layers}
+        """Six Gemm nodes a layer, and its attention in one."""
+        n = config.n_layers
+        return {"Gemm": 6 * n, "MultiHeadAttention": n, "Softmax": 0}
 
 
 class _FusedAttention:
@@ -111,9 +141,9 @@ def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
 
 
 @contextmanager
-def written_as(form: Form, model: SentenceEncoder) -> Iterator[RowEncoder]:
+def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
     """Yield a module to trace, in which the form stands in; the model is whole again after the block."""
-    encoder, traced = model.encoder, RowEncoder(model)
+    encoder, traced = model.encoder, form.encoder(model)
     cores = [module for module in encoder.modules() if isinstance(module, MultiHeadAttention)]
     linears = layer_linears(model)
     old_cores = [module.core for module in cores]

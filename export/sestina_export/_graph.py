@@ -15,19 +15,20 @@ from sestina._inner import attention_inputs
 from sestina._manifest import TensorInfo
 from sestina_export._errors import GraphError
 from sestina_export._forms import Form, written_as
+from sestina_export._interface import INPUTS, OUTPUTS
 from sestina_export._passes import ATTENTION, name_attention_inputs
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["LEAST_POSITIONS", "OUTPUTS", "build_graph", "interface", "traced_shape"]
+__all__ = ["LEAST_POSITIONS", "build_graph", "interface", "traced_shape"]
 
-INPUT = "input_ids"
-OUTPUTS = ("sentence_embedding", "last_hidden_state")
 _TRACED_BATCH, _TRACED_LENGTH = 3, 9  # parity is measured at no batch of this size
 LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only be 1
 _PROTOBUF_LIMIT = 2**31 - 1
-_DTYPES = {"FLOAT": "float32", "INT64": "int64"}
+_DTYPES = {"FLOAT": "float32", "INT32": "int32", "INT64": "int64"}
+_TORCH = {"int32": torch.int32, "int64": torch.int64}
+_STANDARD = ("", "ai.onnx")
 
 
 def build_graph(
@@ -41,23 +42,25 @@ def build_graph(
         form: How the parts of the encoder are written, from `spec.form`.
         provenance: Written into the model's metadata under `sestina.` names.
 
-    Returns: A model with input `input_ids` (batch, length) int64 and the outputs `OUTPUTS`.
+    Returns: A model with the inputs of `spec.shapes` (see the README, "The bundle format") and the outputs
+        `OUTPUTS`.
 
     Raises:
         GraphError: Where the graph is not what the variant promises.
     """
     config = model.encoder.config
-    ids = torch.zeros(traced_shape(config), dtype=torch.int64)
+    inputs = INPUTS[spec.shapes]
+    operands = tuple(torch.zeros(traced_shape(config), dtype=_TORCH[dtype]) for dtype in inputs.values())
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=config.max_positions)}
     with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
             traced,
-            (ids,),
+            operands,
             dynamo=True,
             opset_version=spec.opset,
-            input_names=[INPUT],
+            input_names=list(inputs),
             output_names=list(OUTPUTS),
-            dynamic_shapes=(axes,),
+            dynamic_shapes=(axes,) * len(inputs),
             external_data=False,
             optimize=True,
             verbose=False,
@@ -65,6 +68,7 @@ def build_graph(
     if program is None:
         raise GraphError(f"{spec.file}: torch.onnx.export gave no program")
     graph = program.model_proto
+    form.finish(graph)
     for rewrite in spec.passes:
         rewrite(graph)
     graph.producer_name = "sestina"
@@ -111,7 +115,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     d_model = model.encoder.config.d_model
     stated = interface(graph)
     wanted = (
-        (TensorInfo(INPUT, "int64", ("batch", "length")),),
+        tuple(TensorInfo(name, dtype, ("batch", "length")) for name, dtype in INPUTS[spec.shapes].items()),
         (
             TensorInfo(OUTPUTS[0], "float32", ("batch", d_model)),
             TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),
@@ -119,6 +123,9 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     )
     if stated != wanted:
         raise GraphError(f"{spec.file} has the interface {stated}; it must be {wanted}")
+    own = sorted({node.op_type for node in graph.graph.node if node.domain not in _STANDARD})
+    if own and spec.shapes == "static":
+        raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
     found = Counter(node.op_type for node in graph.graph.node)
     for operator, count in spec.expected_nodes(model.encoder.config, form).items():
         if found[operator] != count:

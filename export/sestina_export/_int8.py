@@ -15,25 +15,27 @@ from torch import Tensor
 
 from sestina_export._errors import QualityError
 
-__all__ = ["PAIR_LIMIT", "column_scales", "pairs_are_safe", "round_to_int8"]
+__all__ = ["ANY_PAIR", "PAIR_LIMIT", "column_scales", "pairs_are_safe", "round_to_int8"]
 
 PAIR_LIMIT = 128
+ANY_PAIR = 2 * 127  # no limit
 _BLOCK = 128  # columns whose rounding errors are passed on one by one before the rest is updated at once
 _DAMPING = 0.01  # of the mean diagonal, added to the Hessian so that it can be inverted
 
 
-def column_scales(weight: Tensor) -> Tensor:
+def column_scales(weight: Tensor, pair_limit: int = PAIR_LIMIT) -> Tensor:
     """Smallest scale of each output channel that keeps single weights and pairs in range.
 
     Args:
         weight: (K, N) float, K inputs and N outputs.
+        pair_limit: Of `round_to_int8`.
 
     Returns: (N,) float.
     """
     single = weight.abs().amax(0) / 127
     positive, negative = _pair_sums(weight)
     sums = torch.maximum(positive.amax(0), negative.amax(0))
-    return torch.maximum(single, sums / PAIR_LIMIT).clamp(min=torch.finfo(torch.float32).tiny * 256)
+    return torch.maximum(single, sums / pair_limit).clamp(min=torch.finfo(torch.float32).tiny * 256)
 
 
 def pairs_are_safe(integers: Tensor) -> bool:
@@ -49,7 +51,7 @@ def _pair_sums(weight: Tensor) -> tuple[Tensor, Tensor]:
     return pairs.clamp(min=0).sum(1), (-pairs).clamp(min=0).sum(1)
 
 
-def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor) -> Tensor:
+def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor, pair_limit: int = PAIR_LIMIT) -> Tensor:
     """Integers whose products with real inputs are closest, not those closest to the weights.
 
     Each input's rounding error is passed on to the inputs not yet rounded, as far as they are correlated
@@ -59,6 +61,7 @@ def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor) -> Tensor:
         weight: (K, N) float32.
         scales: (N,) from `column_scales`.
         hessian: (K, K), the sum of x x^T over inputs x.
+        pair_limit: What the parts of one sign of a pair may sum to; `ANY_PAIR` where nothing saturates.
 
     Returns: (K, N) int8 with safe pairs.
 
@@ -86,8 +89,8 @@ def round_to_int8(weight: Tensor, scales: Tensor, hessian: Tensor) -> Tensor:
             row = begin + at
             low, high = torch.full_like(scales, -127.0), torch.full_like(scales, 127.0)
             if row % 2:  # the second of a pair keeps it safe
-                low = torch.maximum(low, -PAIR_LIMIT - integers[row - 1].clamp(max=0))
-                high = torch.minimum(high, PAIR_LIMIT - integers[row - 1].clamp(min=0))
+                low = torch.maximum(low, -pair_limit - integers[row - 1].clamp(max=0))
+                high = torch.minimum(high, pair_limit - integers[row - 1].clamp(min=0))
             integers[row] = torch.minimum(torch.maximum(block[at].round(), low), high)
             errors[at] = (block[at] - integers[row]) / upper[row, row]
             block[at:] -= upper[row, row:end, None] * errors[at]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_export._calibrate import InputStatistics
+from sestina_export._forms import RowForm
 from sestina_export._int8 import column_scales, round_to_int8
 from sestina_model.config import EncoderConfig
 
@@ -17,7 +18,7 @@ __all__ = ["Int8Form"]
 _ALPHA = 0.8  # how much of the channels' differences moves from activations to weights
 
 
-class Int8Form:
+class Int8Form(RowForm):
     """Static int8: every scale is a constant of the graph, so a vector is bit-equal in any company.
 
     The channels of an input differ in size by two orders, and one scale must serve them all. They are
@@ -64,7 +65,13 @@ class Int8Form:
     def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
         """Four quantised inputs (query, key and value share theirs) and six products a layer."""
         n = config.n_layers
-        return {"QuantizeLinear": 4 * n, "MatMulIntegerToFloat": 6 * n, "Gemm": 0}
+        return {
+            "QuantizeLinear": 4 * n,
+            "MatMulIntegerToFloat": 6 * n,
+            "Gemm": 0,
+            "MultiHeadAttention": n,
+            "Softmax": 0,
+        }
 
 
 def _smoothing(statistics: InputStatistics, readers: list[nn.Linear]) -> Tensor:

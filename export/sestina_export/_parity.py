@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from sestina._onnxruntime import onnxruntime, session_options
+from sestina_export._buckets import padded
 from sestina_export._errors import ParityError
-from sestina_export._graph import INPUT, OUTPUTS
+from sestina_export._interface import INPUT, MASK, OUTPUTS
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "as_parity",
     "figure",
     "measure_batches",
+    "measure_padding",
     "measure_shapes",
     "open_graph",
     "parity_shapes",
@@ -71,14 +73,56 @@ def measure_shapes(
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         with torch.inference_mode():
             reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids))]
-        for difference in _compare(session.run(list(OUTPUTS), {INPUT: ids}), reference, ids.shape, tolerance):
-            if not difference.error <= difference.allowed:  # NaN is never allowed
-                raise ParityError(
-                    f"{where}: {difference.output} differs from PyTorch by {difference.error:.3g} at batch "
-                    f"{batch}, length {length}; the tolerance is {difference.allowed:.3g}"
-                )
-            differences.append(difference)
+        got = session.run(list(OUTPUTS), _unpadded(session, ids))
+        differences += _within(_compare(got, reference, ids.shape, tolerance), where)
     return differences
+
+
+def measure_padding(
+    graph: bytes, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+) -> list[Difference]:
+    """Run texts of unlike lengths in one padded batch: each must be what PyTorch makes of it alone, unpadded.
+
+    What stands in the padding is random, and all of `measure_shapes` else holds.
+
+    Raises:
+        ParityError: At the first output that differs by more than is allowed, or is not finite.
+    """
+    session = open_graph(graph)
+    generator = np.random.default_rng(seed)
+    differences = []
+    for batch, length in parity_shapes(model.head.max_tokens):
+        ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
+        lengths = generator.integers(1, length + 1, batch)
+        mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
+        vectors, hidden = session.run(list(OUTPUTS), {INPUT: ids, MASK: mask})
+        for row, own in enumerate(lengths):
+            with torch.inference_mode():
+                reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids[row : row + 1, :own]))]
+            got = (vectors[row : row + 1], hidden[row : row + 1, :own])
+            padding = f" in a row of {own}, padded,"
+            differences += _within(_compare(got, reference, ids.shape, tolerance), where, padding)
+    return differences
+
+
+def _within(differences: Iterable[Difference], where: str, how: str = "") -> list[Difference]:
+    """The differences, once each is found to be allowed. NaN is never allowed."""
+    checked = []
+    for each in differences:
+        if not each.error <= each.allowed:
+            raise ParityError(
+                f"{where}: {each.output} differs from PyTorch by {each.error:.3g}{how} at batch "
+                f"{each.batch}, length {each.length}; the tolerance is {each.allowed:.3g}"
+            )
+        checked.append(each)
+    return checked
+
+
+def _unpadded(session: Any, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    """The inputs of a graph, with or without a mask, for rows of one length."""
+    if MASK not in (tensor.name for tensor in session.get_inputs()):
+        return {INPUT: ids}
+    return {INPUT: ids.astype(np.int32), MASK: np.ones(ids.shape, dtype=np.int32)}
 
 
 def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
@@ -140,10 +184,13 @@ def open_graph(graph: bytes) -> Any:
     )
 
 
-def run_texts(session: Any, ids: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.float32]:
-    """Sentence vectors (n, width), each text alone; zeros for a text without tokens."""
+def run_texts(
+    session: Any, ids: Sequence[Sequence[int]], width: int, buckets: Sequence[int] = ()
+) -> npt.NDArray[np.float32]:
+    """Sentence vectors (n, width), each text alone, padded to its bucket; zeros for a text without tokens."""
     vectors = np.zeros((len(ids), width), dtype=np.float32)
     for vector, row in zip(vectors, ids, strict=True):
         if row:
-            vector[:] = session.run([OUTPUTS[0]], {INPUT: np.array([row], dtype=np.int64)})[0][0]
+            feed = padded(row, buckets) if buckets else {INPUT: np.array([row], dtype=np.int64)}
+            vector[:] = session.run([OUTPUTS[0]], feed)[0][0]
     return vectors

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 import sestina
+from sestina._bundle import Bundle
+from sestina._goldens import compare, read_goldens
 from sestina._manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
+from sestina_export._buckets import buckets_for
 from sestina_export._errors import ParityError
-from sestina_export._graph import OUTPUTS, build_graph, interface
-from sestina_export._parity import Difference, as_parity, figure, measure_batches, measure_shapes
+from sestina_export._graph import build_graph, interface
+from sestina_export._interface import OUTPUTS
+from sestina_export._mobile import to_ort
+from sestina_export._parity import (
+    Difference,
+    as_parity,
+    figure,
+    measure_batches,
+    measure_padding,
+    measure_shapes,
+    open_graph,
+    run_texts,
+)
 from sestina_export._quality import QualityGate, golden_tolerance, measure_quality
 from sestina_export._variants import VariantSpec
 from sestina_model.checkpoint import Checkpoint
 
-__all__ = ["VariantJob", "file_entry", "verified", "write_text"]
+__all__ = ["VariantJob", "file_entry", "operators_file", "verified", "write_text"]
 
+_CPU = "CPUExecutionProvider"
+_CALIBRATED = ("int8", "a16w8")
 _NOT_YET = 1e30  # a tolerance while the goldens are being measured
 
 
@@ -33,15 +50,17 @@ class VariantJob:
         checkpoint: The source.
         provenance: For the graphs' metadata.
         texts: To calibrate with, and held back to measure on.
-        gate: Of quantised variants.
+        gate: Of quantised variants; None: each has its own.
         say: Reports a step.
+        made: Graphs already made, by what they were made with: a container more costs no calibration more.
     """
 
     checkpoint: Checkpoint
     provenance: Mapping[str, str | None]
     texts: tuple[Sequence[str], Sequence[str]]
-    gate: QualityGate
+    gate: QualityGate | None
     say: Callable[[str], None]
+    made: dict[object, onnx.ModelProto] = field(default_factory=dict)
 
     def write(self, spec: VariantSpec, folder: Path) -> Variant:
         """Make, measure and write one variant.
@@ -49,33 +68,71 @@ class VariantJob:
         Raises:
             GraphError, ParityError, QualityError: As their names say; nothing is written then.
         """
+        self.say(f"exporting {spec.file}")
+        graph = self._graph(spec)
+        content = graph.SerializeToString(deterministic=True)
+        if spec.container == "ort":
+            content, operators = to_ort(content)
+        buckets = buckets_for(self.checkpoint.model.head.max_tokens) if spec.shapes == "static" else ()
+        self.say(f"measuring {spec.file} against PyTorch")
+        parity = self._measured(spec, content, buckets)
+        (folder / spec.file).write_bytes(content)
+        if spec.container == "ort":
+            write_text(folder / operators_file(spec.file), operators)
+        inputs, outputs = interface(graph)
+        entry = file_entry(folder / spec.file)
+        return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets)
+
+    def _graph(self, spec: VariantSpec) -> onnx.ModelProto:
+        recipe = (spec.form, spec.opset, spec.passes, spec.shapes)
+        if recipe not in self.made:
+            form = spec.form(self.checkpoint, self.texts[0])
+            self.made[recipe] = build_graph(self.checkpoint.model, spec, form, self.provenance)
+        return self.made[recipe]
+
+    def _measured(self, spec: VariantSpec, content: bytes, buckets: Sequence[int]) -> dict[str, Any]:
+        """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model
-        self.say(f"exporting {spec.file}")
-        form = spec.form(self.checkpoint, calibration)
-        graph = build_graph(model, spec, form, self.provenance)
-        content = graph.SerializeToString(deterministic=True)
-        self.say(f"measuring {spec.file} against PyTorch")
         parity: dict[str, Any] = {
             "reference": f"torch {torch.__version__}",
             "tolerance": spec.tolerance or _NOT_YET,
+            **_where_it_ran(spec),
         }
-        if spec.tolerance is None:
-            parity["cosine"] = measure_quality(content, self.checkpoint, held_back, self.gate, spec.file)
-            parity["bit_equal_batches"] = measure_batches(content, model, spec.file)
-            parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
-        else:
+        if spec.gate is not None:
+            gate = self.gate or spec.gate
+            parity["cosine"] = measure_quality(content, self.checkpoint, held_back, gate, spec.file, buckets)
+            if spec.precision == "int8":
+                parity["bit_equal_batches"] = measure_batches(content, model, spec.file)
+            if spec.precision in _CALIBRATED:
+                parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
+        elif spec.tolerance is not None:
             differences = measure_shapes(content, model, spec.tolerance, spec.file)
             parity["worst"] = {output: _worst(differences, output) for output in OUTPUTS}
             parity["shapes"] = as_parity(differences)
-        (folder / spec.file).write_bytes(content)
-        inputs, outputs = interface(graph)
-        entry = file_entry(folder / spec.file)
-        return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity)
+            if spec.shapes == "static":
+                differences = measure_padding(content, model, spec.tolerance, spec.file)
+                parity["padded"] = {output: _worst(differences, output) for output in OUTPUTS}
+        return parity
+
+
+def _where_it_ran(spec: VariantSpec) -> dict[str, str]:
+    """Empty where the variant is measured on its own provider; else what the manifest then states."""
+    if spec.provider == _CPU:
+        return {}
+    reason = f"{spec.provider} is not part of an export; the same graph was measured on {_CPU}"
+    return {"run": "not run here", "reason": reason}
+
+
+def operators_file(file: str) -> str:
+    """The file that names the operators which a small build of onnxruntime must have for an .ort file."""
+    return file.removesuffix(".ort") + ".required_operators.config"
 
 
 def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verification]:
-    """Load the bundle with each variant in turn, hold the goldens, and write the final manifest.
+    """Hold each variant to the goldens, write the final manifest, and load the bundle with the runtime.
+
+    Variants for the CPU are loaded by the runtime too; the others run on the CPU as they were measured.
 
     Returns: the manifest with the goldens' figures, and how they came out for the preferred variant.
 
@@ -84,22 +141,39 @@ def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verifi
     """
     # Tolerances are for values up to 1; larger goldens may differ in proportion.
     scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max()))
-    variants = []
+    variants, verifications = [], []
     for variant in manifest.variants:
         parity = {**variant.parity, "tolerance": variant.tolerance * scale}
         alone = replace(manifest, variants=(replace(variant, parity=parity),))
         write_text(folder / MANIFEST, alone.to_json())
-        with sestina.load(folder, threads=1) as encoder:
-            verification = encoder.verify()
+        verification = _verify(alone, folder)
         _refuse_failures(variant.entry.file, verification)
         parity["goldens"] = {"texts": len(verification.goldens), "worst": figure(verification.worst_error)}
         if variant.tolerance == _NOT_YET:
             parity["tolerance"] = golden_tolerance(verification.worst_error)
         variants.append(replace(variant, parity=parity))
+        verifications.append(replace(verification, tolerance=parity["tolerance"]))
     manifest = replace(manifest, variants=tuple(variants))
     write_text(folder / MANIFEST, manifest.to_json())
+    if all(variant.target != "cpu" for variant in variants):
+        Bundle(folder).check(None)
+        return manifest, verifications[0]
     with sestina.load(folder, threads=1) as encoder:
         return manifest, encoder.verify()
+
+
+def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
+    """The goldens of a bundle with one variant."""
+    (variant,) = manifest.variants
+    if variant.target == "cpu":
+        with sestina.load(folder, threads=1) as encoder:
+            return encoder.verify()
+    bundle = Bundle(folder)
+    goldens = read_goldens(bundle)
+    ids = [list(golden.ids) for golden in goldens]
+    session = open_graph(bundle.read(variant.entry.file))
+    vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets)
+    return compare(goldens, ids, vectors, variant.tolerance)
 
 
 def _refuse_failures(file: str, verification: sestina.Verification) -> None:

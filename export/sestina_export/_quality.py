@@ -56,11 +56,17 @@ def cosines(vectors: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]
 
 
 def measure_quality(
-    graph: bytes, checkpoint: Checkpoint, texts: Sequence[str], gate: QualityGate, where: str
+    graph: bytes,
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    gate: QualityGate,
+    where: str,
+    buckets: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Encode the texts with the graph and with PyTorch, and hold the cosines to the gate.
 
-    Texts whose vectors are both zero, such as those without tokens, say nothing and are left out.
+    Texts whose vectors are both zero, such as those without tokens, say nothing and are left out. A graph
+    with a mask takes each text padded to its bucket.
 
     Returns: the figures, as the manifest states them.
 
@@ -68,7 +74,7 @@ def measure_quality(
         QualityError: Naming the figure, its value and its bound; or that there was nothing to measure.
     """
     ids = checkpoint.tokenize(texts)
-    vectors = run_texts(open_graph(graph), ids, checkpoint.dimensions)
+    vectors = run_texts(open_graph(graph), ids, checkpoint.dimensions, buckets)
     reference = checkpoint.encode(texts)
     telling = vectors.any(1) | reference.any(1)
     if not telling.any():

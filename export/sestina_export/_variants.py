@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sestina._manifest import Precision, Target
+from sestina_export._a16w8_form import A16W8Form
 from sestina_export._calibrate import calibrate
 from sestina_export._errors import ExportError
+from sestina_export._float16 import Float16Form
 from sestina_export._forms import Float32Form, Form, layer_linears
 from sestina_export._int8_form import Int8Form
 from sestina_export._passes import (
@@ -22,12 +24,15 @@ from sestina_export._passes import (
     name_attention_inputs,
     share_equal_nodes,
 )
+from sestina_export._portable_form import PortableForm
+from sestina_export._quality import QualityGate
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
-__all__ = ["CPU_FP32", "CPU_INT8", "VARIANTS", "VariantSpec", "choose_specs"]
+__all__ = ["CPU_FP32", "CPU_INT8", "DEFAULT_TARGETS", "VARIANTS", "VariantSpec", "choose_specs"]
 
 FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
+DEFAULT_TARGETS = ("cpu",)
 
 
 def _float32(_: Checkpoint, __: Sequence[str]) -> Form:
@@ -40,6 +45,18 @@ def _int8(checkpoint: Checkpoint, texts: Sequence[str]) -> Form:
     return form
 
 
+def _float16(_: Checkpoint, __: Sequence[str]) -> Form:
+    return Float16Form(Float32Form())
+
+
+def _portable(checkpoint: Checkpoint, _: Sequence[str]) -> Form:
+    return PortableForm(checkpoint.model.encoder.config)
+
+
+def _portable_float16(checkpoint: Checkpoint, _: Sequence[str]) -> Form:
+    return Float16Form(PortableForm(checkpoint.model.encoder.config))
+
+
 @dataclass(frozen=True, slots=True)
 class VariantSpec:
     """One graph to make of an encoder.
@@ -47,26 +64,34 @@ class VariantSpec:
     Attributes:
         target: What it is for.
         precision: The arithmetic of its matrix products.
-        shapes: "dynamic": inputs (batch, length) of any size, all rows of one length, no mask.
+        shapes: "dynamic": inputs (batch, length) of any size, all rows of one length, no mask. "static":
+            padded to one of a few lengths, with a mask, in standard operators alone.
         opset: Version of the ONNX operator set.
         form: Makes, from the checkpoint and calibration texts, how its parts are written.
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
-            None for a precision that is held to a quality gate instead.
+            None where the goldens are measured and set it.
+        gate: What its vectors are held to on text held back, where the caller does not say; None for a
+            precision that is held to its tolerance at every shape instead.
+        provider: What onnxruntime calls the provider that it is for.
+        container: Of the file: an ONNX model, or onnxruntime's own format for small builds of it.
     """
 
     target: Target
     precision: Precision
-    shapes: Literal["dynamic"]
+    shapes: Literal["dynamic", "static"]
     opset: int
     form: FormMaker
     passes: tuple[Pass, ...]
     tolerance: float | None
+    gate: QualityGate | None = None
+    provider: str = "CPUExecutionProvider"
+    container: Literal["onnx", "ort"] = "onnx"
 
     @property
     def file(self) -> str:
         """The name of the graph file in the bundle."""
-        return f"{self.target}-{self.precision}.onnx"
+        return f"{self.target}-{self.precision}.{self.container}"
 
     def expected_nodes(self, config: EncoderConfig, form: Form) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
@@ -75,10 +100,13 @@ class VariantSpec:
             **form.expected_nodes(config),
             "LayerNormalization": 2 * n + config.norm_embeddings + (config.norm == "pre"),
             {"relu": "Relu", "gelu": "Gelu"}[config.activation]: n,
-            ATTENTION: n,
-            "Softmax": 0,  # attention that was missed would show as one
+            **({ATTENTION: n} if name_attention_inputs in self.passes else {}),
         }
 
+
+_CLEAN: tuple[Pass, ...] = (drop_metadata, drop_inner_shapes)
+_SHARED: tuple[Pass, ...] = (share_equal_nodes, *_CLEAN)
+_FLOAT16_GATE = QualityGate(mean=0.9999, first_percentile=0.9995, worst=0.999)
 
 CPU_FP32 = VariantSpec(
     target="cpu",
@@ -86,7 +114,7 @@ CPU_FP32 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_float32,
-    passes=(drop_metadata, drop_inner_shapes, name_attention_inputs),
+    passes=(*_CLEAN, name_attention_inputs),
     tolerance=1e-5,
 )
 
@@ -96,28 +124,104 @@ CPU_INT8 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_int8,
-    passes=(share_equal_nodes, drop_metadata, drop_inner_shapes, name_attention_inputs),
+    passes=(*_SHARED, name_attention_inputs),
     tolerance=None,
+    gate=QualityGate(),
 )
 
-VARIANTS: tuple[VariantSpec, ...] = (CPU_INT8, CPU_FP32)  # in order of preference
+VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
+    CPU_INT8,
+    CPU_FP32,
+    VariantSpec(
+        target="portable",
+        precision="fp32",
+        shapes="static",
+        opset=20,
+        form=_portable,
+        passes=_SHARED,
+        tolerance=1e-5,
+    ),
+    VariantSpec(
+        target="cuda",
+        precision="fp16",
+        shapes="dynamic",
+        opset=20,
+        form=_float16,
+        passes=_CLEAN,
+        tolerance=5e-3,
+        gate=_FLOAT16_GATE,
+        provider="CUDAExecutionProvider",
+    ),
+    VariantSpec(
+        target="qnn",
+        precision="a16w8",
+        shapes="static",
+        opset=21,  # the first in which QuantizeLinear gives uint16
+        form=A16W8Form,
+        passes=_SHARED,
+        tolerance=None,
+        gate=QualityGate(mean=0.998, first_percentile=0.995, worst=0.99),
+        provider="QNNExecutionProvider",
+    ),
+    VariantSpec(
+        target="webgpu",
+        precision="fp16",
+        shapes="static",
+        opset=20,
+        form=_portable_float16,
+        passes=_SHARED,
+        tolerance=5e-3,
+        gate=_FLOAT16_GATE,
+        provider="WebGpuExecutionProvider",
+    ),
+    VariantSpec(
+        target="mobile-cpu",
+        precision="int8",
+        shapes="dynamic",
+        opset=20,
+        form=_int8,
+        passes=_SHARED,
+        tolerance=None,
+        gate=QualityGate(),
+        container="ort",
+    ),
+)
 
 
-def choose_specs(precisions: Iterable[str] | None) -> tuple[VariantSpec, ...]:
-    """The variants of some precisions, in order of preference; of all where None. Duplicates count once.
+def choose_specs(
+    precisions: Iterable[str] | None, targets: Iterable[str] | None = None
+) -> tuple[VariantSpec, ...]:
+    """The variants of some precisions for some targets, in order of preference. Duplicates count once.
+
+    Args:
+        precisions: None: every one that the targets have.
+        targets: None: `DEFAULT_TARGETS`.
 
     Raises:
-        ExportError: Where there is none of a precision, or none was asked for.
+        ExportError: Where there is no variant of a target or precision, or none was asked for.
     """
+    known = list(dict.fromkeys(spec.target for spec in VARIANTS))
+    wanted = DEFAULT_TARGETS if targets is None else _listed(targets, "target", known, "cpu")
+    specs = tuple(spec for spec in VARIANTS if spec.target in wanted)
     if precisions is None:
-        return VARIANTS
-    if isinstance(precisions, str):
-        raise ExportError(f"precisions is a str; put it in a list: precisions=[{precisions!r}]")
-    if not isinstance(precisions, Iterable):
-        raise ExportError(f"precisions is {precisions!r}; it must be a list, such as precisions=['fp32']")
-    asked = tuple(precisions)
-    known = sorted({spec.precision for spec in VARIANTS})
-    for precision in asked or (None,):
-        if precision not in known:
-            raise ExportError(f"precision is {precision!r}; it must be one of {', '.join(known)}")
-    return tuple(spec for spec in VARIANTS if spec.precision in asked)
+        return specs
+    asked = _listed(precisions, "precision", sorted({spec.precision for spec in specs}), "fp32")
+    chosen = tuple(spec for spec in specs if spec.precision in asked)
+    for target in wanted:
+        if target not in {spec.target for spec in chosen}:
+            have = ", ".join(spec.precision for spec in specs if spec.target == target)
+            raise ExportError(f"target {target} has no variant in {', '.join(asked)}; it has {have}")
+    return chosen
+
+
+def _listed(asked: Iterable[str], what: str, known: Sequence[str], example: str) -> tuple[str, ...]:
+    """What was asked for, every member of it known."""
+    if isinstance(asked, str):
+        raise ExportError(f"{what}s is a str; put it in a list: {what}s=[{asked!r}]")
+    if not isinstance(asked, Iterable):
+        raise ExportError(f"{what}s is {asked!r}; it must be a list, such as {what}s=[{example!r}]")
+    members = tuple(asked)
+    for member in members or (None,):
+        if member not in known:
+            raise ExportError(f"{what} is {member!r}; it must be one of {', '.join(known)}")
+    return members

@@ -208,7 +208,7 @@ def test_wrong_values_leave_no_bundle(tmp_path: Path, monkeypatch: pytest.Monkey
 
     checkpoint = tiny_checkpoint(tiny_wordpiece())
     linears = layer_linears(checkpoint.model)
-    monkeypatch.setattr(_export, "choose_specs", lambda _: (replace(CPU_FP32, form=lambda *_: Swapped()),))
+    monkeypatch.setattr(_export, "choose_specs", lambda *_: (replace(CPU_FP32, form=lambda *_: Swapped()),))
     with pytest.raises(
         ParityError,
         match=r"cpu-fp32\.onnx: sentence_embedding differs from PyTorch by [\d.e-]+ at batch \d+, length \d+; "
@@ -245,7 +245,7 @@ def test_a_layer_that_came_out_otherwise_fails(tmp_path: Path, monkeypatch: pyte
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x * 1.0) @ self.inner.weight.T + self.inner.bias
 
-    monkeypatch.setattr(_export, "choose_specs", lambda _: (replace(CPU_FP32, form=lambda *_: Unfused()),))
+    monkeypatch.setattr(_export, "choose_specs", lambda *_: (replace(CPU_FP32, form=lambda *_: Unfused()),))
     with pytest.raises(GraphError, match=r"cpu-fp32\.onnx has 11 Gemm nodes where its 2 layers must give 12"):
         export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
     assert list(tmp_path.iterdir()) == []

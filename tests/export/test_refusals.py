@@ -22,7 +22,7 @@ from sestina_export._calibrate import calibrate, split_texts
 from sestina_export._int8 import column_scales, round_to_int8
 from sestina_export._parity import measure_batches
 from sestina_export._quality import golden_tolerance, measure_quality
-from sestina_export._variants import VARIANTS, choose_specs
+from sestina_export._variants import CPU_FP32, CPU_INT8, choose_specs
 from sestina_model._errors import CheckpointError, ModelError
 from sestina_model.checkpoint import Checkpoint
 
@@ -172,7 +172,7 @@ class TestArguments:
         assert not set(used) & set(held_back)
 
     def test_precisions_are_any_iterable(self) -> None:
-        assert choose_specs(iter(["fp32", "int8", "fp32"])) == VARIANTS
+        assert choose_specs(iter(["fp32", "int8", "fp32"])) == (CPU_INT8, CPU_FP32) == choose_specs(None)
         assert [spec.precision for spec in choose_specs({"fp32"})] == ["fp32"]
 
     @pytest.mark.parametrize("bound", [True, False, float("nan"), "0.9"])

