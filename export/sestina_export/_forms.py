@@ -18,7 +18,20 @@ from sestina_model.config import EncoderConfig
 from sestina_model.encoder import AttentionCore, MultiHeadAttention
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
-__all__ = ["Float32Form", "Form", "RowEncoder", "RowForm", "TracedEncoder", "layer_linears", "written_as"]
+__all__ = [
+    "TRACED_LENGTH",
+    "Float32Form",
+    "Form",
+    "RowEncoder",
+    "RowForm",
+    "TracedEncoder",
+    "layer_linears",
+    "longest",
+    "written_as",
+]
+
+
+TRACED_LENGTH = 9  # parity is measured at no text of this length
 
 
 class TracedEncoder(Protocol):
@@ -118,10 +131,15 @@ class RowEncoder(nn.Module):
 
     def forward(self, ids: Tensor) -> SentenceOutput:
         """(B, S) int64 -> vectors (B, D) and hidden states (B, S, D)."""
-        x = self.model.encoder.embed(ids)
+        x = self.embed(ids)
         self.attention.shape = x.shape[:2]
         hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
         return SentenceOutput(self.model.finish(self._pool(hidden)), hidden)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """(B, S) -> (B, S, D)."""
+        x: Tensor = self.model.encoder.embed(ids)
+        return x
 
     def _pool(self, hidden: Tensor) -> Tensor:
         """The mean as a product with ones: onnxruntime's ReduceMean adds one text up in another order than
@@ -132,6 +150,11 @@ class RowEncoder(nn.Module):
             return pool(hidden, None, pooling)
         length = hidden.shape[1]
         return (hidden.new_ones(1, length) @ hidden).squeeze(1) / length
+
+
+def longest(model: SentenceEncoder) -> int:
+    """Tokens of the longest text that a graph need read, and at least as many as are traced."""
+    return min(model.encoder.config.max_positions, max(model.head.max_tokens, TRACED_LENGTH))
 
 
 def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:

@@ -14,7 +14,7 @@ import torch
 from sestina._inner import attention_inputs
 from sestina._manifest import TensorInfo
 from sestina_export._errors import GraphError
-from sestina_export._forms import Form, written_as
+from sestina_export._forms import TRACED_LENGTH, Form, longest, written_as
 from sestina_export._interface import INPUTS, OUTPUTS
 from sestina_export._passes import ATTENTION, name_attention_inputs
 from sestina_export._variants import VariantSpec
@@ -23,7 +23,7 @@ from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["LEAST_POSITIONS", "build_graph", "interface", "traced_shape"]
 
-_TRACED_BATCH, _TRACED_LENGTH = 3, 9  # parity is measured at no batch of this size
+_TRACED_BATCH = 3  # parity is measured at no batch of this size
 LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only be 1
 _PROTOBUF_LIMIT = 2**31 - 1
 _DTYPES = {"FLOAT": "float32", "INT32": "int32", "INT64": "int64"}
@@ -51,7 +51,7 @@ def build_graph(
     config = model.encoder.config
     inputs = INPUTS[spec.shapes]
     operands = tuple(torch.zeros(traced_shape(config), dtype=_TORCH[dtype]) for dtype in inputs.values())
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=config.max_positions)}
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=longest(model))}
     with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
             traced,
@@ -80,7 +80,7 @@ def build_graph(
 
 def traced_shape(config: EncoderConfig) -> tuple[int, int]:
     """(batch, length) of the ids that are traced, at most as long as the encoder reads."""
-    return _TRACED_BATCH, min(_TRACED_LENGTH, config.max_positions)
+    return _TRACED_BATCH, min(TRACED_LENGTH, config.max_positions)
 
 
 def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:

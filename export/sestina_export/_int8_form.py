@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_export._calibrate import InputStatistics
-from sestina_export._forms import RowForm
+from sestina_export._forms import RowEncoder, RowForm, longest
 from sestina_export._int8 import column_scales, round_to_int8
 from sestina_model.config import EncoderConfig
+from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Int8Form"]
 
@@ -51,6 +52,10 @@ class Int8Form(RowForm):
             folded = path.endswith("feed_forward.output") and self._config.activation == "relu"
             shared = _Input(self._statistics[path], smooth, folded)
             self._inputs.update(dict.fromkeys(readers, shared))
+
+    def encoder(self, model: SentenceEncoder) -> RowEncoder:
+        """Rows, as `RowForm` has them, from positions in int8."""
+        return _Int8RowEncoder(model)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """QuantizeLinear of the evened input, then com.microsoft.MatMulIntegerToFloat with the bias."""
@@ -140,15 +145,43 @@ class _Int8Linear(nn.Module):
 
 
 class _Int8Table(nn.Module):
+    """Rows of int8, each with a scale of its own: in float16, where that holds all of them."""
+
     rows: Tensor
     scales: Tensor
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
-        scales = (table.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
-        self.register_buffer("rows", (table / scales).round().to(torch.int8))
+        scales = table.abs().amax(1, keepdim=True) / 127
+        scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+        half = scales.half()
+        if bool((half.isfinite() & (half >= torch.finfo(torch.float16).tiny)).all()):
+            scales = half
+        self.register_buffer("rows", (table / scales.float()).round().clamp(-127, 127).to(torch.int8))
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, S) int64 -> (B, S, D) float32."""
-        return F.embedding(ids, self.rows).to(torch.float32) * F.embedding(ids, self.scales)
+        return self._whole(F.embedding(ids, self.rows), F.embedding(ids, self.scales))
+
+    def first(self, n_rows: int) -> Tensor:
+        """The first rows, (n_rows, D) float32."""
+        return self._whole(self.rows[:n_rows], self.scales[:n_rows])
+
+    @staticmethod
+    def _whole(rows: Tensor, scales: Tensor) -> Tensor:
+        return rows.to(torch.float32) * scales.to(torch.float32)
+
+
+class _Int8RowEncoder(RowEncoder):
+    """Positions as int8 rows too, and none beyond the limit: of a small encoder they are megabytes."""
+
+    def __init__(self, model: SentenceEncoder) -> None:
+        super().__init__(model)
+        self.positions = _Int8Table(model.encoder.positions.detach()[: longest(model)])
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
+        encoder = self.model.encoder
+        x: Tensor = encoder.tokens(ids) + self.positions.first(ids.shape[1])
+        return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
