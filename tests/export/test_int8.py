@@ -82,7 +82,7 @@ def test_query_key_and_value_share_one_quantised_input(bundle: Path) -> None:
     assert operators.count("MatMulIntegerToFloat") == 6 * 2
     assert operators.count("DynamicQuantizeLinear") == 0
     for tensor in graph.initializer:
-        if tensor.data_type == onnx.TensorProto.INT8 and "tokens" not in tensor.name:
+        if tensor.data_type == onnx.TensorProto.INT8 and not tensor.name.endswith(".rows"):  # of a table
             assert pairs_are_safe(torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()))
 
 

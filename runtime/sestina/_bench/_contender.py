@@ -71,12 +71,14 @@ class Contender(Protocol):
         modules: What is imported before it can load; all of them must be installed.
         prepares: Whether `prepare` makes files.
         processes: How many processes compute.
+        source: Whether it computes the vectors of the checkpoint, to which they are then compared.
         description: The configuration in words, and where its documentation advises it. Read after `load`.
     """
 
     entries: ClassVar[tuple[tuple[str, Configuration], ...]]
     modules: ClassVar[tuple[str, ...]]
     prepares: ClassVar[bool]
+    source: ClassVar[bool] = True
     processes: int
 
     def __init__(self, setting: Setting) -> None: ...
@@ -94,9 +96,10 @@ class Contender(Protocol):
         """(n, d) float32, in input order."""
 
 
-# In the order of tables. The first is what all others are compared with, the second is the reference.
+# In the order of tables. The first is what all others are compared with.
 PEERS: dict[str, tuple[str, str]] = {
     "sestina": ("sestina._bench._sestina", "Sestina"),
+    "sestina-default": ("sestina._bench._sestina", "SestinaDefault"),
     "torch": ("sestina._bench._torch", "Torch"),
     "sentence-transformers": ("sestina._bench._sentence_transformers", "SentenceTransformers"),
     "fastembed": ("sestina._bench._fastembed", "FastEmbed"),
@@ -104,7 +107,7 @@ PEERS: dict[str, tuple[str, str]] = {
     "openvino": ("sestina._bench._openvino", "OpenVino"),
     "onnxruntime-plain": ("sestina._bench._onnxruntime_plain", "OnnxRuntimePlain"),
 }
-OURS, REFERENCE = "sestina", "torch"
+OURS, DEFAULT, REFERENCE = "sestina", "sestina-default", "torch"
 
 
 def contender_class(peer: str) -> type[Contender]:

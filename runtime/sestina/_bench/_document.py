@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sestina
-from sestina._bench._contender import OURS, Setting
+from sestina._bench._contender import DEFAULT, OURS, Setting
 from sestina._bench._corpus import Corpus
 from sestina._bench._plan import Sizes, opposite
 from sestina._bench._results import Result
@@ -107,7 +107,8 @@ def _rates(rounds: Rounds, docs: int, tokens: int) -> dict[str, float]:
 def _ratios(results: Sequence[Result]) -> list[dict[str, Any]]:
     """How many times less time and memory ours takes than each peer; below 1 where ours takes more.
 
-    Our other precisions are compared with our first, which tells what they gain.
+    Our other precisions are compared with our first, which tells what they gain. The embedded encoder, where
+    it takes part, is compared with every peer too: what it is like to choose it instead.
     """
     ours = [result for result in results if result.entry.peer == OURS and result.runs]
     by_entry = {result.entry: result for result in ours}
@@ -117,6 +118,10 @@ def _ratios(results: Sequence[Result]) -> list[dict[str, Any]]:
     for result in results:
         if ours and result.runs and result.entry.peer != OURS:
             rows += _compare(by_entry[opposite(result.entry, list(by_entry))], result)
+    for own in results:
+        if own.entry.peer == DEFAULT and own.runs:
+            theirs = (each for each in results if each.runs and each.entry.peer not in (OURS, DEFAULT))
+            rows += [row for other in theirs for row in _compare(own, other)]
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sestina._bench._contender import OURS, PEERS, REFERENCE, Entry, contender_class
+from sestina._bench._contender import DEFAULT, OURS, PEERS, REFERENCE, Entry, contender_class
 from sestina._errors import OptionError
 from sestina._manifest import Manifest
 
@@ -49,7 +49,7 @@ def chosen_peers(against: str | None, source: str | None) -> list[str]:
     unknown = [name for name in names or [] if name not in known]
     if unknown:
         raise OptionError(f"--against is {unknown[0]!r}; it must be all, none or some of {','.join(known)}")
-    if names and source is None:
+    if set(names or []) - {DEFAULT} and source is None:
         raise OptionError(
             f"--against {against} needs --source: peers read the checkpoint that the bundle was made from"
         )

@@ -50,3 +50,23 @@ class Sestina:
         """Let go of the session, which is when onnxruntime writes its profile."""
         self._encoder.close()
         self._encoder = None
+
+
+class SestinaDefault(Sestina):
+    """`sestina.load()`: another encoder than the checkpoint's, so it is held to its own goldens."""
+
+    entries: ClassVar[tuple[tuple[str, Configuration], ...]] = (("int8", "best"),)
+    source: ClassVar[bool] = False
+
+    @property
+    def description(self) -> str:
+        """What was loaded."""
+        return f"the embedded bundle, another encoder: {super().description}"
+
+    def load(self) -> None:
+        """Open the embedded bundle."""
+        self._encoder = sestina.load(threads=self._setting.threads)
+
+    def verify(self) -> bool:
+        """Whether it passes its goldens."""
+        return bool(self._encoder.verify().passed)

@@ -63,6 +63,10 @@ class Worker:
         found = encode(self._texts[key])
         return {"shape": list(found.shape), "float32": found.astype("<f4").tobytes().hex()}
 
+    def verify(self) -> dict[str, Any]:
+        """Whether a contender that is held to goldens of its own passes them."""
+        return {"passed": self._contender.verify()}
+
     def warm(self, key: str, single: bool) -> dict[str, Any]:
         """Encode without counting, so that allocators and thread pools are as in use."""
         texts = self._texts[key]

