@@ -141,7 +141,7 @@ def markdown() -> Iterator[str]:
     """The table of providers, from the data that everything else uses."""
     from sestina._providers import PROVIDERS
 
-    yield "| provider | computes on | comes with | runs, best first | shapes | here | note |"
+    yield "| provider | computes on | comes with | runs, best first | shapes | tried | note |"
     yield "|---|---|---|---|---|---|---|"
     for provider in PROVIDERS.values():
         wanted = ", ".join(f"{each.target} {'/'.join(each.precisions)}" for each in provider.wanted)
