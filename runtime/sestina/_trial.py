@@ -53,8 +53,10 @@ def try_auto(precision: str, bundle: str, seconds: float) -> dict[str, Any]:
 
 
 def _spawn(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "sestina._trial", *arguments]
     here: dict[str, Any] = {"here": True}
+    if not sys.executable:  # in an application that embeds Python
+        return {**here, "why_not": ["there is no Python here to try it with"]}
+    command = [sys.executable, "-m", "sestina._trial", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and module

@@ -159,6 +159,12 @@ def test_a_fallback_is_a_warning_and_strict_an_error(
     assert strict.err.count("\n") == 1
 
 
+def test_without_an_interpreter_to_try_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plugin_package(monkeypatch, tmp_path, "onnxruntime_qnn", QNN)
+    monkeypatch.setattr(sys, "executable", "")
+    assert try_provider("qnn", "auto", None, 3)["why_not"] == ["there is no Python here to try it with"]
+
+
 def test_the_trial_module_prints_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a driver prints meanwhile is not taken for the outcome."""
     plugin_package(monkeypatch, tmp_path, "onnxruntime_qnn", QNN)
