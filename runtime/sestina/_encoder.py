@@ -148,7 +148,7 @@ class Encoder:
 
         Returns: for each text, (n_tokens, d_model) float32 in the order of `tokenize(text).ids`.
 
-        Raises: as `encode`.
+        Raises: as `encode`; OptionError where the variant in use gives none.
         """
         watch = TruncationWatch(on_truncate, self.max_tokens)
         listed = [texts] if isinstance(texts, str) else check_sequence(texts)

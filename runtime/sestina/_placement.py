@@ -25,9 +25,14 @@ class Placement(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The share of all nodes that the provider was given, from 0 to 1."""
+        """The share of all nodes that the provider was given, from 0 to 1.
+
+        Of a graph in onnxruntime's own format nothing is recorded; on the CPU there is nowhere else.
+        """
+        if not self.nodes:
+            return float(self.ep == _CPU)
         counts = {name: sum(operators.values()) for name, operators in self.nodes.items()}
-        return counts.get(self.ep, 0) / max(1, sum(counts.values()))
+        return counts.get(self.ep, 0) / sum(counts.values())
 
     @property
     def fell_back(self) -> Mapping[str, int]:

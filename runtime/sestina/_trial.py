@@ -1,7 +1,7 @@
 """One provider tried in a process of its own: a driver that crashes or hangs is reported, not suffered.
 
-`python -m sestina._trial NAME PRECISION [BUNDLE]` tries and prints one line of JSON; `try_provider` runs that
-and makes an outcome of whatever happens.
+`python -m sestina._trial NAME PRECISION [BUNDLE]` tries and prints one line of JSON; `try_provider` and
+`try_auto` run that and make an outcome of whatever happens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sestina._asked import Asked
+from sestina._asked import AUTO, Asked
 from sestina._attachment import attach, is_here
 from sestina._errors import ProviderError, SestinaError
 from sestina._providers import PROVIDERS
@@ -41,8 +41,22 @@ def try_provider(name: str, precision: str, bundle: str | None, seconds: float) 
             attach(Asked(provider, MappingProxyType({})))
         except ProviderError as error:
             return {"here": False, "why_not": [str(error)]}
-    command = [sys.executable, "-m", "sestina._trial", name, precision, *([bundle] if bundle else [])]
+    return _spawn([name, precision, *([bundle] if bundle else [])], seconds)
+
+
+def try_auto(precision: str, bundle: str, seconds: float) -> dict[str, Any]:
+    """What `provider="auto"` comes to on this machine.
+
+    Returns: {"provider", "variant", "precision"}, or {"why_not": [str]}.
+    """
+    return _spawn([AUTO, precision, bundle], seconds)
+
+
+def _spawn(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
     here: dict[str, Any] = {"here": True}
+    if not sys.executable:  # in an application that embeds Python
+        return {**here, "why_not": ["there is no Python here to try it with"]}
+    command = [sys.executable, "-m", "sestina._trial", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and module
@@ -72,6 +86,8 @@ def _ended(code: int, errors: bytes) -> str:
 
 def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
     """The trial itself."""
+    if name == AUTO:
+        return _auto(precision, path or "")
     asked = Asked(PROVIDERS[name], MappingProxyType({}))
     try:
         attachment = attach(asked)
@@ -105,6 +121,14 @@ def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
         "first_run_ms": accepted.probe.first_run_ms,
     }
     return outcome
+
+
+def _auto(precision: str, path: str) -> dict[str, Any]:
+    from sestina._load import load
+
+    with load(path, precision=precision) as encoder:
+        report = encoder.report()
+    return {"provider": report.provider, "variant": report.variant, "precision": report.precision}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -44,9 +44,11 @@ def test_with_a_bundle(cli: Cli, plain: None, bundle: Path) -> None:
     assert first.startswith("cpu       runs cpu-")
     assert "on CPU: 100% of " in first
     assert " nodes, goldens within " in first
+    assert outcome.out.splitlines()[-1] == f"auto      takes cpu, {first.split()[2]}"
     document = cli("providers", bundle, "--json", "--precision", "fp32").json
     assert document["bundle"] == str(bundle)
     assert [each["name"] for each in document["providers"]] == list(PROVIDERS)
+    assert document["auto"] == {"provider": "cpu", "variant": "cpu-fp32.onnx", "precision": "fp32"}
     cpu, cuda = document["providers"][:2]
     assert cpu["runs"]["variant"] == "cpu-fp32.onnx"
     assert cpu["runs"]["share"] == 1
@@ -60,7 +62,10 @@ def test_a_bundle_that_the_cpu_fails_on(cli: Cli, plain: None, bundle: Path, tmp
     lines = cli("providers", faulty).out.splitlines()
     assert lines[0] == "cpu       here: CPU, runs none of it:"
     assert lines[1].strip().startswith("its goldens are ")
-    assert "has no variant for cpu/int8" in cli("providers", faulty, "--precision", "int8").out
+    lines = cli("providers", faulty, "--precision", "int8").out.splitlines()
+    assert "has no variant for cpu/int8" in lines[1]
+    assert lines[-1].startswith("auto      ")
+    assert "has no variant for cpu/int8" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,12 @@ def test_a_fallback_is_a_warning_and_strict_an_error(
     assert (strict.code, strict.out) == (2, "")
     assert strict.err.startswith(f"sestina: error: no provider that was allowed runs {bundle}: qnn: ")
     assert strict.err.count("\n") == 1
+
+
+def test_without_an_interpreter_to_try_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plugin_package(monkeypatch, tmp_path, "onnxruntime_qnn", QNN)
+    monkeypatch.setattr(sys, "executable", "")
+    assert try_provider("qnn", "auto", None, 3)["why_not"] == ["there is no Python here to try it with"]
 
 
 def test_the_trial_module_prints_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from sestina._asked import in_order, read_asked, spell
 from sestina._attachment import attach
 from sestina._cli.providers import markdown
 from sestina._manifest import Precision, Target
+from sestina._placement import Placement
 from sestina._providers import AUTO_ORDER, PROVIDERS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -160,3 +161,12 @@ def test_what_is_not_here_says_how_to_get_it() -> None:
 
 def test_the_table_of_the_readme_is_the_data() -> None:
     assert "\n".join(markdown()) in README.read_text()
+
+
+def test_the_share_of_a_placement() -> None:
+    def share(**counts: int) -> float:
+        return Placement("A", {name: {"Add": count} for name, count in counts.items()}, 1).share
+
+    assert (share(A=4), share(A=3, CPUExecutionProvider=1), share(B=2)) == (1, 0.75, 0)
+    assert Placement("A", {}, 0).share == 0
+    assert Placement("CPUExecutionProvider", {}, 0).share == 1  # as of a graph in the .ort format

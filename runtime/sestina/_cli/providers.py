@@ -50,19 +50,30 @@ def run(args: argparse.Namespace) -> int:
     from sestina._onnxruntime import onnxruntime
 
     check_precision(args.precision)
-    found = list(_found(args))
+    found, auto = list(_found(args)), _auto(args)
     if args.json:
         version = str(onnxruntime().__version__)
-        printing.say_json({"onnxruntime": version, "bundle": args.bundle, "providers": found})
+        document = {"onnxruntime": version, "bundle": args.bundle, "providers": found, "auto": auto}
+        printing.say_json(document)
         return 0
     for each in found:
         printing.say(f"{each['name']:<9} {printing.one_line(_summary(each))}")
         shown = each["why_not"] if each.get("device") else each["why_not"][1:]
         for why in shown:
-            printing.say(
-                f"{'':<9}   not {printing.one_line(why)}" if each.get("runs") else f"{'':<9}   {why}"
-            )
+            printing.say(f"{'':<9}   {'not ' if each.get('runs') else ''}{printing.one_line(why)}")
+    if auto is not None:
+        takes = f"takes {auto['provider']}, {auto['variant']}" if "provider" in auto else auto["why_not"][0]
+        printing.say(f"{'auto':<9} {printing.one_line(takes)}")
     return 0
+
+
+def _auto(args: argparse.Namespace) -> dict[str, Any] | None:
+    from sestina._trial import try_auto
+
+    if args.bundle is None:
+        return None
+    printing.step("trying auto")
+    return try_auto(args.precision, args.bundle, args.seconds)
 
 
 def _found(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -129,7 +140,7 @@ def markdown() -> Iterator[str]:
     """The table of providers, from the data that everything else uses."""
     from sestina._providers import PROVIDERS
 
-    yield "| provider | computes on | comes with | runs, best first | shapes | here | note |"
+    yield "| provider | computes on | comes with | runs, best first | shapes | tried | note |"
     yield "|---|---|---|---|---|---|---|"
     for provider in PROVIDERS.values():
         wanted = ", ".join(f"{each.target} {'/'.join(each.precisions)}" for each in provider.wanted)
