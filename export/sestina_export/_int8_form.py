@@ -54,7 +54,7 @@ class Int8Form(RowForm):
             self._inputs.update(dict.fromkeys(readers, shared))
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
-        """Rows, as `RowForm` has them, from positions in int8."""
+        """Rows, as `RowForm` has them, from smaller positions."""
         return _Int8RowEncoder(model)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
@@ -162,26 +162,42 @@ class _Int8Table(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, S) int64 -> (B, S, D) float32."""
-        return self._whole(F.embedding(ids, self.rows), F.embedding(ids, self.scales))
-
-    def first(self, n_rows: int) -> Tensor:
-        """The first rows, (n_rows, D) float32."""
-        return self._whole(self.rows[:n_rows], self.scales[:n_rows])
-
-    @staticmethod
-    def _whole(rows: Tensor, scales: Tensor) -> Tensor:
+        rows, scales = F.embedding(ids, self.rows), F.embedding(ids, self.scales)
         return rows.to(torch.float32) * scales.to(torch.float32)
 
 
+class _Positions(nn.Module):
+    """Positions in less than float32, and none beyond the limit: of a small encoder they are megabytes.
+
+    Sinusoids are all of one size, so int8 holds them to a 254th of it. Learned positions have dimensions that
+    stand far out, and are kept in float16.
+    """
+
+    rows: Tensor
+
+    def __init__(self, table: Tensor, *, sinusoidal: bool) -> None:
+        super().__init__()
+        self._scale = float(table.abs().max()) / 127 if sinusoidal else None
+        self.register_buffer(
+            "rows", table.half() if self._scale is None else (table / self._scale).round().to(torch.int8)
+        )
+
+    def forward(self, length: int) -> Tensor:
+        """The first so many, (length, D) float32."""
+        rows = self.rows[:length].to(torch.float32)
+        return rows if self._scale is None else rows * self._scale
+
+
 class _Int8RowEncoder(RowEncoder):
-    """Positions as int8 rows too, and none beyond the limit: of a small encoder they are megabytes."""
+    """A `RowEncoder` with smaller positions."""
 
     def __init__(self, model: SentenceEncoder) -> None:
         super().__init__(model)
-        self.positions = _Int8Table(model.encoder.positions.detach()[: longest(model)])
+        config, table = model.encoder.config, model.encoder.positions.detach()
+        self.positions = _Positions(table[: longest(model)], sinusoidal=config.positions == "sinusoidal")
 
     def embed(self, ids: Tensor) -> Tensor:
         """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
         encoder = self.model.encoder
-        x: Tensor = encoder.tokens(ids) + self.positions.first(ids.shape[1])
+        x: Tensor = encoder.tokens(ids) + self.positions(ids.shape[1])
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)

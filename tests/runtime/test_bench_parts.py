@@ -95,7 +95,8 @@ class TestPlan:
 
     def test_unknown_peer(self) -> None:
         with pytest.raises(
-            sestina.OptionError, match="--against is 'tensorflow'; it must be all, none or some of sestina-default,torch,"
+            sestina.OptionError,
+            match="--against is 'tensorflow'; it must be all, none or some of sestina-default,torch,",
         ):
             _plan.chosen_peers("torch,tensorflow", "folder")
 
