@@ -158,9 +158,9 @@ class Bundle:
 
 def _names_a_file(content: bytes) -> bool:
     """Whether these bytes of a graph hold the key by which a tensor names another file."""
-    at = content.find(_KEY)
+    at = content.rfind(_KEY)  # from the end: a few times as fast as from the beginning
     while at >= 0:
         if _EXTERNAL.search(content[max(0, at - _BEFORE_KEY) : at + len(_KEY)]):
             return True
-        at = content.find(_KEY, at + 1)
+        at = content.rfind(_KEY, 0, at + len(_KEY) - 1)
     return False
