@@ -27,8 +27,8 @@ from sestina_model.checkpoint import Checkpoint
 
 __all__ = ["LEAST_ON_HTP", "A16W8Form"]
 
-# At 16 tokens the HTP of onnxruntime-qnn 2.7 computes quantised layers of width 512 wrong (cosine 0.967); at any
-# other length that was tried, and at 16 in float16, it does not.
+# At 16 tokens the HTP of onnxruntime-qnn 2.7 computes quantised layers of width 512 wrong (cosine 0.967);
+# at any other length that was tried, and at 16 in float16, it does not.
 LEAST_ON_HTP = 32
 
 _WEIGHTS = "model.encoder.layers."
