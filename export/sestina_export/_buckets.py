@@ -9,15 +9,20 @@ import numpy.typing as npt
 
 from sestina_export._interface import INPUT, MASK
 
-__all__ = ["buckets_for", "padded"]
+__all__ = ["LEAST", "buckets_for", "padded"]
 
-_LEAST = 16  # tokens; shorter texts gain nothing from a shape of their own
+LEAST = 16  # tokens; shorter texts gain nothing from a shape of their own
 
 
-def buckets_for(max_tokens: int) -> tuple[int, ...]:
-    """Powers of two from 16, and the limit itself: a text is padded to less than twice its length."""
+def buckets_for(max_tokens: int, least: int = LEAST) -> tuple[int, ...]:
+    """Powers of two, and the limit itself: what is longer than the first is padded to less than twice that.
+
+    Args:
+        max_tokens: The limit.
+        least: The first, where the limit is not below it.
+    """
     lengths = []
-    length = _LEAST
+    length = least
     while length < max_tokens:
         lengths.append(length)
         length *= 2

@@ -24,14 +24,13 @@ class PortableForm:
     """Linear maps as MatMul and Add, queries scaled by 1 / sqrt(K) beforehand, the table as it is."""
 
     masked = MASKED
-    values_first = False
 
     def __init__(self, config: EncoderConfig) -> None:
         self._query_scale = config.d_head**-0.5
 
     def encoder(self, model: SentenceEncoder) -> MaskedEncoder:
         """Linear maps between (B, S, width)."""
-        return MaskedEncoder(model, self.masked, self.values_first)
+        return MaskedEncoder(model, self.masked)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """A product whose weight lies in the graph as it is multiplied."""
@@ -52,7 +51,7 @@ class PortableForm:
             "MatMul": 8 * n,
             "Softmax": n,
             "Reshape": 4 * n,
-            "Transpose": (5 if self.values_first else 4) * n,
+            "Transpose": 4 * n,
             "Shape": 1,
             "Gemm": 0,
             "MultiHeadAttention": 0,
@@ -95,15 +94,12 @@ class MaskedEncoder(nn.Module):
     Args:
         model: In eval mode.
         masked: What is added to the scores of padding.
-        values_first: Whether values times weights stand for weights times values, both transposed: for a
-            processor that multiplies its second operand with fewer digits.
     """
 
-    def __init__(self, model: SentenceEncoder, masked: float, values_first: bool) -> None:
+    def __init__(self, model: SentenceEncoder, masked: float) -> None:
         super().__init__()
         self.model = model
         self.masked = masked
-        self.values_first = values_first
 
     def forward(self, ids: Tensor, mask: Tensor) -> SentenceOutput:
         """(B, S) int32, and 1 where a token is real, else 0 -> vectors (B, D), hidden states (B, S, D)."""
@@ -136,7 +132,8 @@ class MaskedEncoder(nn.Module):
             return pooled
         return pooled * (pooled * pooled).sum(1, keepdim=True).sqrt().reciprocal()
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
+    @staticmethod
+    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
         """softmax(Q K^T + mask) V in every head, of queries that are scaled. (B, S, D) -> (B, S, D)."""
         if mask is None:
             raise ValueError("this form always has a mask")
@@ -146,10 +143,7 @@ class MaskedEncoder(nn.Module):
         heads = (batch, length, n_heads, width // n_heads)
         q, k, v = (_node("Reshape", (x, split), heads) for x in (q, k, v))
         weights = (q.transpose(1, 2) @ k.permute(0, 2, 3, 1) + mask).softmax(-1)  # (B, H, S, S)
-        if self.values_first:
-            mixed = (v.permute(0, 2, 3, 1) @ weights.transpose(2, 3)).permute(0, 3, 1, 2)
-        else:
-            mixed = (weights @ v.transpose(1, 2)).transpose(1, 2)
+        mixed = (weights @ v.transpose(1, 2)).transpose(1, 2)
         return _node("Reshape", (mixed, joined), (batch, length, width))  # from (B, S, H, K)
 
 

@@ -73,7 +73,8 @@ class VariantJob:
         content = graph.SerializeToString(deterministic=True)
         if spec.container == "ort":
             content, operators = to_ort(content)
-        buckets = buckets_for(self.checkpoint.model.head.max_tokens) if spec.shapes == "static" else ()
+        max_tokens = self.checkpoint.model.head.max_tokens
+        buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
         self.say(f"measuring {spec.file} against PyTorch")
         parity = self._measured(spec, content, buckets)
         (folder / spec.file).write_bytes(content)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sestina._manifest import Precision, Target
-from sestina_export._a16w8_form import A16W8Form
+from sestina_export._a16w8_form import LEAST_ON_HTP, A16W8Form
+from sestina_export._buckets import LEAST
 from sestina_export._calibrate import calibrate
 from sestina_export._errors import ExportError
 from sestina_export._float16 import Float16Form
@@ -74,6 +75,7 @@ class VariantSpec:
         gate: What its vectors are held to on text held back, where the caller does not say; None for a
             precision that is held to its tolerance at every shape instead.
         provider: What onnxruntime calls the provider that it is for.
+        least_bucket: Of static shapes: the shortest length, in tokens.
         container: Of the file: an ONNX model, or onnxruntime's own format for small builds of it.
     """
 
@@ -86,6 +88,7 @@ class VariantSpec:
     tolerance: float | None
     gate: QualityGate | None = None
     provider: str = "CPUExecutionProvider"
+    least_bucket: int = LEAST
     container: Literal["onnx", "ort"] = "onnx"
 
     @property
@@ -162,6 +165,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         tolerance=None,
         gate=QualityGate(mean=0.998, first_percentile=0.995, worst=0.99),
         provider="QNNExecutionProvider",
+        least_bucket=LEAST_ON_HTP,
     ),
     VariantSpec(
         target="webgpu",

@@ -88,7 +88,7 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path, 
 def test_minilm_on_the_htp(precision: str, minilm: tuple[Checkpoint, Path, Manifest], tmp_path: Path) -> None:
     checkpoint, bundle, manifest = minilm
     buckets = next(each.buckets for each in manifest.variants if each.entry.file == FILES[precision])
-    assert buckets == (16, 32, 64, 128, 256)
+    assert buckets[-4:] == (32, 64, 128, 256)
     texts = passages(2000)
     ids = checkpoint.tokenize(texts)
     at = spread(texts, ids, buckets, TEXTS)
@@ -105,7 +105,7 @@ def test_minilm_on_the_htp(precision: str, minilm: tuple[Checkpoint, Path, Manif
 def test_the_base_preset_on_the_htp(precision: str, base: tuple[Checkpoint, Path], tmp_path: Path) -> None:
     """N = 6, d_model = 512, sinusoidal, ReLU: the default encoder's own shape, its weights from a seed."""
     checkpoint, bundle = base
-    buckets = (16, 32, 64)
+    buckets = (16, 32, 64) if precision == "fp16" else (32, 64)
     texts = [*LINES, " ".join(LINES[:2]), " ".join(LINES)]
     ids = checkpoint.tokenize(texts)
     assert {min(each for each in buckets if each >= len(row)) for row in ids} == set(buckets)

@@ -26,6 +26,12 @@ def edit_manifest(bundle: Path, change: Any) -> None:
     (bundle / "manifest.json").write_text(json.dumps(document))
 
 
+def fix(document: Any, *buckets: Any) -> None:
+    document["variants"][0].update(shapes="static")
+    for each in buckets:
+        document["variants"][0].update(buckets=each)
+
+
 def tolerate(document: Any, tolerance: float) -> None:
     document["variants"][0]["parity"]["tolerance"] = tolerance
 
@@ -160,6 +166,15 @@ def test_a_link_that_leaves_the_bundle(own_bundle: Path) -> None:
         (lambda m: m["variants"][0]["outputs"].clear(), "has no sentence_embedding of 32 dimensions"),
         (lambda m: m["variants"][0]["inputs"][0].update(shape=[True]), "is not of numbers and names"),
         (lambda m: m["variants"][0]["inputs"][0].update(shape=[-1]), "is not of numbers and names"),
+        (lambda m: fix(m), "member 'buckets' is missing or of the wrong type"),
+        (lambda m: fix(m, []), "buckets is []; it must be ascending lengths"),
+        (lambda m: fix(m, [64, 16]), "buckets is [64, 16]; it must be ascending lengths"),
+        (lambda m: fix(m, [16, 16, 64]), "buckets is [16, 16, 64]; it must be ascending lengths"),
+        (lambda m: fix(m, [0, 64]), "buckets is [0, 64]; it must be ascending lengths"),
+        (lambda m: fix(m, [True, 64]), "buckets is [True, 64]; it must be ascending lengths"),
+        (lambda m: fix(m, ["64"]), "buckets is ['64']; it must be ascending lengths"),
+        (lambda m: fix(m, [16, 63]), "is 63; it must be from max_tokens to the encoder's 64 positions"),
+        (lambda m: fix(m, [65]), "is 65; it must be from max_tokens to the encoder's 64 positions"),
         (lambda m: tolerate(m, True), "member 'tolerance' is missing or of the wrong type"),
         (lambda m: tolerate(m, 0), "tolerance must be a finite number above 0"),
         (lambda m: tolerate(m, 10**400), "tolerance must be a finite number above 0"),
