@@ -35,7 +35,7 @@ demo-export: setup
 
 # The bundle inside the wheel, from the checkpoint in this repository.
 default-bundle: setup
-	$(BIN)/sestina export model/checkpoint runtime/sestina/default.sestina --precision int8 --overwrite
+	$(BIN)/sestina export checkpoints/sestina-base runtime/sestina/default.sestina --precision int8 --overwrite
 
 lint: setup
 	$(BIN)/ruff check .
