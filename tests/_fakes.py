@@ -198,7 +198,9 @@ def plugin_package(
         "def get_library_path(): return str(pathlib.Path(__file__).parent / 'lib.so')\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, module, raising=False)
+    # Noted as it was, then out of the way: what a test imports is gone when the test is over.
+    monkeypatch.setitem(sys.modules, module, None)
+    del sys.modules[module]
 
 
 def forget_packages(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:

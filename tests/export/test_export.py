@@ -97,7 +97,7 @@ def test_attention_that_is_fed_under_other_names_fails(
                 node.input[0], node.input[1] = node.input[1], node.input[0]
 
     spec = replace(CPU_FP32, passes=(*CPU_FP32.passes, swap))
-    monkeypatch.setattr(_export, "choose_specs", lambda _: (spec,))
+    monkeypatch.setattr(_export, "choose_specs", lambda *_: (spec,))
     with pytest.raises(GraphError, match=r"cpu-fp32\.onnx feeds its attention with .*; it must be with"):
         export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
     assert list(tmp_path.iterdir()) == []

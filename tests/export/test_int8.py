@@ -102,8 +102,8 @@ def test_after_relu_evening_out_is_free(norm: str, activation: str, multiplied: 
     )
     result = export(checkpoint, tmp_path / "out.sestina", precisions=["int8"])
     graph = onnx.load(result.path / "cpu-int8.onnx").graph
-    table = 1  # the token table's own scale
-    assert [node.op_type for node in graph.node].count("Mul") == multiplied * 2 + table
+    tables = 2  # the scales of tokens and positions
+    assert [node.op_type for node in graph.node].count("Mul") == multiplied * 2 + tables
     with sestina.load(result.path) as encoder:
         vectors = encoder.encode(TEXTS, on_truncate="ignore")
     assert cosines(vectors, checkpoint.encode(TEXTS)).min() > 0.95

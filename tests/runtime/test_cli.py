@@ -227,7 +227,7 @@ def test_bar_on_a_terminal_only(bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
 @pytest.mark.parametrize(
     ("command", "code"),
-    [("inspect nowhere 2>&-", 2), ("inspect 2>&- >&-", 0), ("inspect nowhere >&- 2>&-", 2)],
+    [("inspect nowhere 2>&-", 2), ("inspect one two 2>&-", 2), ("inspect nowhere >&- 2>&-", 2)],
 )
 def test_nobody_to_tell(command: str, code: int, tmp_path: Path) -> None:
     done = subprocess.run(

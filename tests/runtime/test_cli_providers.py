@@ -30,7 +30,7 @@ def test_without_a_bundle(cli: Cli, plain: None) -> None:
     lines = outcome.out.splitlines()
     assert outcome.code == 0
     assert lines[0].startswith("cpu       runs cpu-int8.onnx on CPU: 100% of ")
-    assert [line.split()[0] for line in lines] == list(PROVIDERS)
+    assert [line.split()[0] for line in lines] == [*PROVIDERS, "auto"]
     (qnn,) = (line for line in lines if line.startswith("qnn"))
     assert qnn == (
         "qnn       not here: the package onnxruntime_qnn is not installed: pip install onnxruntime-qnn"

@@ -71,14 +71,12 @@ class Contender(Protocol):
         modules: What is imported before it can load; all of them must be installed.
         prepares: Whether `prepare` makes files.
         processes: How many processes compute.
-        source: Whether it computes the vectors of the checkpoint, to which they are then compared.
         description: The configuration in words, and where its documentation advises it. Read after `load`.
     """
 
     entries: ClassVar[tuple[tuple[str, Configuration], ...]]
     modules: ClassVar[tuple[str, ...]]
     prepares: ClassVar[bool]
-    source: ClassVar[bool] = True
     processes: int
 
     def __init__(self, setting: Setting) -> None: ...

@@ -56,7 +56,6 @@ class SestinaDefault(Sestina):
     """`sestina.load()`: another encoder than the checkpoint's, so it is held to its own goldens."""
 
     entries: ClassVar[tuple[tuple[str, Configuration], ...]] = (("int8", "best"),)
-    source: ClassVar[bool] = False
 
     @property
     def description(self) -> str:
