@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SLIM   := .venv-demo
 BUILD  := build
 
-.PHONY: setup demo demo-export default-bundle test lint clean
+.PHONY: setup demo demo-export default-bundle test test-arm lint clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +42,10 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
+test-arm: $(SLIM)/.ready
+	PYTHON=$(SLIM)/bin/python BUILD=$(BUILD) sh tests/arm/run.sh
 
 clean:
 	rm -rf $(VENV) .venv-* $(BUILD) dist
