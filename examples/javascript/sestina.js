@@ -1,5 +1,5 @@
 // A Sestina bundle in JavaScript: the same file in a browser and in Node. `read(name)` gives a file of the bundle as
-// an ArrayBuffer; where it comes from (fetch, disk, cache) is the caller's affair. See "The bundle format" in README.md.
+// an ArrayBuffer; where it comes from (fetch, disk, cache) is the caller's affair. The format is in README.md.
 import { Tokenizer } from "@huggingface/tokenizers";
 import * as ort from "onnxruntime-web";
 
@@ -14,7 +14,8 @@ const text = (bytes) => new TextDecoder().decode(bytes);
 export async function load(read, { target = "cpu", precision, providers = ["wasm"], length } = {}) {
   const manifest = JSON.parse(text(await read("manifest.json")));
   if (manifest.format !== "sestina" || manifest.format_version > 1) throw new Error("not a bundle that this reads");
-  const variant = manifest.variants.find((each) => each.target === target && (!precision || each.precision === precision));
+  const fits = (each) => each.target === target && (!precision || each.precision === precision);
+  const variant = manifest.variants.find(fits);
   if (!variant) throw new Error(`no variant for ${target} ${precision ?? ""}`);
   const graph = await checked(read, variant);
   const file = Object.fromEntries(manifest.files.map((entry) => [entry.file, entry]));

@@ -22,7 +22,7 @@ skip() {
 
 [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || skip "it compares Linux x86-64 with emulated Arm, this is $(uname -sm)"
 for tool in apt-get dpkg-deb; do
-    command -v "$tool" >"$work/which" || skip "$tool is not here"
+    command -v "$tool" >/dev/null || skip "$tool is not here"
 done
 [ -f runtime/sestina/default.sestina/manifest.json ] || skip "the embedded bundle is not here: make default-bundle"
 
@@ -32,9 +32,10 @@ if [ -z "$emulator" ]; then
     emulator=$work/emulator/usr/bin/qemu-aarch64-static
     if [ ! -x "$emulator" ]; then
         (cd "$work" && apt-get -qq download qemu-user-static 2>apt.log) || skip "no package qemu-user-static: see $work/apt.log"
-        dpkg-deb -x "$work"/qemu-user-static_*.deb "$work/emulator"
+        mkdir -p "$work/emulator"
+        dpkg-deb --fsys-tarfile "$work"/qemu-user-static_*.deb | tar -x -C "$work/emulator" ./usr/bin/qemu-aarch64-static ||
+            skip "the package qemu-user-static holds no qemu-aarch64-static"
         rm "$work"/qemu-user-static_*.deb
-        [ -x "$emulator" ] || skip "the package qemu-user-static holds no qemu-aarch64-static"
     fi
 fi
 
@@ -58,6 +59,7 @@ END
     for package in "$work"/apt/cache/archives/*.deb; do
         dpkg-deb -x "$package" "$root"
     done
+    rm -r "$work/apt"
     touch "$root/.ready"
 fi
 python=$(readlink -f "$root/usr/bin/python3")
@@ -73,6 +75,7 @@ if [ ! -e "$site/.ready" ]; then
     for wheel in "$work"/wheels/*.whl; do
         "$PYTHON" -m zipfile -e "$wheel" "$site"
     done
+    rm -r "$work/wheels"
     touch "$site/.ready"
 fi
 
