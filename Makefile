@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SLIM   := .venv-demo
 BUILD  := build
 
-.PHONY: setup demo demo-export default-bundle test test-arm lint clean
+.PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
 
 setup: $(VENV)/.ready
 
@@ -46,6 +46,10 @@ test: lint
 # The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
 test-arm: $(SLIM)/.ready
 	PYTHON=$(SLIM)/bin/python BUILD=$(BUILD) sh tests/arm/run.sh
+
+# examples/javascript under Node; skips, and says so, without Node or npm's registry.
+test-javascript:
+	BUILD=$(BUILD) sh tests/javascript/run.sh
 
 clean:
 	rm -rf $(VENV) .venv-* $(BUILD) dist
