@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SLIM   := .venv-demo
 BUILD  := build
 
-.PHONY: setup demo demo-export default-bundle test lint clean
+.PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +44,14 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
+test-arm: $(SLIM)/.ready
+	PYTHON=$(SLIM)/bin/python BUILD=$(BUILD) sh tests/arm/run.sh
+
+# examples/javascript under Node; skips, and says so, without Node or npm's registry.
+test-javascript:
+	BUILD=$(BUILD) sh tests/javascript/run.sh
 
 clean:
 	rm -rf $(VENV) .venv-* $(BUILD) dist
