@@ -241,6 +241,23 @@ class TestWarmStart:
         assert refitted > mapped + 0.05
         assert mapped > chance
 
+    def test_no_dimension_is_out_of_reach(self) -> None:
+        teacher, tokenizer = tiny_checkpoint(tiny_wordpiece()), bpe.english()
+        start = warm_start(teacher, STUDENT, tokenizer, lines(60), seed=0)
+        assert start.projections is not None
+        objective = Objective(48, 32, 2, Weights(1.0, 20.0, 1.0, 0.5))
+        objective.start_from(start.projections)
+        ids = torch.randint(300, 9000, (8, 6), generator=torch.Generator().manual_seed(0))
+        at = torch.arange(8)
+        goal = torch.randn(8, 32, generator=torch.Generator().manual_seed(1))
+        lesson = Lesson(ids, goal, at, at % 6, [goal, goal])
+        losses = objective(*read_states(start.encoder, lesson), lesson)
+        losses.total.backward()
+        norm = start.encoder.layers[-1].feed_forward_norm  # type: ignore[union-attr]
+        for learned in (norm.weight, norm.bias, objective.projections[-1].weight):  # type: ignore[union-attr]
+            moved = learned.grad.abs().reshape(-1, 48).amax(0)
+            assert float(moved.min()) > 0
+
     def test_a_student_too_small_is_refused(self) -> None:
         teacher = tiny_checkpoint(tiny_wordpiece())
         small = dataclasses.replace(STUDENT, d_model=16, n_heads=2)

@@ -53,6 +53,16 @@ class TestEncoder:
         similar = left @ right.T
         assert np.array_equal(similar.argmax(1), np.arange(4))
 
+    def test_no_dimension_is_idle(self, default: sestina.Encoder) -> None:
+        texts = [
+            "A man plays a guitar.",
+            "Shares fell.",
+            "import os",
+            "Where is my parcel?",
+            "Once upon a time",
+        ]
+        assert default.encode(texts).std(0).min() > 1e-4
+
     def test_a_stripped_installation_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("sestina._default.__file__", str(tmp_path / "_default.py"))
         with pytest.raises(BundleNotFoundError, match="lacks the embedded bundle.*install sestina again"):

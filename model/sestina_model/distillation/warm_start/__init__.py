@@ -29,6 +29,8 @@ __all__ = ["warm_start"]
 # first LayerNorm takes the factor out again: the larger it is, the less they disturb what was learned
 # without them, and the less is left of them to learn from.
 _EMBEDDING_SCALE = 3.0
+# Of the last LayerNorm in the dimensions that the teacher has not: at 0 no loss would ever move them.
+_FREE_GAIN = 0.1
 _NOISE = 0.01  # in weights that start without a meaning, so that they can find one
 _MEASURED = 200  # texts on which heads are compared
 
@@ -70,6 +72,8 @@ def warm_start(
             scale = 1.0
         if texts:
             refit(teacher, encoder, tokenizer, widening, texts, first_scale=first_scale)
+        gain = pairs[-1][1].feed_forward_norm.weight
+        gain[gain == 0] = _FREE_GAIN
     projection = torch.zeros(source.config.d_model, config.d_model)
     projection[:, widening.places] = torch.eye(source.config.d_model)
     return Start(encoder, [projection] * len(pairs))
