@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from sestina import _html as html
-from sestina._bench._contender import OURS
+from sestina._bench._contender import DEFAULT, OURS
 from sestina._bench._svg import Bar, Dot, bars, dots
 from sestina._bench._table import configurations, heading
 from sestina._bench._tables import Table, left_out, measure_name, memory, number, slower, spread, tables
@@ -94,7 +94,7 @@ def _ratios(document: dict[str, Any]) -> Iterator[str]:
             continue  # in the table: a plot for each would bury the others
         rows = [
             Dot(
-                f"{row['ours'].removeprefix(OURS).strip()} : {row['other']}",
+                f"{row['ours'].removeprefix(OURS).lstrip(' -')} : {row['other']}",
                 kinds[row["other"]],
                 row["value"],
                 row["low"],
@@ -125,7 +125,7 @@ def _docs(row: dict[str, Any]) -> float:
 
 
 def _kind(row: dict[str, Any]) -> str:
-    return "ours" if row["peer"] == OURS else str(row["configuration"])
+    return "ours" if row["peer"] in (OURS, DEFAULT) else str(row["configuration"])
 
 
 def _table(table: Table) -> str:
