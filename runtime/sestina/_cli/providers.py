@@ -61,17 +61,14 @@ def run(args: argparse.Namespace) -> int:
         shown = each["why_not"] if each.get("device") else each["why_not"][1:]
         for why in shown:
             printing.say(f"{'':<9}   {'not ' if each.get('runs') else ''}{printing.one_line(why)}")
-    if auto is not None:
-        takes = f"takes {auto['provider']}, {auto['variant']}" if "provider" in auto else auto["why_not"][0]
-        printing.say(f"{'auto':<9} {printing.one_line(takes)}")
+    takes = f"takes {auto['provider']}, {auto['variant']}" if "provider" in auto else auto["why_not"][0]
+    printing.say(f"{'auto':<9} {printing.one_line(takes)}")
     return 0
 
 
-def _auto(args: argparse.Namespace) -> dict[str, Any] | None:
+def _auto(args: argparse.Namespace) -> dict[str, Any]:
     from sestina._trial import try_auto
 
-    if args.bundle is None:
-        return None
     printing.step("trying auto")
     return try_auto(args.precision, args.bundle, args.seconds)
 
