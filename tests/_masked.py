@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +146,7 @@ def masked_bundle(
     np.save(target / "golden.npy", vectors)
     for entry, content in graphs:
         (target / entry.entry.file).write_bytes(content)
-    save(replace(manifest, variants=tuple(entry for entry, _ in graphs)), target)
+    save(manifest._replace(variants=tuple(entry for entry, _ in graphs)), target)
     return target
 
 
@@ -158,7 +157,7 @@ def save(manifest: Manifest, bundle: Path) -> None:
         content = (bundle / entry.file).read_bytes()
         return FileEntry(entry.file, hashlib.sha256(content).hexdigest(), len(content))
 
-    manifest = replace(manifest, files=tuple(map(now, manifest.files)))
+    manifest = manifest._replace(files=tuple(map(now, manifest.files)))
     (bundle / "manifest.json").write_text(manifest.to_json())
 
 

@@ -16,6 +16,7 @@ import sestina
 from sestina._bundle import Bundle
 from sestina._goldens import compare, read_goldens
 from sestina._manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
+from sestina_export._aligned import aligned
 from sestina_export._buckets import buckets_for
 from sestina_export._errors import ParityError
 from sestina_export._graph import build_graph, interface
@@ -73,6 +74,8 @@ class VariantJob:
         content = graph.SerializeToString(deterministic=True)
         if spec.container == "ort":
             content, operators = to_ort(content)
+        else:
+            content = aligned(content)
         max_tokens = self.checkpoint.model.head.max_tokens
         buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
         self.say(f"measuring {spec.file} against PyTorch")
@@ -145,16 +148,16 @@ def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verifi
     variants, verifications = [], []
     for variant in manifest.variants:
         parity = {**variant.parity, "tolerance": variant.tolerance * scale}
-        alone = replace(manifest, variants=(replace(variant, parity=parity),))
+        alone = manifest._replace(variants=(variant._replace(parity=parity),))
         write_text(folder / MANIFEST, alone.to_json())
         verification = _verify(alone, folder)
         _refuse_failures(variant.entry.file, verification)
         parity["goldens"] = {"texts": len(verification.goldens), "worst": figure(verification.worst_error)}
         if variant.tolerance == _NOT_YET:
             parity["tolerance"] = golden_tolerance(verification.worst_error)
-        variants.append(replace(variant, parity=parity))
+        variants.append(variant._replace(parity=parity))
         verifications.append(replace(verification, tolerance=parity["tolerance"]))
-    manifest = replace(manifest, variants=tuple(variants))
+    manifest = manifest._replace(variants=tuple(variants))
     write_text(folder / MANIFEST, manifest.to_json())
     if all(variant.target != "cpu" for variant in variants):
         Bundle(folder).check(None)

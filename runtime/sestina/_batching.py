@@ -7,11 +7,14 @@ text's vector depends on its neighbours' lengths.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-Batch = tuple[list[int], npt.NDArray[np.int64]]
+if TYPE_CHECKING:
+    from sestina._arrays import Ids
+
+    Batch = tuple[list[int], Ids]
 
 
 def exact_length_batches(ids: Sequence[Sequence[int]], max_tokens_per_batch: int) -> Iterator[Batch]:

@@ -7,13 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sestina._errors import OptionError
 from sestina._manifest import Variant
 from sestina._placement import Placement
-from sestina._session import Ids, Run, Session, Setting, Vectors
+from sestina._session import Run, Session, Setting
+
+if TYPE_CHECKING:
+    from sestina._arrays import Ids, Vectors
 
 _STATES = "last_hidden_state"
 _MOST_OPEN = 4  # sessions; each holds the weights, in what form the provider likes them
@@ -74,13 +78,20 @@ class BucketSession:
             return next(reversed(self._sessions.values())).placement()
 
 
-def open_on_cpu(path: Path, variant: Variant, threads: int) -> Run:
-    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`."""
+def open_on_cpu(path: Path, variant: Variant, opening: Callable[[], object], threads: int) -> Run:
+    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`.
+
+    Args:
+        path: The graph.
+        variant: What it is to be.
+        opening: Called when all is ready but what onnxruntime does without Python's lock.
+        threads: Threads that share a run.
+    """
     if variant.shapes == "static":
         return BucketSession(
             variant, lambda length: Session(path, variant, Setting(threads=threads, length=length))
         )
-    return Session(path, variant, Setting(threads=threads))
+    return Session(path, variant, Setting(threads=threads, opening=opening))
 
 
 def run_padded(session: Session, output: str, ids: Ids, bucket: int) -> Vectors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sestina._errors import OptionError
 from sestina._manifest import Manifest
@@ -15,8 +15,7 @@ _BYTES_PER_CHARACTER = 64  # while a text is tokenized: offsets, masks and overf
 _SLACK = 1.5  # the allocator rounds up, and keeps buffers of one shape while it makes those of the next
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """What runs at once.
 
     Attributes:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sestina._attachment import Attachment
 from sestina._buckets import run_padded
@@ -19,7 +19,10 @@ from sestina._manifest import Variant
 from sestina._onnxruntime import onnxruntime
 from sestina._placement import Placement
 from sestina._probe import Probe, pick, probe
-from sestina._session import Ids, Session, Setting, Vectors
+from sestina._session import Session, Setting
+
+if TYPE_CHECKING:
+    from sestina._arrays import Ids, Vectors
 
 _VECTORS = "sentence_embedding"
 _CONTEXT = "context.onnx"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from sestina._bundle import Bundle
 from sestina._errors import OptionError, ProviderError
@@ -13,8 +12,7 @@ from sestina._manifest import Precision, Variant
 from sestina._providers import PROVIDERS
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The variants of a bundle that a provider can run, best first.
 
     Attributes:
@@ -40,8 +38,7 @@ class Choice:
             return self
         passed_over = tuple(why for why in self.passed_over if not why.startswith(f"{variant.entry.file}: "))
         at = self.variants.index(variant)
-        return replace(
-            self,
+        return self._replace(
             variants=self.variants[at:],
             reason=f"the first that {self.provider} passed with",
             passed_over=passed_over,

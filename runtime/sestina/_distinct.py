@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from sestina._text import TruncationWatch, check_text
-from sestina._vectors import Vectors
+
+if TYPE_CHECKING:
+    from sestina._arrays import Ids, Vectors
 
 
 class Distinct:
@@ -26,7 +28,7 @@ class Distinct:
         rows = [first.setdefault(check_text(text, at), len(first)) for at, text in enumerate(texts)]
         self.texts = list(first)
         self.repeated = len(rows) - len(first)
-        self._rows: npt.NDArray[np.int64] = np.array(rows, dtype=np.int64)
+        self._rows: Ids = np.array(rows, dtype=np.int64)
 
     def watched(self, watch: TruncationWatch) -> RepeatWatch:
         """A watch that is told of different texts and passes on every place at which they occur."""
@@ -40,7 +42,7 @@ class Distinct:
 class RepeatWatch:
     """`TruncationWatch` for texts that stand for several."""
 
-    def __init__(self, watch: TruncationWatch, rows: npt.NDArray[np.int64]) -> None:
+    def __init__(self, watch: TruncationWatch, rows: Ids) -> None:
         self._watch, self._rows = watch, rows
 
     def see(self, positions: Iterable[int | None]) -> None:

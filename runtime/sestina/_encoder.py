@@ -14,12 +14,12 @@ from sestina._choice import Choice
 from sestina._distinct import Distinct
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
-from sestina._pipeline import Vectors
 from sestina._progress import progress_bar
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
 
 if TYPE_CHECKING:
+    from sestina._arrays import Vectors
     from sestina._explanation import Explanation
     from sestina._goldens import Verification
     from sestina._report import Report

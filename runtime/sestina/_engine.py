@@ -13,12 +13,14 @@ from sestina._batching import exact_length_batches
 from sestina._budget import Budget
 from sestina._errors import ClosedError, ForkError
 from sestina._fork import watch_forks
-from sestina._pipeline import Vectors, Window, begin_window, flow, windows
+from sestina._pipeline import Window, begin_window, flow, windows
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from sestina._arrays import Vectors
 
 VECTORS, STATES = "sentence_embedding", "last_hidden_state"
 _CLOSED = "this encoder is closed: load the bundle again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,10 @@ from sestina._engine import STATES, VECTORS, Engine
 from sestina._errors import BundleFormatError, TextValueError
 from sestina._inner import attention_inputs
 from sestina._manifest import Manifest, Pooling
-from sestina._pipeline import Vectors
 from sestina._text import Tokens, TruncationWatch
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
 
 _MOST_WEIGHTS = 1 << 28  # in all heads: a GiB of float32
 _MOST = 1024  # layers, and heads of a layer: no encoder comes near it, a wrong manifest may

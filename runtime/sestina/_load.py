@@ -13,7 +13,6 @@ from sestina._attachment import CPU
 from sestina._budget import plan
 from sestina._bundle import Bundle
 from sestina._choice import check_precision, choose
-from sestina._default import default_bundle
 from sestina._errors import OptionError, ProviderWarning, SestinaError
 from sestina._threads import usable_cores
 
@@ -73,7 +72,11 @@ def load(
         raise OptionError(f"cache_dir is {cache_dir!r:.40}; it must be the path of a directory, or None")
     named = read_asked(provider)
     check_precision(precision)
-    bundle = Bundle(default_bundle() if path is None else path)
+    if path is None:
+        from sestina._default import default_bundle
+
+        path = default_bundle()
+    bundle = Bundle(path)
     manifest = bundle.manifest
     threads = threads or usable_cores()
     order = in_order(named, manifest.variants, strict=strict)
@@ -97,7 +100,7 @@ def load(
     budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
     # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
-    checked = Aside(partial(bundle.check, choice.variant))
+    checked = Aside(partial(bundle.check, choice.variant)).begin()
     try:
         from sestina._opened import Encoder, open_engine
 

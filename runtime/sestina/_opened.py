@@ -16,7 +16,6 @@ from sestina._bundle import Bundle
 from sestina._choice import Choice, choose
 from sestina._encoder import Encoder
 from sestina._engine import Engine
-from sestina._inside import open_inside
 from sestina._manifest import TOKENIZER
 from sestina._session import Session
 from sestina._sessions import Sessions
@@ -48,15 +47,21 @@ def open_engine(
     contract = bundle.manifest.contract
 
     def inside(threads: int, names: Sequence[str]) -> Session:
+        from sestina._inside import open_inside  # only here: not every start needs it
+
         variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
         return open_inside(bundle, variant, threads, names)
 
-    # The tokenizer is parsed under Python's lock, the weights are prepared without it.
+    # The tokenizer is parsed under Python's lock, the weights are prepared without it: side by side, where
+    # the parsing does not begin before onnxruntime has let go of the lock.
     parsing = Aside(lambda: Tokenizer(bundle.read(TOKENIZER), contract.max_tokens))
-    if accepted is not None:
-        run = accepted.run
-        sessions = Sessions(lambda _: run, inside, 1)
-    else:
-        file = bundle.file(choice.variant.entry.file)
-        sessions = Sessions(partial(open_on_cpu, file, choice.variant), inside, threads)
+    try:
+        if accepted is not None:
+            run = accepted.run
+            sessions = Sessions(lambda _: run, inside, 1)
+        else:
+            file = bundle.file(choice.variant.entry.file)
+            sessions = Sessions(partial(open_on_cpu, file, choice.variant, parsing.begin), inside, threads)
+    finally:
+        parsing.begin()  # it has a thread, which is not left waiting
     return Engine(parsing.result(), sessions, budget, contract.dimensions)

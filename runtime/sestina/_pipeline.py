@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from sestina._batching import Batch, exact_length_batches
+from sestina._batching import exact_length_batches
 from sestina._errors import ClosedError
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+    from queue import SimpleQueue
 
-Vectors = npt.NDArray[np.float32]
-Ids = Sequence[Sequence[int]]
-Run = Callable[[npt.NDArray[np.int64]], Vectors]
+    from sestina._arrays import Ids, Vectors
+    from sestina._batching import Batch
+
+    Run = Callable[[Ids], Vectors]
 
 _WINDOW = 4096  # different texts that are tokenized, sorted and encoded together
 _FIRST_WINDOW = 256  # smaller, so that workers and readers need not wait; each next is four times as large
@@ -62,6 +62,8 @@ class Job:
         self._run = run
         self._batches = deque(batches)
         self._left = len(self._batches)
+        from queue import SimpleQueue
+
         self._done: SimpleQueue[tuple[list[int], Vectors] | BaseException] = SimpleQueue()
         for _ in range(min(workers, self._left)):
             self._chain()
@@ -130,7 +132,12 @@ class Window:
 
 
 def begin_window(
-    pool: ThreadPoolExecutor, workers: int, run: Run, ids: Ids, batch_tokens: int, rows: Sequence[int]
+    pool: ThreadPoolExecutor,
+    workers: int,
+    run: Run,
+    ids: Sequence[Sequence[int]],
+    batch_tokens: int,
+    rows: Sequence[int],
 ) -> Window:
     """Hand the different texts of a window, given as token ids, to the workers."""
     return Window(Job(pool, workers, run, exact_length_batches(ids, batch_tokens)), len(ids), rows)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sestina._goldens import Golden
-from sestina._session import Ids, Vectors
+
+if TYPE_CHECKING:
+    from sestina._arrays import Ids, Vectors
 
 _PROBES = 3
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sestina._attachment import CPU, Attachment
 from sestina._errors import BundleFormatError, OptionError, ProviderError
 from sestina._manifest import Variant
+from sestina._mapped import outline
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._placement import Placement, read_placement
 
-Vectors = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sestina._arrays import Ids, Vectors
+
+_FOLDER = "session.model_external_initializers_file_folder_path"
 _STATES = "last_hidden_state"
 _AXES = ("batch", "length")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -64,6 +67,7 @@ class Setting(NamedTuple):
         entries: For the session (`add_session_config_entry`).
         inner: Inner values of the graph that it was given as outputs after its own.
         placement: Of the graph before it was compiled, where a compiled one is opened.
+        opening: Called when what is left is done by onnxruntime, without Python's lock.
     """
 
     attachment: Attachment = CPU
@@ -74,6 +78,7 @@ class Setting(NamedTuple):
     entries: Mapping[str, str] = _NOTHING
     inner: tuple[str, ...] = ()
     placement: Placement | None = None
+    opening: Callable[[], object] = int
 
 
 class Session:
@@ -83,7 +88,7 @@ class Session:
         path: The graph.
         variant: What it is to be.
         setting: How it is opened.
-        content: What is opened in the place of the file, where that was changed in memory.
+        content: The file's bytes with more after them, where more is asked of the graph.
 
     Raises:
         ProviderError: Where onnxruntime does not load it.
@@ -109,9 +114,10 @@ class Session:
         try:
             providers = setting.attachment.attach(options, setting.options)
             self._session: Any = module.InferenceSession(
-                _source(path) if content is None else content,
+                _source(path, content, options, mapped=self._provider.name == "cpu"),
                 options,
                 providers=providers or None,
+                disabled_optimizers=_none(setting.opening),
                 enable_fallback=0,
             )
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
@@ -186,10 +192,26 @@ class Session:
         return self._recorded or read_placement(self._session, self._provider.ep)
 
 
-def _source(path: Path) -> str | bytes:
-    """The path; the content where onnxruntime, which reads paths as UTF-8, could not take it."""
+def _none(opening: Callable[[], object]) -> Iterator[str]:
+    """Names no optimizer that onnxruntime is to leave out. It asks once it has read the graph, just before
+    the long part, which it does without Python's lock: the moment to begin what needs that lock.
+    """
+    opening()
+    yield from ()
+
+
+def _source(path: Path, content: bytes | None, options: Any, *, mapped: bool) -> str | bytes:
+    """What onnxruntime opens: an outline, the weights of which it maps from the file; else the whole."""
+    file = path.resolve()
     try:
-        str(path).encode()
+        str(file).encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
+        with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
+            graph = outline(content or whole, file.name) if mapped else None  # type: ignore[arg-type]
+            if graph is not None:
+                options.add_session_config_entry(_FOLDER, str(file.parent))
+                return graph
     except UnicodeEncodeError:
-        return path.read_bytes()
-    return str(path)
+        return content or path.read_bytes()
+    except ValueError:
+        pass  # no graph: onnxruntime says what is wrong with it
+    return content or str(path)

@@ -7,14 +7,17 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from sestina._errors import OptionError
 
-Vectors = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sestina._arrays import Vectors
+
 
 _MAGIC = b"\x93NUMPY"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def test_every_way_to_encode_gives_the_same(encoder: sestina.Encoder) -> None:
 
 def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> None:
     opened: list[int] = []
-    content_variant = replace(portable()[0], buckets=(2, 4, 8, 16, 64))
+    content_variant = portable()[0]._replace(buckets=(2, 4, 8, 16, 64))
 
     def open_bucket(length: int) -> Session:
         opened.append(length)
@@ -107,7 +106,7 @@ def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> 
 
 
 def test_many_threads_share_sessions_that_come_and_go(masked: Path) -> None:
-    path, entry = masked / "portable-fp32.onnx", replace(portable()[0], buckets=(2, 4, 8, 16, 64))
+    path, entry = masked / "portable-fp32.onnx", portable()[0]._replace(buckets=(2, 4, 8, 16, 64))
     buckets = BucketSession(entry, lambda length: Session(path, entry, Setting(length=length)), most_open=2)
     lengths = [1 + (7 * number) % 60 for number in range(120)]
 

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +182,8 @@ def test_resident_memory_stays_under_the_ceiling(work: str, allowed_mb: int, bun
 
 def test_the_budget_follows_the_ceiling(bundle: Path) -> None:
     manifest = Bundle(bundle).manifest
-    large = replace(
-        manifest, encoder={"d_model": 1024, "d_ff": 4096}, contract=replace(manifest.contract, max_tokens=512)
+    large = manifest._replace(
+        encoder={"d_model": 1024, "d_ff": 4096}, contract=manifest.contract._replace(max_tokens=512)
     )
     assert plan(large, 4, None) == plan(large, 4, 10_000)
     assert plan(large, 4, None).workers == 4

@@ -6,13 +6,16 @@ import argparse
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from sestina._cli import printing
 from sestina._cli.texts import Text
 from sestina._encoder import Encoder
 from sestina._errors import TruncationError, TruncationWarning
 from sestina._progress import progress_bar
-from sestina._vectors import Vectors
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
 
 
 def encode_each(

@@ -111,12 +111,12 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "path": path,
         "name": manifest.name,
         "space": manifest.space,
-        **dataclasses.asdict(manifest.contract),
+        **manifest.contract._asdict(),
         "licence": manifest.licence,
         "bytes": _total(manifest),
         "encoder": dict(manifest.encoder),
         "variants": variants,
-        "files": [dataclasses.asdict(entry) for entry in manifest.files],
+        "files": [entry._asdict() for entry in manifest.files],
         "provenance": dict(manifest.provenance),
     }
 

@@ -12,9 +12,9 @@ from sestina._cli import options, printing
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
+    from sestina._arrays import Vectors
     from sestina._cli.texts import Text, TextFile
     from sestina._encoder import Encoder
-    from sestina._vectors import Vectors
 
 _EPILOG = """\
 FILE is a text file, encoded on the spot (one text a line, or --field of JSONL, or --column of CSV; - is

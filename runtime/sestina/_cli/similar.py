@@ -31,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
 
     import numpy as np
 
+    from sestina._arrays import Vectors
     from sestina._cli.encoding import encode_each
-    from sestina._vectors import Vectors, cosine
+    from sestina._vectors import cosine
 
     vectors: list[Vectors] = []
     with options.open_encoder(args) as encoder:

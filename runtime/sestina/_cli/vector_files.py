@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.texts import Text, json_objects, text_of
 from sestina._errors import InputError, OutputError
-from sestina._vectors import Vectors, load_array
+from sestina._vectors import load_array
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
 
 _ROWS = 4096  # rows of a saved array that are read at once
 _HEADER_BYTES = 128  # the fixed room that the .npy header is padded to, magic included

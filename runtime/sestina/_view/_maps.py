@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sestina._errors import TextValueError
-from sestina._vectors import Vectors
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
 
 Pixels = npt.NDArray[np.uint8]
 

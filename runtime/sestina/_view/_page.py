@@ -8,11 +8,14 @@ from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from sestina import _html as html
-from sestina._vectors import Vectors
 from sestina._view._maps import Pixels, grey_png, levels
 from sestina._view._scene import Scene
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
 
 # What HTML cannot hold or nobody can see: control characters but line feed and tab, and noncharacters.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]")

@@ -1,0 +1,198 @@
+"""Weights that stay in their file: the outline of a graph, and what onnxruntime makes of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import sestina
+from sestina import _mapped
+from sestina._aside import Aside
+from sestina._manifest import FileEntry, TensorInfo, Variant
+from sestina._mapped import ALIGNMENT, LEAST_MAPPED, besides, initializers, outline
+from sestina._protobuf import fields, sized, whole
+from sestina._session import Session, Setting
+from sestina_export._aligned import aligned
+
+WIDTH = 32
+VARIANT = Variant(
+    FileEntry("graph.onnx", "0" * 64, 1),
+    "cpu",
+    "fp32",
+    "dynamic",
+    (TensorInfo("input_ids", "int64", ("batch", "length")),),
+    (TensorInfo("sentence_embedding", "float32", ("batch", WIDTH)),),
+    {"tolerance": 1e-5},
+)
+
+
+def lookup(rows: int = LEAST_MAPPED // WIDTH // 4, name: str = "table") -> bytes:
+    """A serialised graph that sums rows of a table, and adds a small constant."""
+    helper, kind = onnx.helper, onnx.TensorProto
+    table = np.arange(rows * WIDTH, dtype=np.float32).reshape(rows, WIDTH)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", [name, "input_ids"], ["rows"]),
+            helper.make_node("ReduceSum", ["rows", "axis"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["sum", "small"], ["sentence_embedding"]),
+        ],
+        "lookup",
+        [helper.make_tensor_value_info("input_ids", kind.INT64, ("batch", "length"))],
+        [helper.make_tensor_value_info("sentence_embedding", kind.FLOAT, ("batch", WIDTH))],
+        [
+            onnx.numpy_helper.from_array(np.ones(WIDTH, np.float32), "small"),
+            onnx.numpy_helper.from_array(table, name),
+            onnx.numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+        doc_string="sums rows",
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def places(graph: bytes) -> list[_mapped.Initializer]:
+    return [
+        each
+        for field in fields(graph, 0, len(graph))
+        if field.number == _mapped.MODEL_GRAPH
+        for each in initializers(graph, field.value, field.end)
+    ]
+
+
+def vector(path: Path, ids: list[int], content: bytes | None = None) -> np.ndarray:
+    rows = Session(path, VARIANT, Setting(), content).run("sentence_embedding", np.array([ids]))
+    return rows[0]
+
+
+class TestOutline:
+    def test_says_where_the_values_lie(self) -> None:
+        graph = aligned(lookup())
+        short = outline(graph, "graph.onnx")
+        assert short is not None
+        assert len(short) < 1000 < LEAST_MAPPED < len(graph)
+        model = onnx.load_from_string(short)
+        small, table, axis = model.graph.initializer
+        assert (small.HasField("raw_data"), axis.HasField("raw_data")) == (True, True)
+        assert not table.HasField("raw_data")
+        facts = {entry.key: entry.value for entry in table.external_data}
+        begin, size = int(facts["offset"]), int(facts["length"])
+        assert facts["location"] == "graph.onnx"
+        assert graph[begin : begin + size] == onnx.load_from_string(graph).graph.initializer[1].raw_data
+        del table.external_data[:]
+        table.ClearField("data_location")
+        table.raw_data = graph[begin : begin + size]
+        assert model == onnx.load_from_string(graph)
+
+    def test_leaves_alone_what_is_not_aligned(self) -> None:
+        names = ("table" + "x" * more for more in range(ALIGNMENT + 1))
+        outlines = [outline(lookup(name=name), "graph.onnx") for name in names]
+        assert None in outlines  # that one of 64 lies right is chance
+
+    def test_refuses_what_is_no_graph(self) -> None:
+        for wrong in (b"\x0f", b"\x3a\x05abc", b"\x3a\xff", b"\x80" * 40, b"\x09abc", bytes(3)):
+            with pytest.raises(ValueError, match="byte|number|wire"):
+                outline(wrong, "graph.onnx")
+
+    def test_besides_is_all_but_the_values(self) -> None:
+        graph = lookup()
+        (raw,) = (each.raw for each in places(graph) if each.large)
+        assert raw is not None
+        assert b"".join(besides(graph)) == graph[: raw[0]] + graph[raw[1] :]
+
+
+class TestSession:
+    def test_reads_the_weights_from_the_file(self, tmp_path: Path) -> None:
+        path, graph = tmp_path / "graph.onnx", aligned(lookup())
+        path.write_bytes(graph)
+        expected = np.arange(WIDTH) + np.arange(WIDTH, 2 * WIDTH) + 1
+        assert np.array_equal(vector(path, [0, 1]), expected)
+        # With only the outline's own bytes right, the vector is another: it is the file that counts.
+        path.write_bytes(graph.replace(np.float32([0, 1, 2]).tobytes(), np.float32([5, 1, 2]).tobytes(), 1))
+        assert vector(path, [0, 1], graph)[0] == expected[0] + 5
+
+    def test_equals_a_graph_that_is_read_whole(self, tmp_path: Path) -> None:
+        mapped, read = tmp_path / "mapped.onnx", tmp_path / "read.onnx"
+        mapped.write_bytes(aligned(lookup()))
+        unaligned = next(
+            graph
+            for graph in (lookup(name="table" + "x" * more) for more in range(ALIGNMENT))
+            if outline(graph, "") is None
+        )
+        read.write_bytes(unaligned)
+        assert np.array_equal(vector(mapped, [3, 7, 7]), vector(read, [3, 7, 7]))
+
+    @pytest.mark.parametrize("content", [b"", b"no graph", aligned(lookup())[:-1]])
+    def test_a_damaged_graph(self, content: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "graph.onnx"
+        path.write_bytes(content)
+        with pytest.raises(sestina.ProviderError, match="cannot be loaded on cpu"):
+            vector(path, [1])
+
+    def test_begins_what_needs_the_lock_when_the_long_part_begins(self, tmp_path: Path) -> None:
+        path, calls = tmp_path / "graph.onnx", []
+        path.write_bytes(aligned(lookup()))
+        Session(path, VARIANT, Setting(opening=lambda: calls.append(1)))
+        assert calls == [1]
+
+    @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no account of kinds of memory here")
+    @pytest.mark.parametrize(("prepare", "least", "most"), [(aligned, 0, 32), (bytes, 64, 1000)])
+    def test_does_not_copy_the_weights(
+        self, prepare: Callable[[bytes], bytes], least: int, most: int, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "graph.onnx"
+        graph = next(
+            each
+            for each in (lookup((64 << 20) // WIDTH // 4, "table" + "x" * more) for more in range(2))
+            if places(each)[1].raw[0] % ALIGNMENT  # type: ignore[index]
+        )
+        path.write_bytes(prepare(graph))
+        code = (
+            "import numpy, re, sys; from pathlib import Path\n"
+            "from sestina._session import Session, Setting; from sestina._manifest import *\n"
+            "from sestina._onnxruntime import onnxruntime; onnxruntime()\n"
+            "def own(): return int(re.search(r'RssAnon:\\s+(\\d+)', "
+            "open('/proc/self/status').read())[1]) >> 10\n"
+            "ids = (TensorInfo('input_ids', 'int64', ('batch', 'length')),)\n"
+            f"out = (TensorInfo('sentence_embedding', 'float32', ('batch', {WIDTH})),)\n"
+            "variant = Variant(FileEntry('g', '', 1), 'cpu', 'fp32', 'dynamic', ids, out, {})\n"
+            "before = own(); session = Session(Path(sys.argv[1]), variant, Setting())\n"
+            "session.run('sentence_embedding', numpy.array([[1, 2]])); print(own() - before)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+        assert least <= int(done.stdout) < most
+
+
+class TestAside:
+    def test_waits_for_its_beginning(self) -> None:
+        calls: list[int] = []
+        aside = Aside(lambda: calls.append(1) or len(calls))
+        assert calls == []
+        assert aside.begin().begin().result() == 1
+        assert (aside.result(), calls) == (1, [1])
+        assert Aside(lambda: 7).result() == 7
+
+    def test_raises_what_the_call_raised(self) -> None:
+        aside = Aside(lambda: {}["a"])
+        with pytest.raises(KeyError, match=re.escape("'a'")):
+            aside.result()
+
+
+def test_fields_are_read_as_they_are_written() -> None:
+    content = [b"", b"a", b"b" * 127, b"c" * 128, b"d" * 70_000]
+    message = b"".join(sized(number, each) for number, each in enumerate(content, 1)) + whole(99, 1 << 40)
+    found = list(fields(message, 0, len(message)))
+    assert [(field.number, message[field.value : field.end]) for field in found[:-1]] == list(
+        enumerate(content, 1)
+    )
+    assert (found[-1].number, found[-1].end) == (99, len(message))
+    assert [field.begin for field in found[1:]] == [field.end for field in found[:-1]]
