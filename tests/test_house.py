@@ -33,6 +33,7 @@ HAND_OVER = {
     ("sestina", "__main__.py"): {"sestina_model"},
     ("sestina", "_bench/_ctranslate2.py"): {"ctranslate2"},
     ("sestina", "_bench/_fastembed.py"): {"fastembed"},
+    ("sestina", "_bench/_on_device.py"): {"torch"},
     ("sestina", "_bench/_openvino.py"): {"nncf", "openvino"},
     ("sestina", "_bench/_plain_onnx.py"): {"torch", "transformers"},
     ("sestina", "_bench/_roofline.py"): {"onnx"},

@@ -101,6 +101,7 @@ class VariantJob:
         parity: dict[str, Any] = {
             "reference": f"torch {torch.__version__}",
             "tolerance": spec.tolerance or _NOT_YET,
+            **({"float16_tolerance": spec.float16_tolerance} if spec.float16_tolerance else {}),
             **_where_it_ran(spec),
         }
         if spec.gate is not None:
@@ -147,7 +148,9 @@ def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verifi
     scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max()))
     variants, verifications = [], []
     for variant in manifest.variants:
-        parity = {**variant.parity, "tolerance": variant.tolerance * scale}
+        parity = dict(variant.parity)
+        for name in {"tolerance", "float16_tolerance"} & parity.keys():
+            parity[name] *= scale
         alone = manifest._replace(variants=(variant._replace(parity=parity),))
         write_text(folder / MANIFEST, alone.to_json())
         verification = _verify(alone, folder)

@@ -72,6 +72,7 @@ class VariantSpec:
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
             None where the goldens are measured and set it.
+        float16_tolerance: The same where a provider computes the graph in float16; None: none does.
         gate: What its vectors are held to on text held back, where the caller does not say; None for a
             precision that is held to its tolerance at every shape instead.
         provider: What onnxruntime calls the provider that it is for.
@@ -86,6 +87,7 @@ class VariantSpec:
     form: FormMaker
     passes: tuple[Pass, ...]
     tolerance: float | None
+    float16_tolerance: float | None = None
     gate: QualityGate | None = None
     provider: str = "CPUExecutionProvider"
     least_bucket: int = LEAST
@@ -109,6 +111,7 @@ class VariantSpec:
 
 _CLEAN: tuple[Pass, ...] = (drop_metadata, drop_inner_shapes)
 _SHARED: tuple[Pass, ...] = (share_equal_nodes, *_CLEAN)
+_FLOAT16_TOLERANCE = 5e-3
 _FLOAT16_GATE = QualityGate(mean=0.9999, first_percentile=0.9995, worst=0.999)
 
 CPU_FP32 = VariantSpec(
@@ -143,6 +146,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         form=_portable,
         passes=_SHARED,
         tolerance=1e-5,
+        float16_tolerance=_FLOAT16_TOLERANCE,
     ),
     VariantSpec(
         target="cuda",
@@ -151,7 +155,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         opset=20,
         form=_float16,
         passes=_CLEAN,
-        tolerance=5e-3,
+        tolerance=_FLOAT16_TOLERANCE,
         gate=_FLOAT16_GATE,
         provider="CUDAExecutionProvider",
     ),
@@ -174,7 +178,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         opset=20,
         form=_portable_float16,
         passes=_SHARED,
-        tolerance=5e-3,
+        tolerance=_FLOAT16_TOLERANCE,
         gate=_FLOAT16_GATE,
         provider="WebGpuExecutionProvider",
     ),

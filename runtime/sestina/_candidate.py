@@ -67,7 +67,7 @@ class Candidate:
 
         Raises:
             ProviderError: Where it cannot be opened, too little of it runs on the provider, or its vectors
-                are not those of PyTorch within the variant's tolerance.
+                are not those of PyTorch within the variant's tolerance there.
             OutputError: Where what was compiled cannot be kept in the directory that the caller named.
         """
         setting = Setting(self._attachment, self._terms.threads, self._terms.strict, length)
@@ -106,7 +106,7 @@ class Candidate:
             return run_padded(session, _VECTORS, ids[0], setting.length)
 
         outcome = probe(run, goldens, batches=setting.length is None)
-        tolerance = self._variant.tolerance
+        tolerance = self._attachment.tolerance(self._variant)
         if not outcome.error <= tolerance:
             raise ProviderError(
                 f"its vectors are {outcome.error:.2g} from PyTorch's, the variant's tolerance is "

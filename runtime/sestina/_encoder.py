@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sestina._goldens import Verification
     from sestina._report import Report
 
+    Describe = Callable[[], Report]
+
 
 class Encoder:
     """Texts to vectors. Made by `load`; a context manager; safe to use from many threads at once.
@@ -34,12 +36,10 @@ class Encoder:
     """
 
     def __init__(
-        self, bundle: Bundle, choice: Choice, engine: Engine, describe: Callable[[], Report]
+        self, bundle: Bundle, choice: Choice, engine: Engine, tolerance: float, describe: Describe
     ) -> None:
-        self._bundle = bundle
-        self._choice = choice
-        self._engine = engine
-        self._describe = describe
+        self._bundle, self._choice, self._engine = bundle, choice, engine
+        self._tolerance, self._describe = tolerance, describe
         self._contract = bundle.manifest.contract
 
     @property
@@ -211,7 +211,7 @@ class Encoder:
         watch = TruncationWatch("ignore", self.max_tokens)
         ids = self._engine.ids(texts, 0, watch)
         vectors = np.concatenate(list(self._engine.vectors(texts, lambda: watch, lambda _: None)))
-        return compare(goldens, ids, vectors, self._choice.variant.tolerance)
+        return compare(goldens, ids, vectors, self._tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""

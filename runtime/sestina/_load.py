@@ -129,6 +129,7 @@ def load(
             device=attachment.device,
             precision_asked=precision,
             precision=choice.variant.precision,
+            float16=choice.variant.precision == "fp32" and attachment.computes_float16,
             variant=choice.variant.entry.file,
             threads=threads,
             workers=budget.workers,
@@ -144,4 +145,4 @@ def load(
             onnxruntime=session.version,
         )
 
-    return Encoder(bundle, choice, engine, describe)
+    return Encoder(bundle, choice, engine, attachment.tolerance(choice.variant), describe)

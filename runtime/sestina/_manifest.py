@@ -86,6 +86,11 @@ class Variant(NamedTuple):
         """The largest absolute difference from a golden vector that still counts as agreement."""
         return float(self.parity["tolerance"])
 
+    @property
+    def float16_tolerance(self) -> float:
+        """The same where a provider computes this graph in float16, whatever the graph says."""
+        return float(self.parity.get("float16_tolerance", self.tolerance))
+
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
         values = self._asdict()

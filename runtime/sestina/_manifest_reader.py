@@ -140,8 +140,9 @@ class _Reader:
 
     def variant(self, item: object) -> Variant:
         parity = self.member(item, "parity", dict)
-        if not 0 < self.member(parity, "tolerance", (int, float)) <= sys.float_info.max:
-            raise BundleFormatError(f"{self.where}: tolerance must be a finite number above 0")
+        for name in ("tolerance", *({"float16_tolerance"} & parity.keys())):
+            if not 0 < self.member(parity, name, (int, float)) <= sys.float_info.max:
+                raise BundleFormatError(f"{self.where}: {name} must be a finite number above 0")
         return Variant(
             entry=self.entry(item),
             target=self.choice(item, "target", get_args(Target)),

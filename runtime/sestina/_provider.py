@@ -59,9 +59,10 @@ class Provider(NamedTuple):
         bound: The device type that outputs are bound to, where results are made in its own memory.
         cache: How it keeps what it compiled: "context" (onnxruntime's context model), the name of an option
             that takes a directory, or None.
+        float16: Kinds of device on which it computes float32 graphs in float16.
         note: What a user must know before choosing it.
-        proof: How far the project itself has run it: "ran", "simulated", "registered, no device", or "not
-            tried" (then against fakes alone).
+        proof: How far the project itself has run it: "ran", "simulated", "registered, no device", "checked
+            statically" (what it would take of a graph), or "not tried" (then against fakes alone).
     """
 
     name: str
@@ -80,5 +81,8 @@ class Provider(NamedTuple):
     batch_tokens: int = 512
     bound: str | None = None
     cache: str | None = None
+    float16: tuple[str, ...] = ()
     note: str = ""
-    proof: Literal["ran", "simulated", "registered, no device", "not tried"] = "not tried"
+    proof: Literal["ran", "simulated", "registered, no device", "checked statically", "not tried"] = (
+        "not tried"
+    )

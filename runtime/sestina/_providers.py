@@ -108,7 +108,9 @@ _ALL = (
         devices=("NPU",),
         auto=("NPU",),
         cache="ModelCacheDirectory",
+        float16=("NPU",),
         note="all but the embedding's Gather comes in one partition",
+        proof="checked statically",
     ),
     Provider(
         name="qnn",
@@ -140,6 +142,7 @@ _ALL = (
         auto=("NPU",),
         least_share=0.95,
         cache="context",
+        float16=("NPU", "CPU"),
         note="on x86-64 it simulates the NPU, slowly",
         proof="simulated",
     ),
@@ -156,6 +159,7 @@ _ALL = (
         auto=("NPU", "GPU"),
         in_flight=2,
         cache="load_config",
+        float16=("NPU", "GPU"),
         note="needs an Intel device; properties of OpenVINO go into load_config by device",
         proof="registered, no device",
     ),
@@ -207,6 +211,7 @@ _ALL = (
         devices=("NPU",),
         least_share=0.8,
         note="deprecated by Google since Android 15, and splits an encoder into many partitions",
+        proof="checked statically",
     ),
 )
 PROVIDERS = {provider.name: provider for provider in _ALL}

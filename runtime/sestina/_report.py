@@ -17,6 +17,7 @@ class Report:
         provider_asked, provider: As given to `load` (names in order), and as used.
         device: What it computes on.
         precision_asked, precision: As given to `load`, and as used.
+        float16: Whether the provider computes that fp32 in float16, to which its tolerance then belongs.
         variant: The graph file in use.
         threads: Threads that compute.
         workers: Batches that run side by side.
@@ -42,6 +43,7 @@ class Report:
     device: str
     precision_asked: str
     precision: str
+    float16: bool
     variant: str
     threads: int
     workers: int

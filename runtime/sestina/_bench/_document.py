@@ -60,8 +60,8 @@ def build(
     }
 
 
-def _contender(result: Result, corpus: Corpus) -> dict[str, Any]:
-    samples = result.samples
+def contender_facts(result: Result) -> dict[str, Any]:
+    """What a contender is, and whether it was measured."""
     return {
         "name": result.entry.name,
         "peer": result.entry.peer,
@@ -71,6 +71,13 @@ def _contender(result: Result, corpus: Corpus) -> dict[str, Any]:
         "state": result.state,
         "note": result.note,
         "agreement": dataclasses.asdict(result.agreement) if result.agreement else None,
+    }
+
+
+def _contender(result: Result, corpus: Corpus) -> dict[str, Any]:
+    samples = result.samples
+    return {
+        **contender_facts(result),
         "latency_ms": {
             length: {f"p{q}": 1000 * percentile(pooled(rounds), q) for q in (50, 95, 99)}
             for length, rounds in _by_length(samples, "latency")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -87,6 +87,21 @@ class Phases:
                     answer = worker.ask("time_all", key=str(length))
                     result.add(f"uniform/{length}", [answer["seconds"]])
         between()
+
+    def grid(self, cells: Sequence[str]) -> None:
+        """Batches of one length, each given in one call.
+
+        Args:
+            cells: Names of texts.
+        """
+        for number, result in self._turns(self._sizes.rounds):
+            self._status(f"batches, round {number}: {result.entry.name}")
+            with self._turn(result) as worker:
+                self._open(result, worker, "throughput")
+                for cell in cells:
+                    worker.ask("warm", key=cell, single=False)
+                    answer = worker.ask("time_calls", key=cell, calls=self._sizes.calls)
+                    result.add(f"grid/{cell}", answer["seconds"])
 
     def cold_start(self) -> None:
         """From a fresh process to the first vector, every file in the page cache."""

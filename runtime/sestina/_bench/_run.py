@@ -10,23 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import sestina
 from sestina._bench import _document, _plan
-from sestina._bench._agreement import Vectors
 from sestina._bench._analysis import Floors, profiles
-from sestina._bench._contender import OURS, REFERENCE, Entry, Setting, contender_class, missing
+from sestina._bench._contender import OURS, Entry, Setting, contender_class, missing
 from sestina._bench._corpus import Corpus, clipped, of_length, passages
 from sestina._bench._machine import describe
 from sestina._bench._measure import Phases, Status
 from sestina._bench._process import WorkerError, WorkerProcess, as_json
+from sestina._bench._reference import PIP, reference_vectors
 from sestina._bench._results import Result, running
 from sestina._bundle import Bundle
 from sestina._errors import InputError, OptionError, ProviderError
 from sestina._threads import usable_cores
-
-PIP = 'pip install "sestina[bench]"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
             dimensions=manifest.contract.dimensions,
         )
         results = [Result(entry) for entry in _plan.entries(precisions, peers)]
-        reference = _reference(setting, texts["check"], results, status)
+        reference = reference_vectors(setting, texts["check"], results, status)
         _prepare(results, setting, status)
         phases = Phases(results, setting, sizes, texts, reference, status)
         phases.latency()
@@ -138,29 +134,6 @@ def _texts(
     uniform = [text for key in texts if key != "mix" for text in texts[key][:2]]
     texts["check"] = mix[::step][: sizes.checked] + uniform
     return texts, corpus
-
-
-def _reference(setting: Setting, texts: list[str], results: list[Result], status: Status) -> Vectors | None:
-    """PyTorch's vectors. Without PyTorch no peer can be checked, so none is timed."""
-    if setting.source is None:
-        return None
-    lacking = missing(REFERENCE)
-    if lacking is not None:
-        for result in results:
-            if result.entry.peer != OURS:
-                reason = f"{lacking}, which would compute the reference vectors, is not installed: {PIP}"
-                result.drop("not installed", reason)
-        return None
-    status("reference vectors by PyTorch")
-    own = dataclasses.replace(setting, entry=Entry(REFERENCE, "fp32"))
-    try:
-        with WorkerProcess(setting.threads) as worker:
-            worker.open(own)
-            worker.ask("give", key="check", texts=texts)
-            answer = worker.ask("vectors", key="check", reference=True)
-    except WorkerError as error:
-        raise InputError(f"--source {setting.source} cannot be used: {error}") from None
-    return np.frombuffer(bytes.fromhex(answer["float32"]), dtype="<f4").reshape(answer["shape"])
 
 
 def _prepare(results: list[Result], setting: Setting, status: Status) -> None:

