@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,14 +100,8 @@ class FakeOnnxruntime:
         ]
 
     def InferenceSession(  # noqa: N802
-        self,
-        source: Any,
-        options: Options,
-        providers: Any = None,
-        disabled_optimizers: Iterable[str] = (),
-        enable_fallback: int = 1,
+        self, source: Any, options: Options, providers: Any = None, enable_fallback: int = 1
     ) -> Any:
-        assert not list(disabled_optimizers)
         assert enable_fallback == 0, "onnxruntime would fall back silently"
         assert bool(providers) != bool(options.attached)
         name, given = (providers or options.attached)[0]

@@ -78,20 +78,13 @@ class BucketSession:
             return next(reversed(self._sessions.values())).placement()
 
 
-def open_on_cpu(path: Path, variant: Variant, opening: Callable[[], object], threads: int) -> Run:
-    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`.
-
-    Args:
-        path: The graph.
-        variant: What it is to be.
-        opening: Called when all is ready but what onnxruntime does without Python's lock.
-        threads: Threads that share a run.
-    """
+def open_on_cpu(path: Path, variant: Variant, threads: int) -> Run:
+    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`."""
     if variant.shapes == "static":
         return BucketSession(
             variant, lambda length: Session(path, variant, Setting(threads=threads, length=length))
         )
-    return Session(path, variant, Setting(threads=threads, opening=opening))
+    return Session(path, variant, Setting(threads=threads))
 
 
 def run_padded(session: Session, output: str, ids: Ids, bucket: int) -> Vectors:

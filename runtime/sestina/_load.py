@@ -100,7 +100,7 @@ def load(
     budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
     # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
-    checked = Aside(partial(bundle.check, choice.variant)).begin()
+    checked = Aside(partial(bundle.check, choice.variant))
     try:
         from sestina._opened import Encoder, open_engine
 

@@ -1,7 +1,8 @@
-"""A chosen variant opened: its tokenizer and its sessions, side by side.
+"""A chosen variant opened: its tokenizer, then its sessions.
 
 What needs numpy, onnxruntime and tokenizers is imported with this module, so that `load` can have the files
-hashed meanwhile.
+hashed meanwhile. Side by side the two were no sooner done: one holds Python's lock, and both ask the system
+for memory, where they wait for one another.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sestina._aside import Aside
 from sestina._buckets import open_on_cpu
 from sestina._budget import Budget
 from sestina._bundle import Bundle
@@ -52,16 +52,11 @@ def open_engine(
         variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
         return open_inside(bundle, variant, threads, names)
 
-    # The tokenizer is parsed under Python's lock, the weights are prepared without it: side by side, where
-    # the parsing does not begin before onnxruntime has let go of the lock.
-    parsing = Aside(lambda: Tokenizer(bundle.read(TOKENIZER), contract.max_tokens))
-    try:
-        if accepted is not None:
-            run = accepted.run
-            sessions = Sessions(lambda _: run, inside, 1)
-        else:
-            file = bundle.file(choice.variant.entry.file)
-            sessions = Sessions(partial(open_on_cpu, file, choice.variant, parsing.begin), inside, threads)
-    finally:
-        parsing.begin()  # it has a thread, which is not left waiting
-    return Engine(parsing.result(), sessions, budget, contract.dimensions)
+    tokenizer = Tokenizer(bundle.read(TOKENIZER), contract.max_tokens)
+    if accepted is not None:
+        run = accepted.run
+        sessions = Sessions(lambda _: run, inside, 1)
+    else:
+        file = bundle.file(choice.variant.entry.file)
+        sessions = Sessions(partial(open_on_cpu, file, choice.variant), inside, threads)
+    return Engine(tokenizer, sessions, budget, contract.dimensions)

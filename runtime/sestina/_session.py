@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import MappingProxyType
@@ -67,7 +67,6 @@ class Setting(NamedTuple):
         entries: For the session (`add_session_config_entry`).
         inner: Inner values of the graph that it was given as outputs after its own.
         placement: Of the graph before it was compiled, where a compiled one is opened.
-        opening: Called when what is left is done by onnxruntime, without Python's lock.
     """
 
     attachment: Attachment = CPU
@@ -78,7 +77,6 @@ class Setting(NamedTuple):
     entries: Mapping[str, str] = _NOTHING
     inner: tuple[str, ...] = ()
     placement: Placement | None = None
-    opening: Callable[[], object] = int
 
 
 class Session:
@@ -117,7 +115,6 @@ class Session:
                 _source(path, content, options, mapped=self._provider.name == "cpu"),
                 options,
                 providers=providers or None,
-                disabled_optimizers=_none(setting.opening),
                 enable_fallback=0,
             )
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
@@ -190,14 +187,6 @@ class Session:
     def placement(self) -> Placement:
         """Which operators run where, as onnxruntime assigned them."""
         return self._recorded or read_placement(self._session, self._provider.ep)
-
-
-def _none(opening: Callable[[], object]) -> Iterator[str]:
-    """Names no optimizer that onnxruntime is to leave out. It asks once it has read the graph, just before
-    the long part, which it does without Python's lock: the moment to begin what needs that lock.
-    """
-    opening()
-    yield from ()
 
 
 def _source(path: Path, content: bytes | None, options: Any, *, mapped: bool) -> str | bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from sestina._errors import (
     BundleFormatError,
@@ -22,8 +21,7 @@ OnTruncate = Literal["error", "warn", "ignore"]
 _PREFIX_CHARACTERS_PER_TOKEN = 32  # several times what any language takes
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What one text becomes before it is encoded.
 
     Attributes:

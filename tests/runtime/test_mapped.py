@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 
 import sestina
 from sestina import _mapped
-from sestina._aside import Aside
 from sestina._manifest import FileEntry, TensorInfo, Variant
 from sestina._mapped import ALIGNMENT, LEAST_MAPPED, besides, initializers, outline
 from sestina._protobuf import fields, sized, whole
@@ -136,12 +134,6 @@ class TestSession:
         with pytest.raises(sestina.ProviderError, match="cannot be loaded on cpu"):
             vector(path, [1])
 
-    def test_begins_what_needs_the_lock_when_the_long_part_begins(self, tmp_path: Path) -> None:
-        path, calls = tmp_path / "graph.onnx", []
-        path.write_bytes(aligned(lookup()))
-        Session(path, VARIANT, Setting(opening=lambda: calls.append(1)))
-        assert calls == [1]
-
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no account of kinds of memory here")
     @pytest.mark.parametrize(("prepare", "least", "most"), [(aligned, 0, 32), (bytes, 64, 1000)])
     def test_does_not_copy_the_weights(
@@ -170,21 +162,6 @@ class TestSession:
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )
         assert least <= int(done.stdout) < most
-
-
-class TestAside:
-    def test_waits_for_its_beginning(self) -> None:
-        calls: list[int] = []
-        aside = Aside(lambda: calls.append(1) or len(calls))
-        assert calls == []
-        assert aside.begin().begin().result() == 1
-        assert (aside.result(), calls) == (1, [1])
-        assert Aside(lambda: 7).result() == 7
-
-    def test_raises_what_the_call_raised(self) -> None:
-        aside = Aside(lambda: {}["a"])
-        with pytest.raises(KeyError, match=re.escape("'a'")):
-            aside.result()
 
 
 def test_fields_are_read_as_they_are_written() -> None:
