@@ -132,7 +132,7 @@ class Bundle:
                 return
             with mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
                 try:
-                    named = any(_names_a_file(piece) for piece in besides(whole))  # type: ignore[arg-type]
+                    named = any(_names_a_file(piece) for piece in besides(whole))
                 except ValueError:  # no graph, or another kind: all of it
                     named = _names_a_file(whole[:])
         if named:

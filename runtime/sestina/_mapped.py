@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sestina._protobuf import fields, sized, whole
+from sestina._protobuf import Buffer, fields, sized, whole
 
 # Field numbers of onnx.proto.
 MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = 7, 5, 9
@@ -43,11 +43,11 @@ class Initializer(NamedTuple):
         return self.raw is not None and self.raw[1] - self.raw[0] >= LEAST_MAPPED
 
 
-def outline(graph: bytes, file: str) -> bytes | None:
+def outline(graph: Buffer, file: str) -> bytes | None:
     """A serialised graph without the values of its large initializers that are aligned.
 
     Args:
-        graph: A serialised ModelProto; any buffer will do.
+        graph: A serialised ModelProto.
         file: The name of the file that holds it, in the directory where onnxruntime is told to look.
 
     Returns: The outline, in which they are said to be in the file. None where they are not most of it, as in
@@ -79,7 +79,7 @@ def outline(graph: bytes, file: str) -> bytes | None:
     return b"".join(parts)
 
 
-def besides(graph: bytes) -> Iterator[bytes]:
+def besides(graph: Buffer) -> Iterator[bytes]:
     """A serialised graph in pieces, without the values of its large initializers.
 
     Raises:
@@ -95,7 +95,7 @@ def besides(graph: bytes) -> Iterator[bytes]:
     yield graph[at:]
 
 
-def initializers(message: bytes, begin: int, end: int) -> Iterator[Initializer]:
+def initializers(message: Buffer, begin: int, end: int) -> Iterator[Initializer]:
     """The initializers of a serialised GraphProto that lies from `begin` to `end`.
 
     Raises:
@@ -111,7 +111,7 @@ def initializers(message: bytes, begin: int, end: int) -> Iterator[Initializer]:
             yield Initializer(field.begin, field.end, None, field.end)
 
 
-def _elsewhere(graph: bytes, tensor: Initializer, file: str) -> bytes:
+def _elsewhere(graph: Buffer, tensor: Initializer, file: str) -> bytes:
     """The field of an initializer whose values are in a file."""
     assert tensor.raw is not None  # noqa: S101  only such are mapped
     (place,) = fields(graph, tensor.begin, tensor.end)

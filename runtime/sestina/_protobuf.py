@@ -8,7 +8,10 @@ embedded messages merged, and of any other field the last one counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from mmap import mmap
 from typing import NamedTuple
+
+Buffer = bytes | mmap
 
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 _LONGEST = 63  # bits
@@ -23,7 +26,7 @@ class Place(NamedTuple):
     end: int
 
 
-def fields(message: bytes, begin: int, end: int) -> Iterator[Place]:
+def fields(message: Buffer, begin: int, end: int) -> Iterator[Place]:
     """The fields of a message that lies from `begin` to `end`, in order.
 
     Raises:
@@ -72,7 +75,7 @@ def _varint(value: int) -> bytes:
     return bytes([*digits, value])
 
 
-def _read_varint(message: bytes, at: int, end: int) -> tuple[int, int]:
+def _read_varint(message: Buffer, at: int, end: int) -> tuple[int, int]:
     """The number at this byte, and the byte after it."""
     value = shift = 0
     if at < end and message[at] < 0x80:  # nearly all are of one byte

@@ -194,8 +194,10 @@ def _source(path: Path, content: bytes | None, options: Any, *, mapped: bool) ->
     file = path.resolve()
     try:
         str(file).encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
+        if not mapped:
+            return content or str(path)
         with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
-            graph = outline(content or whole, file.name) if mapped else None  # type: ignore[arg-type]
+            graph = outline(content or whole, file.name)
             if graph is not None:
                 options.add_session_config_entry(_FOLDER, str(file.parent))
                 return graph
