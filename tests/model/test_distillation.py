@@ -638,7 +638,8 @@ class TestConfig:
             with pytest.raises(ModelError, match=re.escape(said)):
                 DistillationConfig.from_file(path)
 
-    def test_the_shipped_configuration(self) -> None:
-        path = Path(__main__.__file__).with_name("base-cpu.json")
+    @pytest.mark.parametrize("name", ["base-cpu", "base-cpu-anneal", "base-cpu-further"])
+    def test_the_shipped_configurations(self, name: str) -> None:
+        path = Path(__main__.__file__).with_name(f"{name}.json")
         config = DistillationConfig.from_file(path)
         assert config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)
