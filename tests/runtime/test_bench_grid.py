@@ -13,6 +13,7 @@ from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina.__main__ import main
 from sestina._bench import _grid
 from sestina._bench._contender import ON_DEVICE
+from sestina._bench._run import Options
 from sestina._bench._table import lines
 from sestina_model import checkpoint
 
@@ -31,7 +32,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(bundle: Path, source: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_grid, "ON_DEVICE", EAGER)
-        return _grid.run(str(bundle), str(source), "cpu", precision="fp32", rounds=2, quick=True)
+        return _grid.run(
+            Options(str(bundle), str(source), precision="fp32", rounds=2, quick=True), "cpu", print
+        )
 
 
 class TestGrid:
@@ -65,19 +68,21 @@ class TestGrid:
         printed = "\n".join(lines(measured))
         assert "16 x 8" in printed
         assert "Ratios: batches" in printed
+        assert "Ratios: corpus" not in printed
         assert THEIRS in printed
 
 
 class TestRefusals:
     def test_a_provider_that_is_not_here(self, bundle: Path) -> None:
         with pytest.raises(sestina.ProviderError, match=r"could not be measured on cuda: .*onnxruntime-gpu"):
-            _grid.run(str(bundle), None, "cuda", rounds=1, quick=True)
+            _grid.run(Options(str(bundle), rounds=1, quick=True), "cuda", print)
 
     def test_another_checkpoint(self, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_grid, "ON_DEVICE", EAGER)
         checkpoint.save(tiny_checkpoint(tiny_wordpiece(), seed=9), tmp_path / "other")
+        options = Options(str(bundle), str(tmp_path / "other"), precision="fp32", rounds=1, quick=True)
         with pytest.raises(sestina.ProviderError, match="differ from PyTorch's"):
-            _grid.run(str(bundle), str(tmp_path / "other"), "cpu", precision="fp32", rounds=1, quick=True)
+            _grid.run(options, "cpu", print)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -31,19 +31,7 @@ def build(
     """Everything that a run found out. Units are in the names of members."""
     ratios = _ratios(results)
     return {
-        "format": "sestina-bench",
-        "format_version": FORMAT_VERSION,
-        "sestina": sestina.__version__,
-        "command": command,
-        "machine": machine,
-        "bundle": {
-            "path": setting.bundle,
-            "name": manifest.name,
-            "space": manifest.space,
-            "dimensions": setting.dimensions,
-            "max_tokens": setting.max_tokens,
-        },
-        "source": setting.source,
+        **head("sestina-bench", command, machine, manifest, setting),
         "settings": {"threads": setting.threads, **dataclasses.asdict(sizes)},
         "corpus": {
             "origin": corpus.origin,
@@ -57,6 +45,27 @@ def build(
         "slower": [row for row in ratios if row["value"] < 1],
         "roofline": list(roofline),
         "profile": list(profile),
+    }
+
+
+def head(
+    kind: str, command: str, machine: dict[str, Any], manifest: Manifest, setting: Setting
+) -> dict[str, Any]:
+    """What a document is, what made it, where, and of what."""
+    return {
+        "format": kind,
+        "format_version": FORMAT_VERSION,
+        "sestina": sestina.__version__,
+        "command": command,
+        "machine": machine,
+        "bundle": {
+            "path": setting.bundle,
+            "name": manifest.name,
+            "space": manifest.space,
+            "dimensions": setting.dimensions,
+            "max_tokens": setting.max_tokens,
+        },
+        "source": setting.source,
     }
 
 

@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import sestina
 from sestina._asked import read_asked
 from sestina._bench._contender import ON_DEVICE, Entry, Setting, missing
 from sestina._bench._corpus import clipped, of_length, passages
-from sestina._bench._document import contender_facts
+from sestina._bench._document import contender_facts, head
 from sestina._bench._machine import describe
 from sestina._bench._measure import Phases, Status
 from sestina._bench._plan import Sizes
 from sestina._bench._reference import PIP, reference_vectors
 from sestina._bench._results import Result
+from sestina._bench._run import Options, sizes_of
 from sestina._bench._statistics import median, pooled, ratio
 from sestina._bundle import Bundle
 from sestina._choice import choose
-from sestina._errors import OptionError, ProviderError
+from sestina._errors import InputError, OptionError, ProviderError
 from sestina._manifest import TOKENIZER, Manifest
 from sestina._text import Tokenizer
 from sestina._threads import usable_cores
@@ -36,29 +36,13 @@ _QUICK = Sizes(rounds=2, calls=5, starts=0, passages=0, uniform_tokens=0, checke
 _QUICK_LENGTHS, _QUICK_BATCHES = (16, 64), (1, 8)
 
 
-def run(
-    bundle: str,
-    source: str | None,
-    provider: str,
-    *,
-    precision: str = "all",
-    threads: int | None = None,
-    rounds: int | None = None,
-    quick: bool = False,
-    command: str = "sestina bench",
-    status: Status = lambda _: None,
-) -> dict[str, Any]:
+def run(options: Options, provider: str, status: Status) -> dict[str, Any]:
     """Measure one provider.
 
     Args:
-        bundle: The bundle's directory.
-        source: The checkpoint that it was made from; None: without PyTorch.
+        options: As for a whole run. Without a source there is no PyTorch beside it; of several precisions
+            the one that the provider runs best is measured.
         provider: As `sestina.load` takes one name.
-        precision: One that the bundle has for the provider; "all": the one that the provider runs best.
-        threads: For what remains on the CPU.
-        rounds: Turns of every contender.
-        quick: Fewer lengths, batches and calls.
-        command: What would measure the same again.
         status: Is told what is being done.
 
     Returns: the document, as `sestina bench --provider ... --json` prints it.
@@ -66,29 +50,26 @@ def run(
     Raises:
         SestinaError: Where the bundle or an option cannot be used, or the provider does not run the bundle.
     """
-    for name, value in (("--threads", threads), ("--rounds", rounds)):
-        if value is not None and value < 1:
-            raise OptionError(f"{name} is {value}; it must be at least 1")
     if read_asked(provider) is None:
         raise OptionError("--provider is 'auto'; name one, as sestina providers does")
-    sizes = _QUICK if quick else _FULL
-    sizes = dataclasses.replace(sizes, rounds=rounds) if rounds else sizes
-    opened = Bundle(bundle)
+    sizes = sizes_of(options, _QUICK, _FULL)
+    opened = Bundle(options.bundle)
     manifest, cores = opened.manifest, usable_cores()
-    choice = choose(opened, provider, "auto" if precision == "all" else precision)
-    texts, cells = _texts(opened, sizes, quick=quick)
+    precision = "auto" if options.precision == "all" else options.precision
+    choice = choose(opened, provider, precision)
+    texts, cells = _texts(opened, sizes, quick=options.quick)
     results = [Result(Entry("sestina-on", choice.variant.precision))]
-    if source is not None:
+    if options.source is not None:
         float_type = "fp32" if provider == "cpu" else "fp16"
         results += [Result(Entry(peer, float_type)) for peer in ON_DEVICE if peer != "sestina-on"]
     with tempfile.TemporaryDirectory(prefix="sestina-bench-") as folder:
         setting = Setting(
             entry=results[0].entry,
             purpose="throughput",
-            bundle=str(Path(bundle).resolve()),
-            source=source and str(Path(source).resolve()),
+            bundle=str(Path(options.bundle).resolve()),
+            source=options.source and str(Path(options.source).resolve()),
             folder=folder,
-            threads=threads or cores,
+            threads=options.threads or cores,
             max_tokens=manifest.contract.max_tokens,
             pooling=manifest.contract.pooling,
             normalize=manifest.contract.normalize,
@@ -101,8 +82,8 @@ def run(
                 result.drop("not installed", f"{lacking} is not installed: {PIP}")
         Phases(results, setting, sizes, texts, reference, status).grid([key for key, _, _ in cells])
     if not results[0].runs:
-        raise ProviderError(f"{bundle} could not be measured on {provider}: {results[0].note}")
-    return _document(command, describe(cores), manifest, setting, sizes, cells, results)
+        raise ProviderError(f"{options.bundle} could not be measured on {provider}: {results[0].note}")
+    return _document(options.command, describe(cores), manifest, setting, sizes, cells, results)
 
 
 Cells = Sequence[tuple[str, int, int]]
@@ -121,7 +102,10 @@ def _texts(bundle: Bundle, sizes: Sizes, *, quick: bool) -> tuple[dict[str, list
     batches = _QUICK_BATCHES if quick else BATCHES
     texts, cells = {"check": passages(sizes.checked)}, []
     for length in lengths:
-        found = of_length(length, batches[-1], count)
+        try:
+            found = of_length(length, batches[-1], count)
+        except ValueError as error:
+            raise InputError(f"{bundle.path} cannot be measured: {error}") from None
         texts["check"] += found[:1]
         for batch in batches:
             cells.append((f"{length} x {batch}", length, batch))
@@ -157,19 +141,7 @@ def _document(
             for other in others
         ]
     return {
-        "format": "sestina-bench-grid",
-        "format_version": 1,
-        "sestina": sestina.__version__,
-        "command": command,
-        "machine": machine,
-        "bundle": {
-            "path": setting.bundle,
-            "name": manifest.name,
-            "space": manifest.space,
-            "dimensions": setting.dimensions,
-            "max_tokens": setting.max_tokens,
-        },
-        "source": setting.source,
+        **head("sestina-bench-grid", command, machine, manifest, setting),
         "provider": setting.provider,
         "settings": {"threads": setting.threads, "rounds": sizes.rounds, "calls": sizes.calls},
         "contenders": [contender_facts(result) for result in results],

@@ -50,7 +50,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
         SestinaError: Where the bundle, an option or the texts cannot be used. What goes wrong with a peer
             is a fact about that peer, and stands in the document.
     """
-    sizes = _sizes(options)
+    sizes = sizes_of(options, _plan.QUICK, _plan.FULL)
     manifest = Bundle(options.bundle).manifest
     precisions = _plan.chosen_precisions(options.precision, manifest)
     peers = _plan.chosen_peers(options.against, options.source)
@@ -88,11 +88,16 @@ def run(options: Options, status: Status) -> dict[str, Any]:
     )
 
 
-def _sizes(options: Options) -> _plan.Sizes:
+def sizes_of(options: Options, quick: _plan.Sizes, full: _plan.Sizes) -> _plan.Sizes:
+    """How much is measured.
+
+    Raises:
+        OptionError: On a count below 1.
+    """
     for name, value in (("--threads", options.threads), ("--rounds", options.rounds)):
         if value is not None and value < 1:
             raise OptionError(f"{name} is {value}; it must be at least 1")
-    sizes = _plan.QUICK if options.quick else _plan.FULL
+    sizes = quick if options.quick else full
     return dataclasses.replace(sizes, rounds=options.rounds) if options.rounds else sizes
 
 

@@ -21,10 +21,15 @@ def tables(document: dict[str, Any]) -> Iterator[Table]:
     """Every table that has something to show."""
     measured = [row for row in document["contenders"] if row["state"] == "measured"]
     if "grid" in document:
-        yield from (_grid(document, measured), *_ratios(document), _agreement(measured))
-        return
+        found = [_grid(document, measured), *_ratios(document), _agreement(measured)]
+    else:
+        found = _of_whole_run(document, measured)
+    yield from (table for table in found if table.rows)
+
+
+def _of_whole_run(document: dict[str, Any], measured: Sequence[dict[str, Any]]) -> list[Table]:
     lengths = list(document["corpus"]["uniform"])
-    for table in (
+    return [
         _latency(measured, lengths),
         _throughput(measured, lengths, document),
         _start(measured, document),
@@ -32,9 +37,7 @@ def tables(document: dict[str, Any]) -> Iterator[Table]:
         _roofline(document["roofline"]),
         *(_profile(part) for part in document["profile"]),
         _agreement(measured),
-    ):
-        if table.rows:
-            yield table
+    ]
 
 
 def _latency(measured: Sequence[dict[str, Any]], lengths: Sequence[str]) -> Table:

@@ -61,7 +61,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print what was measured."""
-    from sestina._bench import _html, _markdown, _run, _table
+    from sestina._bench import _html, _run
 
     options.take_bundle(args, 0, 0)
     if args.provider is not None:
@@ -72,33 +72,24 @@ def run(args: argparse.Namespace) -> int:
         _show("")
         if page is not None:
             page.write(_html.page(document).encode())
-    if args.json:
-        printing.say_json(document)
-        return 0
-    for line in (_markdown if args.markdown else _table).lines(document):
-        printing.say(line)
-    return 0
+    return _print(args, document)
 
 
 def _run_on(args: argparse.Namespace) -> int:
     """The same for one provider: batches of one length, beside PyTorch on the same device."""
-    from sestina._bench import _grid, _markdown, _table
+    from sestina._bench import _grid
 
     for name in ("against", "texts", "html", "profile"):
         if getattr(args, name):
             raise OptionError(f"--{name} is for whole runs: leave it out, or leave out --provider")
-    document = _grid.run(
-        str(options.bundle_path(args)),
-        None if args.source is None else resolve_source(args.source),
-        args.provider,
-        precision=args.precision,
-        threads=args.threads,
-        rounds=args.rounds,
-        quick=args.quick,
-        command=_command(args),
-        status=_show,
-    )
+    document = _grid.run(_options(args), args.provider, _show)
     _show("")
+    return _print(args, document)
+
+
+def _print(args: argparse.Namespace, document: dict[str, Any]) -> int:
+    from sestina._bench import _markdown, _table
+
     if args.json:
         printing.say_json(document)
         return 0
