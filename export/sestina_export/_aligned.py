@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sestina._mapped import ALIGNMENT, MODEL_GRAPH, initializers
+from sestina._mapped import ALIGNMENT, MODEL_GRAPH, large_initializers
 from sestina._protobuf import fields, head, sized
 
 __all__ = ["aligned"]
@@ -38,9 +38,7 @@ def aligned(graph: bytes) -> bytes:
 def _filled(graph: bytes, begin: int, end: int, first: int) -> bytes:
     """A GraphProto with gaps, for a file in which its content begins at byte `first`."""
     parts, at, written = [], begin, first
-    for each in initializers(graph, begin, end):
-        if each.raw is None or not each.large:
-            continue
+    for each in large_initializers(graph, begin, end):
         parts.append(graph[at : each.begin])
         written += each.begin - at
         gap = -(written + each.raw[0] - each.begin) % ALIGNMENT

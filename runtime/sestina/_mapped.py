@@ -24,23 +24,18 @@ LEAST_MAPPED = 1 << 16  # bytes; below, opening a view of the file costs more th
 
 
 class Initializer(NamedTuple):
-    """A constant tensor of a serialised graph.
+    """A large constant tensor of a serialised graph.
 
     Attributes:
         begin, end: From where to where the field is that holds it.
-        raw: From where to where its values are; None where it has none of this form.
+        raw: From where to where its values are.
         raw_begin: Where the field begins that holds them.
     """
 
     begin: int
     end: int
-    raw: tuple[int, int] | None
+    raw: tuple[int, int]
     raw_begin: int
-
-    @property
-    def large(self) -> bool:
-        """Whether it is worth mapping."""
-        return self.raw is not None and self.raw[1] - self.raw[0] >= LEAST_MAPPED
 
 
 def outline(graph: Buffer, file: str) -> bytes | None:
@@ -60,8 +55,8 @@ def outline(graph: Buffer, file: str) -> bytes | None:
         each
         for field in fields(graph, 0, len(graph))
         if field.number == MODEL_GRAPH
-        for each in initializers(graph, field.value, field.end)
-        if each.large and each.raw is not None and each.raw[0] % ALIGNMENT == 0
+        for each in large_initializers(graph, field.value, field.end)
+        if each.raw[0] % ALIGNMENT == 0
     ]
     if 2 * sum(each.end - each.begin for each in mapped) < len(graph):
         return None
@@ -88,32 +83,28 @@ def besides(graph: Buffer) -> Iterator[bytes]:
     at = 0
     for field in fields(graph, 0, len(graph)):
         if field.number == MODEL_GRAPH:
-            for each in initializers(graph, field.value, field.end):
-                if each.large and each.raw is not None:
-                    yield graph[at : each.raw[0]]
-                    at = each.raw[1]
+            for each in large_initializers(graph, field.value, field.end):
+                yield graph[at : each.raw[0]]
+                at = each.raw[1]
     yield graph[at:]
 
 
-def initializers(message: Buffer, begin: int, end: int) -> Iterator[Initializer]:
-    """The initializers of a serialised GraphProto that lies from `begin` to `end`.
+def large_initializers(message: Buffer, begin: int, end: int) -> Iterator[Initializer]:
+    """The initializers of a serialised GraphProto, from `begin` to `end`, whose raw data is worth mapping.
 
     Raises:
         ValueError: Where it is not one.
     """
     for field in fields(message, begin, end):
-        if field.number != GRAPH_INITIALIZER:
+        if field.number != GRAPH_INITIALIZER or field.end - field.begin < LEAST_MAPPED:
             continue
         raw = [each for each in fields(message, field.value, field.end) if each.number == TENSOR_RAW_DATA]
-        if len(raw) == 1:
+        if len(raw) == 1 and raw[0].end - raw[0].value >= LEAST_MAPPED:
             yield Initializer(field.begin, field.end, (raw[0].value, raw[0].end), raw[0].begin)
-        else:
-            yield Initializer(field.begin, field.end, None, field.end)
 
 
 def _elsewhere(graph: Buffer, tensor: Initializer, file: str) -> bytes:
     """The field of an initializer whose values are in a file."""
-    assert tensor.raw is not None  # noqa: S101  only such are mapped
     (place,) = fields(graph, tensor.begin, tensor.end)
     begin, end = tensor.raw
     kept = graph[place.value : tensor.raw_begin] + graph[end : tensor.end]

@@ -11,7 +11,7 @@ import pytest
 import sestina
 from _tiny import TEXTS, tiny_bundle
 from sestina import _mapped
-from sestina._mapped import ALIGNMENT, LEAST_MAPPED, initializers, outline
+from sestina._mapped import ALIGNMENT, LEAST_MAPPED, large_initializers, outline
 from sestina._protobuf import fields
 from sestina_export._aligned import aligned
 
@@ -33,8 +33,7 @@ def begins(graph: bytes) -> list[int]:
         each.raw[0]
         for field in fields(graph, 0, len(graph))
         if field.number == _mapped.MODEL_GRAPH
-        for each in initializers(graph, field.value, field.end)
-        if each.large and each.raw is not None
+        for each in large_initializers(graph, field.value, field.end)
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 import sestina
 from sestina import _mapped
 from sestina._manifest import FileEntry, TensorInfo, Variant
-from sestina._mapped import ALIGNMENT, LEAST_MAPPED, besides, initializers, outline
+from sestina._mapped import ALIGNMENT, LEAST_MAPPED, besides, large_initializers, outline
 from sestina._protobuf import fields, sized, whole
 from sestina._session import Session, Setting
 from sestina_export._aligned import aligned
@@ -61,7 +61,7 @@ def places(graph: bytes) -> list[_mapped.Initializer]:
         each
         for field in fields(graph, 0, len(graph))
         if field.number == _mapped.MODEL_GRAPH
-        for each in initializers(graph, field.value, field.end)
+        for each in large_initializers(graph, field.value, field.end)
     ]
 
 
@@ -101,8 +101,7 @@ class TestOutline:
 
     def test_besides_is_all_but_the_values(self) -> None:
         graph = lookup()
-        (raw,) = (each.raw for each in places(graph) if each.large)
-        assert raw is not None
+        (raw,) = (each.raw for each in places(graph))
         assert b"".join(besides(graph)) == graph[: raw[0]] + graph[raw[1] :]
 
 
@@ -143,7 +142,7 @@ class TestSession:
         graph = next(
             each
             for each in (lookup((64 << 20) // WIDTH // 4, "table" + "x" * more) for more in range(2))
-            if places(each)[1].raw[0] % ALIGNMENT  # type: ignore[index]
+            if places(each)[0].raw[0] % ALIGNMENT
         )
         path.write_bytes(prepare(graph))
         code = (
