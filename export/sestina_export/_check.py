@@ -84,7 +84,7 @@ def check(bundle: str | os.PathLike[str], provider: str) -> tuple[PlacementCheck
 
 
 def _checked(bundle: Bundle, variant: Variant, provider: str, length: int) -> PlacementCheck:
-    path = bundle.file(variant.entry.file)
+    path = Path(bundle.file(variant.entry.file))
     if provider == "qnn":
         total, taken, partitions = _simulated(path, length)
     else:

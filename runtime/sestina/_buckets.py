@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -78,7 +77,7 @@ class BucketSession:
             return next(reversed(self._sessions.values())).placement()
 
 
-def open_on_cpu(path: Path, variant: Variant, threads: int) -> Run:
+def open_on_cpu(path: str, variant: Variant, threads: int) -> Run:
     """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`."""
     if variant.shapes == "static":
         return BucketSession(

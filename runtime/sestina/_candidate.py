@@ -92,7 +92,7 @@ class Candidate:
             contexts.keep(folder, facts, session.placement())
         return session
 
-    def _held(self, path: Path, setting: Setting) -> Session:
+    def _held(self, path: str | Path, setting: Setting) -> Session:
         """Open, count, probe."""
         session = Session(path, self._variant, setting)
         self._count(session.placement())

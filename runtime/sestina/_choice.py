@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import NamedTuple, get_args
 
 from sestina._bundle import Bundle
@@ -148,6 +147,7 @@ def has_fast_int8() -> bool:
     if machine not in ("x86_64", "amd64"):
         return False
     try:
-        return "avx2" in Path("/proc/cpuinfo").read_text(errors="replace").split()
+        with open("/proc/cpuinfo", errors="replace") as stream:
+            return "avx2" in stream.read().split()
     except OSError:
         return True

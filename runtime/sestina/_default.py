@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from sestina._errors import BundleNotFoundError
 
 
-def default_bundle() -> Path:
+def default_bundle() -> str:
     """Where the embedded bundle lies.
 
     Raises:
         BundleNotFoundError: In an installation that was stripped of it.
     """
-    path = Path(__file__).with_name("default.sestina")
-    if not path.is_dir():
+    path = os.path.join(os.path.dirname(__file__), "default.sestina")
+    if not os.path.isdir(path):
         raise BundleNotFoundError(
             f"this installation lacks the embedded bundle, {path}: install sestina again, or name a bundle"
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -93,8 +93,10 @@ class Session:
         BundleFormatError: Where it is not what its manifest entry says.
     """
 
-    def __init__(self, path: Path, variant: Variant, setting: Setting, content: bytes | None = None) -> None:
-        module = onnxruntime()
+    def __init__(
+        self, path: str | os.PathLike[str], variant: Variant, setting: Setting, content: bytes | None = None
+    ) -> None:
+        module, path = onnxruntime(), os.fspath(path)
         self.variant = variant
         self.version = str(module.__version__)
         self._provider = setting.attachment.provider
@@ -121,7 +123,7 @@ class Session:
             raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
-        self._check_interface(str(path), setting)
+        self._check_interface(path, setting)
 
     def _check_interface(self, where: str, setting: Setting) -> None:
         """The graph must take and give what its manifest entry says, at the length it was opened for."""
@@ -189,20 +191,23 @@ class Session:
         return self._recorded or read_placement(self._session, self._provider.ep)
 
 
-def _source(path: Path, content: bytes | None, options: Any, *, mapped: bool) -> str | bytes:
+def _source(path: str, content: bytes | None, options: Any, *, mapped: bool) -> str | bytes:
     """What onnxruntime opens: an outline, the weights of which it maps from the file; else the whole."""
-    file = path.resolve()
+    file = os.path.realpath(path)
     try:
-        str(file).encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
+        file.encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
         if not mapped:
-            return content or str(path)
-        with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
-            graph = outline(content or whole, file.name)
+            return content or path
+        with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
+            graph = outline(content or whole, os.path.basename(file))
             if graph is not None:
-                options.add_session_config_entry(_FOLDER, str(file.parent))
+                options.add_session_config_entry(_FOLDER, os.path.dirname(file))
                 return graph
     except UnicodeEncodeError:
-        return content or path.read_bytes()
+        if content is None:
+            with open(path, "rb") as stream:
+                content = stream.read()
+        return content
     except ValueError:
         pass  # no graph: onnxruntime says what is wrong with it
-    return content or str(path)
+    return content or path

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
-_CPU_DIRS = Path("/sys/devices/system/cpu")
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CPU_DIRS = "/sys/devices/system/cpu"
+_CGROUP_ROOT = "/sys/fs/cgroup"
+_OWN_CGROUPS = "/proc/self/cgroup"
 
 
 def usable_cores() -> int:
@@ -31,7 +30,7 @@ def _affinity() -> set[int]:
 
 def _core_of(cpu: int) -> str:
     try:
-        return (_CPU_DIRS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip()
+        return _read(_CPU_DIRS, f"cpu{cpu}", "topology", "thread_siblings_list").strip()
     except OSError:
         return f"cpu {cpu}"  # not Linux, or no topology: count every logical CPU
 
@@ -42,35 +41,35 @@ def _cgroup_quota() -> float | None:
     return min(quotas, default=None)
 
 
-def _cgroup_folders() -> Iterator[Path]:
+def _cgroup_folders() -> Iterator[str]:
     """Where limits of this process may be written: its own groups and all that they lie in.
 
     Version 2 has one tree for everything, version 1 a tree for each kind of limit. Seen from a container
     the path of the group may not exist below the mount; the mount itself is then the container's group.
     """
     yield _CGROUP_ROOT
-    yield _CGROUP_ROOT / "cpu"
+    yield os.path.join(_CGROUP_ROOT, "cpu")
     try:
-        lines = _OWN_CGROUPS.read_text(errors="replace").splitlines()
+        lines = _read(_OWN_CGROUPS).splitlines()
     except OSError:
         return  # not Linux
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        group = PurePosixPath(path)
-        if not path.startswith("/") or ".." in group.parts:
+        names = [name for name in path.split("/") if name not in ("", ".")]
+        if not path.startswith("/") or ".." in names:
             continue
         if not controllers or "cpu" in controllers.split(","):
-            root = _CGROUP_ROOT / "cpu" if controllers else _CGROUP_ROOT
-            yield from (root / above.relative_to("/") for above in (group, *group.parents))
+            root = os.path.join(_CGROUP_ROOT, "cpu") if controllers else _CGROUP_ROOT
+            yield from (os.path.join(root, *names[:depth]) for depth in range(len(names), -1, -1))
 
 
-def _quota(folder: Path) -> float | None:
+def _quota(folder: str) -> float | None:
     try:
-        limit, period = (folder / "cpu.max").read_text().split()
+        limit, period = _read(folder, "cpu.max").split()
     except (OSError, ValueError):
         try:
-            limit = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
+            limit = _read(folder, "cpu.cfs_quota_us")
+            period = _read(folder, "cpu.cfs_period_us")
         except (OSError, ValueError):
             return None
     try:
@@ -78,3 +77,8 @@ def _quota(folder: Path) -> float | None:
     except (ValueError, ZeroDivisionError):
         return None  # "max"
     return quota if quota > 0 else None  # version 1 says -1 for no limit
+
+
+def _read(*parts: str) -> str:
+    with open(os.path.join(*parts), errors="replace") as stream:
+        return stream.read()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from io import BytesIO
-from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,7 +98,7 @@ def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> 
         ValueError: Where the content is not a whole .npy file, or holds no array.
         OSError: Where the file cannot be read.
     """
-    with contextlib.nullcontext(source) if isinstance(source, BytesIO) else Path(source).open("rb") as stream:
+    with contextlib.nullcontext(source) if isinstance(source, BytesIO) else open(source, "rb") as stream:
         magic = stream.read(len(_MAGIC))
         stream.seek(0)
     if magic != _MAGIC:  # numpy would try it as an archive and as a pickle

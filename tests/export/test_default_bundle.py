@@ -17,6 +17,7 @@ from sestina_export._quality import cosines
 from sestina_model.checkpoint import Checkpoint, load
 from sestina_model.config import EncoderConfig
 
+EMBEDDED = Path(default_bundle())
 FOLDER = Path(__file__).parents[2] / "checkpoints" / "sestina-base"
 TEXTS = [
     "Photosynthesis turns light into sugar.",
@@ -35,19 +36,19 @@ def checkpoint() -> Checkpoint:
 
 
 def test_it_says_where_it_comes_from(checkpoint: Checkpoint) -> None:
-    manifest = json.loads((default_bundle() / "manifest.json").read_text())
+    manifest = json.loads((EMBEDDED / "manifest.json").read_text())
     weights = hashlib.sha256((FOLDER / "encoder.safetensors").read_bytes()).hexdigest()
     assert manifest["provenance"]["source_sha256"] == weights == checkpoint.source_sha256
     assert manifest["space"] == space_of(checkpoint)
     assert manifest["licence"] == checkpoint.licence == "apache-2.0"
-    assert (default_bundle() / "tokenizer.json").read_text() == checkpoint.tokenizer.to_str() + "\n"
+    assert (EMBEDDED / "tokenizer.json").read_text() == checkpoint.tokenizer.to_str() + "\n"
     config = checkpoint.model.encoder.config
     assert config == EncoderConfig.base(config.vocab_size)
 
 
 def test_its_goldens_are_the_checkpoints_vectors(checkpoint: Checkpoint) -> None:
-    goldens = json.loads((default_bundle() / "golden.json").read_text())["goldens"]
-    stated = np.load(default_bundle() / "golden.npy")
+    goldens = json.loads((EMBEDDED / "golden.json").read_text())["goldens"]
+    stated = np.load(EMBEDDED / "golden.npy")
     texts = [golden["text"] for golden in goldens]
     assert np.abs(checkpoint.encode(texts) - stated).max() < 1e-5
     with torch.no_grad():  # the control: one weight of another sign

@@ -15,6 +15,7 @@ from sestina._cli.pieces import readable
 from sestina._default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
 
+EMBEDDED = Path(default_bundle())
 MOST_BYTES = 26_000_000  # of the whole bundle, tokenizer included
 EXAMPLE = "the Transformer is an innovative NLP model !"
 TOKENS = "the | transform | er | is | an | innovative | n | l | p | model | !"
@@ -27,19 +28,19 @@ def default() -> sestina.Encoder:
 
 class TestEncoder:
     def test_it_is_the_papers_encoder_and_fits_in_an_app(self, default: sestina.Encoder) -> None:
-        manifest = json.loads((default_bundle() / "manifest.json").read_text())
+        manifest = json.loads((EMBEDDED / "manifest.json").read_text())
         shape = manifest["encoder"]
         assert [shape[name] for name in ("n_layers", "d_model", "n_heads", "d_ff")] == [6, 512, 8, 2048]
         assert (shape["activation"], shape["positions"], shape["norm"]) == ("relu", "sinusoidal", "post")
         assert default.dimensions == 512
         assert default.report().precision == "int8"
-        assert sum(path.stat().st_size for path in default_bundle().iterdir()) <= MOST_BYTES
+        assert sum(path.stat().st_size for path in EMBEDDED.iterdir()) <= MOST_BYTES
 
     def test_it_passes_its_goldens(self, default: sestina.Encoder) -> None:
         assert default.verify().passed
 
     def test_the_reference_example_comes_out_exactly(self, default: sestina.Encoder) -> None:
-        description = json.loads((default_bundle() / "tokenizer.json").read_text())
+        description = json.loads((EMBEDDED / "tokenizer.json").read_text())
         assert " | ".join(readable(default.tokenize(EXAMPLE).tokens, description)) == TOKENS
 
     def test_its_vectors_mean_something(self, default: sestina.Encoder) -> None:

@@ -90,7 +90,7 @@ def bundle_path(args: argparse.Namespace) -> Path:
     Raises:
         BundleNotFoundError: Where there is none embedded.
     """
-    return default_bundle() if args.bundle is None else Path(args.bundle)
+    return Path(default_bundle() if args.bundle is None else args.bundle)
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "print one JSON document") -> None:
