@@ -14,6 +14,7 @@ from sestina.__main__ import main
 from sestina._bench import _grid
 from sestina._bench._contender import ON_DEVICE
 from sestina._bench._run import Options
+from sestina._bench._statistics import ratio
 from sestina._bench._table import lines
 from sestina_model import checkpoint
 
@@ -54,11 +55,11 @@ class TestGrid:
         assert all(row["agreement"]["worst_cosine"] > 0.99999 for row in measured["contenders"])
 
     def test_ratios_are_theirs_over_ours(self, measured: dict[str, Any]) -> None:
-        by_cell = {row["cell"]: row["contenders"] for row in measured["grid"]}
-        assert {row["other"] for row in measured["ratios"]} == {THEIRS}
+        ours, theirs = (row["samples"] for row in measured["contenders"])
+        assert {(row["ours"], row["other"]) for row in measured["ratios"]} == {(OURS, THEIRS)}
         for row in measured["ratios"]:
-            cell = by_cell[row["measure"].removeprefix("grid/")]
-            assert row["value"] == pytest.approx(cell[THEIRS]["p50_ms"] / cell[OURS]["p50_ms"], rel=0.5)
+            expected = ratio(theirs[row["measure"]], ours[row["measure"]])
+            assert (row["value"], row["low"], row["high"]) == (expected.value, expected.low, expected.high)
         assert measured["slower"] == [row for row in measured["ratios"] if row["value"] < 1]
 
     def test_says_where_it_ran(self, measured: dict[str, Any]) -> None:

@@ -144,7 +144,7 @@ def _document(
         **head("sestina-bench-grid", command, machine, manifest, setting),
         "provider": setting.provider,
         "settings": {"threads": setting.threads, "rounds": sizes.rounds, "calls": sizes.calls},
-        "contenders": [contender_facts(result) for result in results],
+        "contenders": [{**contender_facts(result), "samples": result.samples} for result in results],
         "grid": grid,
         "ratios": ratios,
         "slower": [row for row in ratios if row["value"] < 1],
