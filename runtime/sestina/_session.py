@@ -197,7 +197,7 @@ def _source(path: str, content: bytes | None, options: Any, *, mapped: bool) -> 
     try:
         file.encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
         if not mapped:
-            return content or path
+            return content or file
         with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
             graph = outline(content or whole, os.path.basename(file))
             if graph is not None:
@@ -210,4 +210,4 @@ def _source(path: str, content: bytes | None, options: Any, *, mapped: bool) -> 
         return content
     except ValueError:
         pass  # no graph: onnxruntime says what is wrong with it
-    return content or path
+    return content or file
