@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from sestina._asked import Asked
 from sestina._errors import ProviderError
-from sestina._manifest import Variant
 from sestina._onnxruntime import line, onnxruntime
 from sestina._provider import Provider
 from sestina._providers import PROVIDERS
@@ -54,15 +53,6 @@ class Attachment(NamedTuple):
             return [(self.provider.ep, options)]
         session_options.add_provider_for_devices(list(self.devices), options)
         return []
-
-    @property
-    def computes_float16(self) -> bool:
-        """Whether float32 graphs are computed in float16 here."""
-        return self.kind in self.provider.float16
-
-    def tolerance(self, variant: Variant) -> float:
-        """The largest difference from a golden vector that a variant may have here."""
-        return variant.float16_tolerance if self.computes_float16 else variant.tolerance
 
     def hardware(self) -> list[list[str]]:
         """What tells the devices of a plugin from others of their kind."""

@@ -50,6 +50,7 @@ class Candidate:
 
     Attributes:
         probe: How the first session did; None before one was opened.
+        tolerance: What it was held to, and those after it are.
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, attachment: Attachment, terms: Terms) -> None:
@@ -58,6 +59,7 @@ class Candidate:
         self._attachment = attachment
         self._terms = terms
         self.probe: Probe | None = None
+        self.tolerance = variant.tolerance
 
     def open(self, length: int | None) -> Session:
         """A session that is placed where it should be and gives the goldens' vectors.
@@ -106,14 +108,21 @@ class Candidate:
             return run_padded(session, _VECTORS, ids[0], setting.length)
 
         outcome = probe(run, goldens, batches=setting.length is None)
-        tolerance = self._attachment.tolerance(self._variant)
+        tolerance = self._limit(outcome.error) if self.probe is None else self.tolerance
         if not outcome.error <= tolerance:
             raise ProviderError(
                 f"its vectors are {outcome.error:.2g} from PyTorch's, the variant's tolerance is "
                 f"{tolerance:.2g}"
             )
-        self.probe = self.probe or outcome
+        if self.probe is None:
+            self.probe, self.tolerance = outcome, tolerance
         return session
+
+    def _limit(self, error: float) -> float:
+        """What the first session is held to: float16 where float32 is missed and the provider may use it."""
+        variant = self._variant
+        reduced = self._attachment.provider.float16 and error > variant.tolerance
+        return variant.float16_tolerance if reduced else variant.tolerance
 
     def _count(self, placement: Placement) -> None:
         least = 1.0 if self._terms.strict else self._attachment.provider.least_share

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sestina._mapped import MODEL_GRAPH
 from sestina._protobuf import sized, whole
 
-_MODEL_GRAPH, _GRAPH_OUTPUT, _NODE_OUTPUT = 7, 12, 2
+_GRAPH_OUTPUT, _NODE_OUTPUT = 12, 2
 _VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT = 1, 2, 1, 1
 _FLOAT = 1  # TensorProto.DataType
 
@@ -33,4 +34,4 @@ def with_outputs(graph: bytes, names: Iterable[str]) -> bytes:
     """The serialised graph with these float32 values of its inside as outputs after its own."""
     kind = sized(_VALUE_TYPE, sized(_TYPE_TENSOR, whole(_TENSOR_ELEMENT, _FLOAT)))  # of any shape
     values = (sized(_VALUE_NAME, name.encode()) + kind for name in names)
-    return graph + sized(_MODEL_GRAPH, b"".join(sized(_GRAPH_OUTPUT, value) for value in values))
+    return graph + sized(MODEL_GRAPH, b"".join(sized(_GRAPH_OUTPUT, value) for value in values))

@@ -35,7 +35,9 @@ def load(
 
     Every file's size is checked first. The SHA-256 of every file but the graphs of other variants is
     checked before this returns, beside the preparation of the weights; `verify` checks those graphs too.
-    Nothing is downloaded, and nothing is written but what `cache_dir` asks for.
+    On the CPU weights are mapped from their file and shared with whoever else does so: replace a bundle by
+    renaming another into its place, and never write into the files of one in use. Nothing is downloaded, and
+    nothing is written but what `cache_dir` asks for.
 
     Providers are tried in order, each with the variants that it runs. One is accepted where enough of the
     graph is placed on it and the bundle's goldens come out as in PyTorch; otherwise the next is tried, and
@@ -96,6 +98,7 @@ def load(
             automatic=named is None,
         )
     attachment = accepted.attachment if accepted else CPU
+    tolerance = accepted.tolerance if accepted else choice.variant.tolerance
     takes = attachment.provider
     budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
     # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
@@ -129,7 +132,7 @@ def load(
             device=attachment.device,
             precision_asked=precision,
             precision=choice.variant.precision,
-            float16=choice.variant.precision == "fp32" and attachment.computes_float16,
+            float16=tolerance != choice.variant.tolerance,
             variant=choice.variant.entry.file,
             threads=threads,
             workers=budget.workers,
@@ -145,4 +148,4 @@ def load(
             onnxruntime=session.version,
         )
 
-    return Encoder(bundle, choice, engine, attachment.tolerance(choice.variant), describe)
+    return Encoder(bundle, choice, engine, tolerance, describe)

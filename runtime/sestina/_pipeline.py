@@ -58,12 +58,12 @@ class Job:
     """
 
     def __init__(self, pool: ThreadPoolExecutor, workers: int, run: Run, batches: Iterable[Batch]) -> None:
+        from queue import SimpleQueue  # a lone text need not wait for it
+
         self._pool = pool
         self._run = run
         self._batches = deque(batches)
         self._left = len(self._batches)
-        from queue import SimpleQueue
-
         self._done: SimpleQueue[tuple[list[int], Vectors] | BaseException] = SimpleQueue()
         for _ in range(min(workers, self._left)):
             self._chain()

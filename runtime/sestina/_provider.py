@@ -59,7 +59,7 @@ class Provider(NamedTuple):
         bound: The device type that outputs are bound to, where results are made in its own memory.
         cache: How it keeps what it compiled: "context" (onnxruntime's context model), the name of an option
             that takes a directory, or None.
-        float16: Kinds of device on which it computes float32 graphs in float16.
+        float16: Whether it may compute float32 graphs in float16, by its device or by an option.
         note: What a user must know before choosing it.
         proof: How far the project itself has run it: "ran", "simulated", "registered, no device", "checked
             statically" (what it would take of a graph), or "not tried" (then against fakes alone).
@@ -81,7 +81,7 @@ class Provider(NamedTuple):
     batch_tokens: int = 512
     bound: str | None = None
     cache: str | None = None
-    float16: tuple[str, ...] = ()
+    float16: bool = False
     note: str = ""
     proof: Literal["ran", "simulated", "registered, no device", "checked statically", "not tried"] = (
         "not tried"

@@ -30,12 +30,14 @@ class Accepted:
         attachment: The provider, as it was found here.
         run: The open session or sessions.
         probe: How the first session did.
+        tolerance: The largest difference from a golden vector that it was held to.
     """
 
     choice: Choice
     attachment: Attachment
     run: Run
     probe: Probe
+    tolerance: float
 
 
 def attempt(
@@ -78,7 +80,8 @@ def attempt(
             reasons.append(f"{name} with {variant.entry.file}: {error}")
             continue
         assert candidate.probe is not None  # noqa: S101  every session that opens was probed
-        return Accepted(choice.of(variant), attachment, run, candidate.probe), tuple(reasons)
+        accepted = Accepted(choice.of(variant), attachment, run, candidate.probe, candidate.tolerance)
+        return accepted, tuple(reasons)
     return None, tuple(reasons)
 
 

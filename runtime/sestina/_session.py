@@ -195,19 +195,23 @@ def _source(path: str, content: bytes | None, options: Any, *, mapped: bool) -> 
     """What onnxruntime opens: an outline, the weights of which it maps from the file; else the whole."""
     file = os.path.realpath(path)
     try:
-        file.encode()  # onnxruntime reads paths as UTF-8; where this is none, it is given the content
-        if not mapped:
-            return content or file
-        with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
-            graph = outline(content or whole, os.path.basename(file))
-            if graph is not None:
-                options.add_session_config_entry(_FOLDER, os.path.dirname(file))
-                return graph
-    except UnicodeEncodeError:
-        if content is None:
-            with open(path, "rb") as stream:
-                content = stream.read()
-        return content
-    except ValueError:
-        pass  # no graph: onnxruntime says what is wrong with it
+        file.encode()
+    except UnicodeEncodeError:  # onnxruntime, which reads paths as UTF-8, could not take it
+        mapped, content = False, content or _read(file)
+    if mapped and (graph := _outline(file, content)) is not None:
+        options.add_session_config_entry(_FOLDER, os.path.dirname(file))
+        return graph
     return content or file
+
+
+def _outline(file: str, content: bytes | None) -> bytes | None:
+    with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
+        try:
+            return outline(content or whole, os.path.basename(file))
+        except ValueError:  # no graph: onnxruntime says what is wrong with it
+            return None
+
+
+def _read(file: str) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read()

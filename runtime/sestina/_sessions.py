@@ -19,8 +19,8 @@ OpenInside = Callable[[int, Sequence[str]], Session]
 class Sessions:
     """Opens each kind of session when it is first needed.
 
-    The weights are held twice only by a caller who does both: the session for single texts, open since the
-    bundle was loaded, is let go if a corpus comes before any single text has.
+    What onnxruntime packs of the weights is held twice only by a caller who does both: the session for
+    single texts, open since the bundle was loaded, is let go if a corpus comes before any single text has.
 
     Args:
         open_session: Opens one whose runs share so many threads.

@@ -117,7 +117,7 @@ def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
         "partitions": placement.partitions,
         "fell_back": placement.fell_back,
         "probe_error": accepted.probe.error,
-        "tolerance": accepted.attachment.tolerance(accepted.choice.variant),
+        "tolerance": accepted.tolerance,
         "first_run_ms": accepted.probe.first_run_ms,
     }
     return outcome

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sestina._arrays import Vectors
 
-
 _MAGIC = b"\x93NUMPY"
 
 

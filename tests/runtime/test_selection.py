@@ -92,6 +92,10 @@ def test_a_provider_that_computes_in_float16_is_held_to_what_float16_can(
     with sestina.load(floats, provider="cpu") as encoder:
         assert not encoder.report().float16
         assert encoder.verify().tolerance == portable()[0].tolerance
+    qnn.spoil = None  # what it may do and what it does are two things: the goldens tell
+    with sestina.load(floats, provider="qnn", strict=True) as encoder:
+        assert not encoder.report().float16
+        assert encoder.verify().tolerance == portable()[0].tolerance
     qnn.spoil = wrong
     assert "0.01 from PyTorch's, the variant's tolerance is 0.005" in refused(floats, provider="qnn")
     qnn.spoil = nearly  # a bundle that states no such tolerance promises float32

@@ -5,10 +5,9 @@ A call is one batch, text to vector: tokenization is part of it on every side.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 from sestina._asked import read_asked
@@ -20,7 +19,7 @@ from sestina._bench._measure import Phases, Status
 from sestina._bench._plan import Sizes
 from sestina._bench._reference import PIP, reference_vectors
 from sestina._bench._results import Result
-from sestina._bench._run import Options, sizes_of
+from sestina._bench._run import Options, setting_of, sizes_of
 from sestina._bench._statistics import median, pooled, ratio
 from sestina._bundle import Bundle
 from sestina._choice import choose
@@ -54,7 +53,7 @@ def run(options: Options, provider: str, status: Status) -> dict[str, Any]:
         raise OptionError("--provider is 'auto'; name one, as sestina providers does")
     sizes = sizes_of(options, _QUICK, _FULL)
     opened = Bundle(options.bundle)
-    manifest, cores = opened.manifest, usable_cores()
+    manifest = opened.manifest
     precision = "auto" if options.precision == "all" else options.precision
     choice = choose(opened, provider, precision)
     texts, cells = _texts(opened, sizes, quick=options.quick)
@@ -63,19 +62,7 @@ def run(options: Options, provider: str, status: Status) -> dict[str, Any]:
         float_type = "fp32" if provider == "cpu" else "fp16"
         results += [Result(Entry(peer, float_type)) for peer in ON_DEVICE if peer != "sestina-on"]
     with tempfile.TemporaryDirectory(prefix="sestina-bench-") as folder:
-        setting = Setting(
-            entry=results[0].entry,
-            purpose="throughput",
-            bundle=str(Path(options.bundle).resolve()),
-            source=options.source and str(Path(options.source).resolve()),
-            folder=folder,
-            threads=options.threads or cores,
-            max_tokens=manifest.contract.max_tokens,
-            pooling=manifest.contract.pooling,
-            normalize=manifest.contract.normalize,
-            dimensions=manifest.contract.dimensions,
-            provider=provider,
-        )
+        setting = replace(setting_of(options, results[0].entry, manifest, folder), provider=provider)
         reference = reference_vectors(setting, texts["check"], results[1:], status)
         for result in results:
             if result.runs and (lacking := missing(result.entry.peer)) is not None:
@@ -83,7 +70,7 @@ def run(options: Options, provider: str, status: Status) -> dict[str, Any]:
         Phases(results, setting, sizes, texts, reference, status).grid([key for key, _, _ in cells])
     if not results[0].runs:
         raise ProviderError(f"{options.bundle} could not be measured on {provider}: {results[0].note}")
-    return _document(options.command, describe(cores), manifest, setting, sizes, cells, results)
+    return _document(options.command, describe(usable_cores()), manifest, setting, sizes, cells, results)
 
 
 Cells = Sequence[tuple[str, int, int]]
@@ -136,7 +123,7 @@ def _document(
                 "ours": own.entry.name,
                 "other": other.entry.name,
                 "measure": measure,
-                **dataclasses.asdict(ratio(other.samples[measure], own.samples[measure])),
+                **asdict(ratio(other.samples[measure], own.samples[measure])),
             }
             for other in others
         ]

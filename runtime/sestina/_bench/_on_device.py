@@ -6,8 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sestina
-from sestina._asked import read_asked
-from sestina._bench._contender import Configuration
+from sestina._bench._contender import Configuration, Setting
 from sestina._bench._sestina import Sestina
 from sestina._bench._torch import Torch
 
@@ -31,7 +30,6 @@ class SestinaOn(Sestina):
             ProviderError: Where the provider does not run it.
         """
         setting = self._setting
-        (asked,) = read_asked(setting.provider) or ()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", sestina.ProviderWarning)
             self._encoder = sestina.load(
@@ -41,7 +39,7 @@ class SestinaOn(Sestina):
                 threads=setting.threads,
             )
         report = self._encoder.report()
-        if report.provider != asked.provider.name:
+        if report.provider != setting.provider:
             raise sestina.ProviderError("; ".join(report.passed_over))
 
 
@@ -51,13 +49,19 @@ class TorchOn(Torch):
     entries: ClassVar[tuple[tuple[str, Configuration], ...]] = (("fp16", "best"),)
     compiled: ClassVar[bool] = False
 
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._model: Any = None
+        self._device: Any = None
+
     @property
     def description(self) -> str:
         """The device, the arithmetic, and how it runs."""
-        device = self._checkpoint.model.encoder.tokens.weight.device
         how = "torch.compile(dynamic=True)" if self.compiled else "as it is"
         dtype = str(self._checkpoint.model.encoder.tokens.weight.dtype).removeprefix("torch.")
-        return f"the checkpoint on {device}, {dtype}, scaled_dot_product_attention, inference_mode, {how}"
+        return (
+            f"the checkpoint on {self._device}, {dtype}, scaled_dot_product_attention, inference_mode, {how}"
+        )
 
     def load(self) -> None:
         """Read the checkpoint and move it to the device.
@@ -87,9 +91,6 @@ class TorchOn(Torch):
                 given = torch.from_numpy(ids).to(self._device)
                 vectors[places] = self._model(given, real).sentence_embedding.float().cpu().numpy()
         return vectors
-
-    _model: Any = None
-    _device: Any = None
 
 
 class TorchCompiled(TorchOn):

@@ -22,6 +22,7 @@ from sestina._bench._reference import PIP, reference_vectors
 from sestina._bench._results import Result, running
 from sestina._bundle import Bundle
 from sestina._errors import InputError, OptionError, ProviderError
+from sestina._manifest import Manifest
 from sestina._threads import usable_cores
 
 
@@ -54,22 +55,10 @@ def run(options: Options, status: Status) -> dict[str, Any]:
     manifest = Bundle(options.bundle).manifest
     precisions = _plan.chosen_precisions(options.precision, manifest)
     peers = _plan.chosen_peers(options.against, options.source)
-    cores = usable_cores()
-    machine = describe(cores)
+    machine = describe(usable_cores())
     texts, corpus = _texts(options, sizes, precisions)
     with tempfile.TemporaryDirectory(prefix="sestina-bench-") as folder:
-        setting = Setting(
-            entry=Entry(OURS, precisions[0]),
-            purpose="throughput",
-            bundle=str(Path(options.bundle).resolve()),
-            source=options.source and str(Path(options.source).resolve()),
-            folder=folder,
-            threads=options.threads or cores,
-            max_tokens=manifest.contract.max_tokens,
-            pooling=manifest.contract.pooling,
-            normalize=manifest.contract.normalize,
-            dimensions=manifest.contract.dimensions,
-        )
+        setting = setting_of(options, Entry(OURS, precisions[0]), manifest, folder)
         results = [Result(entry) for entry in _plan.entries(precisions, peers)]
         reference = reference_vectors(setting, texts["check"], results, status)
         _prepare(results, setting, status)
@@ -85,6 +74,23 @@ def run(options: Options, status: Status) -> dict[str, Any]:
     roofline = floors.compare(ours, corpus)
     return _document.build(
         options.command, machine, manifest, setting, sizes, corpus, results, roofline, profile
+    )
+
+
+def setting_of(options: Options, entry: Entry, manifest: Manifest, folder: str) -> Setting:
+    """What every contender of a run is given."""
+    contract = manifest.contract
+    return Setting(
+        entry=entry,
+        purpose="throughput",
+        bundle=str(Path(options.bundle).resolve()),
+        source=options.source and str(Path(options.source).resolve()),
+        folder=folder,
+        threads=options.threads or usable_cores(),
+        max_tokens=contract.max_tokens,
+        pooling=contract.pooling,
+        normalize=contract.normalize,
+        dimensions=contract.dimensions,
     )
 
 

@@ -31,6 +31,8 @@ the embedded bundle, which is another encoder and is held to its own goldens. No
 peer reads is made from the checkpoint in a temporary directory.
 """
 
+# Options that make another document, in the order of a command.
+_VALUED = ["source", "against", "texts", "field", "column", "precision", "provider", "threads", "rounds"]
 _STATUS_WIDTH = 78  # one line of any terminal: what wraps cannot be written over
 
 
@@ -122,17 +124,7 @@ def _options(args: argparse.Namespace) -> Any:
 def _command(args: argparse.Namespace) -> str:
     """What would make this document again; where it is printed or written to is left out."""
     words = ["sestina", "bench", *filter(None, [args.bundle])]
-    for name in (
-        "source",
-        "against",
-        "texts",
-        "field",
-        "column",
-        "precision",
-        "provider",
-        "threads",
-        "rounds",
-    ):
+    for name in _VALUED:
         value = getattr(args, name)
         if value is not None and (name, value) != ("precision", "all"):
             words += [f"--{name}", str(value)]
