@@ -10,6 +10,7 @@ import pytest
 
 import sestina
 from _tiny import tiny_bpe, tiny_bundle, tiny_checkpoint, tiny_unigram, tiny_wordpiece
+from sestina_model import checkpoint
 from sestina_model.checkpoint import Checkpoint
 
 CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
@@ -27,6 +28,14 @@ CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny WordPiece bundle. Shared: do not write to it."""
     return tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny.sestina")
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of the tiny bundle, as a folder. Shared: do not write to it."""
+    path = tmp_path_factory.mktemp("source") / "tiny"
+    checkpoint.save(CHECKPOINTS["wordpiece"](), path)
+    return path
 
 
 @pytest.fixture

@@ -78,14 +78,6 @@ NAMES = ("Honest", "Wrong", "Crash", "Chatty", "Online", "Missing")
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of the tiny bundle."""
-    path = tmp_path_factory.mktemp("source") / "tiny"
-    checkpoint.save(tiny_checkpoint(tiny_wordpiece()), path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def measured(
     bundle: Path, source: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Any]]:
@@ -207,6 +199,19 @@ class TestRun:
         assert first[0] != second[0]
 
 
+def test_ours_with_several_numbers_of_threads(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--quick", "--rounds", "1", "--precision", "int8", "--threads", "2,1", "--json"]
+    assert main(["bench", str(bundle), *arguments]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["settings"]["threads"] == 2
+    assert [row["name"] for row in document["contenders"]] == ["sestina int8", "sestina int8 (threads: 1)"]
+    assert ["2 threads" in row["description"] for row in document["contenders"]] == [True, False]
+    assert {(row["ours"], row["other"]) for row in document["ratios"]} == {
+        ("sestina int8 (threads: 1)", "sestina int8")
+    }
+    assert {row["contender"] for row in document["roofline"]} == {"sestina int8"}
+
+
 class TestRefusals:
     def test_the_wrong_checkpoint(self, bundle: Path, tmp_path: Path) -> None:
         other = tmp_path / "other"
@@ -222,6 +227,19 @@ class TestRefusals:
     def test_counts(self, bundle: Path, name: str) -> None:
         with pytest.raises(sestina.OptionError, match=f"--{name} is 0; it must be at least 1"):
             _run.run(Options(str(bundle), **{name: 0}), lambda _: None)
+
+    @pytest.mark.parametrize("given", ["two", "", "2,", "2;1"])
+    def test_threads_that_are_no_numbers(
+        self, given: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["bench", str(bundle), "--threads", given]) == 2
+        error = capsys.readouterr().err
+        assert f"--threads is {given!r}; it must be a whole number, or some separated by commas" in error
+        assert error.count("\n") == 1
+
+    def test_further_threads_are_counts_too(self, bundle: Path) -> None:
+        with pytest.raises(sestina.OptionError, match="--threads is 0; it must be at least 1"):
+            _run.run(Options(str(bundle), threads=2, more_threads=(0,)), lambda _: None)
 
     def test_no_bundle(self, tmp_path: Path) -> None:
         with pytest.raises(sestina.BundleNotFoundError):

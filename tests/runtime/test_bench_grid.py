@@ -23,13 +23,6 @@ OURS, THEIRS = "sestina-on fp32", "torch-on fp32"
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("grid") / "source"
-    checkpoint.save(tiny_checkpoint(tiny_wordpiece()), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def measured(bundle: Path, source: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_grid, "ON_DEVICE", EAGER)
@@ -91,6 +84,7 @@ class TestRefusals:
             (["--provider", "gpu"], "provider is 'gpu'"),
             (["--provider", "cpu", "--profile"], "--profile is for whole runs"),
             (["--provider", "cpu", "--texts", "no.txt"], "--texts is for whole runs"),
+            (["--provider", "cpu", "--threads", "2,1"], "--threads takes one number with --provider"),
             (["--provider", "cpu", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
             (["--provider", "cpu", "--precision", "fp16"], "no variant for cpu/fp16"),
         ],

@@ -25,16 +25,20 @@ class Entry:
         peer: Its name in `PEERS`.
         precision: "fp32", "int8" and so on; "auto" where the peer decides by the processor.
         configuration: "best": as its documentation advises. "default": as it comes. Threads are the same.
+        threads: Where they are other than those of the run; None: the run's.
     """
 
     peer: str
     precision: str
     configuration: Configuration = "best"
+    threads: int | None = None
 
     @property
     def name(self) -> str:
         """For people, and unique in a run."""
-        return f"{self.peer} {self.precision}{' (default)' if self.configuration == 'default' else ''}"
+        default = " (default)" if self.configuration == "default" else ""
+        threads = f" (threads: {self.threads})" if self.threads is not None else ""
+        return f"{self.peer} {self.precision}{default}{threads}"
 
 
 @dataclass(frozen=True, slots=True)

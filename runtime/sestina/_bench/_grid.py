@@ -51,6 +51,8 @@ def run(options: Options, provider: str, status: Status) -> dict[str, Any]:
     """
     if read_asked(provider) is None:
         raise OptionError("--provider is 'auto'; name one, as sestina providers does")
+    if options.more_threads:
+        raise OptionError("--threads takes one number with --provider: leave out the others")
     sizes = sizes_of(options, _QUICK, _FULL)
     opened = Bundle(options.bundle)
     manifest = opened.manifest

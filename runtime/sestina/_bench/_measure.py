@@ -133,7 +133,7 @@ class Phases:
         once, and some keep gigabytes after a corpus.
         """
         try:
-            with WorkerProcess(self._setting.threads) as worker:
+            with WorkerProcess(result.entry.threads or self._setting.threads) as worker:
                 yield worker
         except WrongVectorsError as error:
             result.drop("wrong vectors", str(error))
@@ -166,4 +166,5 @@ class Phases:
             raise WrongVectorsError(wrong)
 
     def _for(self, result: Result, purpose: Purpose) -> Setting:
-        return dataclasses.replace(self._setting, entry=result.entry, purpose=purpose)
+        threads = result.entry.threads or self._setting.threads
+        return dataclasses.replace(self._setting, entry=result.entry, purpose=purpose, threads=threads)

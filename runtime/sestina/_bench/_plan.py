@@ -75,9 +75,13 @@ def chosen_precisions(precision: str, manifest: Manifest) -> list[str]:
     return [name for name in have if name in wanted]
 
 
-def entries(precisions: Sequence[str], peers: Sequence[str]) -> list[Entry]:
-    """Every row of the results, ours first."""
-    ours = [Entry(OURS, precision) for precision in precisions]
+def entries(precisions: Sequence[str], peers: Sequence[str], more_threads: Sequence[int] = ()) -> list[Entry]:
+    """Every row of the results, ours first: as everyone, then with other numbers of threads."""
+    ours = [
+        Entry(OURS, precision, threads=threads)
+        for threads in (None, *more_threads)
+        for precision in precisions
+    ]
     theirs = [
         Entry(peer, precision, configuration)
         for peer in peers

@@ -35,6 +35,7 @@ class Options:
     against: str | None = None
     precision: str = "all"
     threads: int | None = None
+    more_threads: tuple[int, ...] = ()  # with which ours is measured too
     rounds: int | None = None
     quick: bool = False
     profile: bool = False
@@ -59,7 +60,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
     texts, corpus = _texts(options, sizes, precisions)
     with tempfile.TemporaryDirectory(prefix="sestina-bench-") as folder:
         setting = setting_of(options, Entry(OURS, precisions[0]), manifest, folder)
-        results = [Result(entry) for entry in _plan.entries(precisions, peers)]
+        results = [Result(entry) for entry in _plan.entries(precisions, peers, options.more_threads)]
         reference = reference_vectors(setting, texts["check"], results, status)
         _prepare(results, setting, status)
         phases = Phases(results, setting, sizes, texts, reference, status)
@@ -69,7 +70,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
         phases.throughput(floors.measure)
         phases.cold_start()
         _demand_ours(results, options)
-        ours = list(_ours(results))
+        ours = [result for result in _ours(results) if result.entry.threads is None]
         profile = profiles(ours, setting, texts["mix"], status) if options.profile else []
     roofline = floors.compare(ours, corpus)
     return _document.build(
@@ -100,7 +101,8 @@ def sizes_of(options: Options, quick: _plan.Sizes, full: _plan.Sizes) -> _plan.S
     Raises:
         OptionError: On a count below 1.
     """
-    for name, value in (("--threads", options.threads), ("--rounds", options.rounds)):
+    threads = (("--threads", value) for value in (options.threads, *options.more_threads))
+    for name, value in (*threads, ("--rounds", options.rounds)):
         if value is not None and value < 1:
             raise OptionError(f"{name} is {value}; it must be at least 1")
     sizes = quick if options.quick else full

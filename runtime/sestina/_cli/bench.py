@@ -47,7 +47,9 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("--texts", metavar="FILE", help="measure on these texts: one a line, - for stdin")
     options.add_text_file(parser)
     parser.add_argument("--precision", default="all", metavar="NAMES", help="all (default), fp32, int8, ...")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
+    parser.add_argument(
+        "--threads", metavar="N[,N]", help="default: the physical cores allowed; ours with each further N too"
+    )
     parser.add_argument(
         "--provider", metavar="NAME", help="batches on this provider (cuda, ...) beside PyTorch there"
     )
@@ -107,18 +109,29 @@ def _options(args: argparse.Namespace) -> Any:
     if args.texts is not None:
         file = TextFile(args.texts, args.field, args.column)
         texts = (file.file.name, [text.value for text in file])
+    threads = _threads(args.threads)
     return Options(
         bundle=str(options.bundle_path(args)),
         source=None if args.source is None else resolve_source(args.source),
         against=args.against,
         precision=args.precision,
-        threads=args.threads,
+        threads=threads[0] if threads else None,
+        more_threads=threads[1:],
         rounds=args.rounds,
         quick=args.quick,
         profile=args.profile,
         command=_command(args),
         texts=texts,
     )
+
+
+def _threads(given: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in given.split(",")) if given is not None else ()
+    except ValueError:
+        raise OptionError(
+            f"--threads is {given!r}; it must be a whole number, or some separated by commas"
+        ) from None
 
 
 def _command(args: argparse.Namespace) -> str:
