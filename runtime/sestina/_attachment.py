@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
@@ -102,11 +103,23 @@ def is_here(provider: Provider) -> bool:
 
 def _on(provider: Provider, options: dict[str, str], device: Any, kind: str) -> Attachment:
     name = f"{device.device.vendor} {kind}".strip()
-    if kind == "CPU" and provider.simulator:
-        name += ", simulating an NPU"
-        options = {**dict(provider.simulator), **options}
+    if kind == "CPU":
+        options = _over(dict(provider.on_cpu), options)
+        if provider.simulates:
+            name += ", simulating an NPU"
     version = f"{_version(provider)} {device.ep_metadata.get('version', '')}".strip()
     return Attachment(provider, options, (device,), kind, name, version)
+
+
+def _over(defaults: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """What is given over the defaults; where both are objects by device, member by member."""
+    options = {**defaults, **given}
+    for name in defaults.keys() & given.keys():
+        if defaults[name].startswith("{"):
+            mine, theirs = json.loads(defaults[name]), json.loads(given[name])
+            each = {kind: {**mine.get(kind, {}), **theirs.get(kind, {})} for kind in {**mine, **theirs}}
+            options[name] = json.dumps(each, sort_keys=True)
+    return options
 
 
 def _register(provider: Provider, name: str) -> None:

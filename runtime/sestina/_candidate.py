@@ -119,9 +119,9 @@ class Candidate:
         return session
 
     def _limit(self, error: float) -> float:
-        """What the first session is held to: float16 where float32 is missed and the provider may use it."""
+        """What the first session is held to: half precision where float32 is missed and that is allowed."""
         variant = self._variant
-        reduced = self._attachment.provider.float16 and error > variant.tolerance
+        reduced = self._attachment.provider.half_precision and error > variant.tolerance
         return variant.float16_tolerance if reduced else variant.tolerance
 
     def _count(self, placement: Placement) -> None:

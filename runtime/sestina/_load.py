@@ -132,7 +132,7 @@ def load(
             device=attachment.device,
             precision_asked=precision,
             precision=choice.variant.precision,
-            float16=tolerance != choice.variant.tolerance,
+            half_precision=tolerance != choice.variant.tolerance,
             variant=choice.variant.entry.file,
             threads=threads,
             workers=budget.workers,

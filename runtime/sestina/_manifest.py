@@ -88,7 +88,7 @@ class Variant(NamedTuple):
 
     @property
     def float16_tolerance(self) -> float:
-        """The same where a provider computes this graph in float16, whatever the graph says."""
+        """The same where a provider computes this graph in half precision, whatever the graph says."""
         return float(self.parity.get("float16_tolerance", self.tolerance))
 
     def to_dict(self) -> dict[str, Any]:

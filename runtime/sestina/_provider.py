@@ -49,7 +49,9 @@ class Provider(NamedTuple):
         wanted: The variants that it runs, best first.
         shapes: The shapes of graphs that it takes.
         options: What may be asked of it.
-        simulator: Options added where its device is only a simulator on the CPU.
+        on_cpu: Options added where its device is the CPU; objects in them give way, member by member, to what
+            is asked for.
+        simulates: Whether its device on the CPU only simulates another.
         devices: Kinds of device, best first, as onnxruntime names them. Of a plugin they are looked for; of
             what is built into onnxruntime, which does not list them, the first is what it is for.
         auto: Kinds of device on which "auto" considers it; empty: it must be asked for by name.
@@ -59,7 +61,8 @@ class Provider(NamedTuple):
         bound: The device type that outputs are bound to, where results are made in its own memory.
         cache: How it keeps what it compiled: "context" (onnxruntime's context model), the name of an option
             that takes a directory, or None.
-        float16: Whether it may compute float32 graphs in float16, by its device or by an option.
+        half_precision: Whether it may compute float32 graphs in float16 or bfloat16, by its device or by an
+            option.
         note: What a user must know before choosing it.
         proof: How far the project itself has run it: "ran", "simulated", "registered, no device", "checked
             statically" (what it would take of a graph), or "not tried" (then against fakes alone).
@@ -73,7 +76,8 @@ class Provider(NamedTuple):
     wanted: tuple[Wanted, ...]
     shapes: tuple[Shapes, ...]
     options: tuple[Option, ...] = ()
-    simulator: tuple[tuple[str, str], ...] = ()
+    on_cpu: tuple[tuple[str, str], ...] = ()
+    simulates: bool = False
     devices: tuple[str, ...] = ()
     auto: tuple[str, ...] = ()
     least_share: float = 0.9
@@ -81,7 +85,7 @@ class Provider(NamedTuple):
     batch_tokens: int = 512
     bound: str | None = None
     cache: str | None = None
-    float16: bool = False
+    half_precision: bool = False
     note: str = ""
     proof: Literal["ran", "simulated", "registered, no device", "checked statically", "not tried"] = (
         "not tried"

@@ -17,8 +17,8 @@ class Report:
         provider_asked, provider: As given to `load` (names in order), and as used.
         device: What it computes on.
         precision_asked, precision: As given to `load`, and as used.
-        float16: Whether the provider computes that fp32 in float16, as the goldens have shown: they are
-            within the tolerance that the variant states for float16 alone.
+        half_precision: Whether the provider computes that fp32 in float16 or bfloat16, as the goldens have
+            shown: they are within the tolerance that the variant states for float16 alone.
         variant: The graph file in use.
         threads: Threads that compute.
         workers: Batches that run side by side.
@@ -44,7 +44,7 @@ class Report:
     device: str
     precision_asked: str
     precision: str
-    float16: bool
+    half_precision: bool
     variant: str
     threads: int
     workers: int

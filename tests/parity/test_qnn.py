@@ -135,7 +135,7 @@ def test_the_runtime_takes_float32_there_as_float16(base: tuple[Checkpoint, Path
         "import json, sys, sestina\n"
         "encoder = sestina.load(sys.argv[1], provider='qnn', precision='fp32', strict=True)\n"
         "report, verified = encoder.report(), encoder.verify()\n"
-        "print(json.dumps([report.provider, report.float16, report.share, verified.passed, "
+        "print(json.dumps([report.provider, report.half_precision, report.share, verified.passed, "
         "verified.worst_error, verified.tolerance]), flush=True)\n"
         "import os; os._exit(0)"
     )

@@ -121,7 +121,7 @@ class TestVerify:
     def test_json(self, cli: Cli, bundle: Path) -> None:
         document = cli("verify", bundle, "--json").json
         assert list(document) == [
-            "bundle", "name", "variant", "provider", "precision", "float16", "passed", "passed_count", "failed_count",
+            "bundle", "name", "variant", "provider", "precision", "half_precision", "passed", "passed_count", "failed_count",
             "worst_error", "tolerance", "goldens",
         ]  # fmt: skip
         assert (document["passed"], document["failed_count"]) == (True, 0)

@@ -84,6 +84,53 @@ print("\\nsaid:", json.dumps([report.provider, report.variant, report.share, rep
 """
 
 
+def on_an_intel_processor() -> bool:
+    """Skips where OpenVINO has no processor to run on. Returns: whether this one has bfloat16."""
+    needs("openvino")
+    code = (
+        "import json, onnxruntime, onnxruntime_ep_openvino as plugin\n"
+        "onnxruntime.register_execution_provider_library(plugin.get_ep_name(), plugin.get_library_path())\n"
+        "found = [each for each in onnxruntime.get_ep_devices() if each.ep_name == plugin.get_ep_name()]\n"
+        "found = [each.ep_metadata for each in found if each.device.type.name == 'CPU']\n"
+        "print('\\nsaid:', json.dumps([each.get('OPTIMIZATION_CAPABILITIES', '') for each in found]))"
+    )
+    abilities = fresh(code)
+    if not abilities:
+        pytest.skip("OpenVINO has no device here: it wants an Intel processor")
+    return "BF16" in abilities[0].split()
+
+
+def test_openvino_computes_float32_as_such_in_every_bucket(path: Path, tmp_path: Path) -> None:
+    on_an_intel_processor()
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        provider, file, *placed, device, passed_over, passed, worst, first_run_ms = fresh(
+            _LOAD, "openvino", path, cache
+        )
+        assert (provider, file, placed, device) == ("openvino", "portable-fp32.onnx", [1.0, 1], "Intel CPU")
+        assert any("cpu-fp32.onnx" in why for why in passed_over)
+        assert passed
+        assert worst < 1e-6
+        assert first_run_ms > 0
+    assert len(list(cache.iterdir())) == 3  # one for each bucket
+    assert all(any(each.rglob("*.blob")) for each in cache.iterdir())
+
+
+def test_openvino_told_to_use_bfloat16_is_not_taken_for_float32(path: Path) -> None:
+    """What it does on its own where a processor has AMX; the control of the test above."""
+    if not on_an_intel_processor():
+        pytest.skip("this processor has no bfloat16")
+    outcome = fresh(
+        "import json, sys, sestina\n"
+        "asked = [('openvino', {'load_config': {'CPU': {'INFERENCE_PRECISION_HINT': 'bf16'}}})]\n"
+        "try: sestina.load(sys.argv[1], provider=asked, precision='fp32', strict=True)\n"
+        "except sestina.ProviderError as error: print('\\nsaid:', json.dumps(str(error)))",
+        path,
+    )
+    assert "openvino with portable-fp32.onnx: its vectors are" in outcome
+    assert "from PyTorch's, the variant's tolerance is 1e-05" in outcome
+
+
 def simulated() -> None:
     needs("qnn")
     found = try_provider("qnn", "auto", None, 120)

@@ -41,7 +41,7 @@ def test_the_table_is_consistent() -> None:
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
 def test_our_defaults_are_values_that_we_allow(provider: Any) -> None:
     ours = {option.name: option.default for option in provider.options if option.default is not None}
-    ours |= dict(provider.simulator)
+    ours |= dict(provider.on_cpu)
     (asked,) = read_asked([(provider.name, ours)]) or ()
     assert asked.options == ours
 

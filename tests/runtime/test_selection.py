@@ -87,14 +87,14 @@ def test_a_provider_that_computes_in_float16_is_held_to_what_float16_can(
     qnn.spoil = nearly
     with sestina.load(floats, provider="qnn", strict=True) as encoder:
         report, verification = encoder.report(), encoder.verify()
-    assert (report.provider, report.precision, report.float16) == ("qnn", "fp32", True)
+    assert (report.provider, report.precision, report.half_precision) == ("qnn", "fp32", True)
     assert (verification.passed, verification.tolerance) == (True, 5e-3)
     with sestina.load(floats, provider="cpu") as encoder:
-        assert not encoder.report().float16
+        assert not encoder.report().half_precision
         assert encoder.verify().tolerance == portable()[0].tolerance
     qnn.spoil = None  # what it may do and what it does are two things: the goldens tell
     with sestina.load(floats, provider="qnn", strict=True) as encoder:
-        assert not encoder.report().float16
+        assert not encoder.report().half_precision
         assert encoder.verify().tolerance == portable()[0].tolerance
     qnn.spoil = wrong
     assert "0.01 from PyTorch's, the variant's tolerance is 0.005" in refused(floats, provider="qnn")
@@ -109,7 +109,7 @@ def test_a_provider_that_computes_in_float32_is_held_to_float32(
     assert "the variant's tolerance is 1e-05" in refused(floats, provider="cuda")
     cuda[0].spoil = None
     with sestina.load(floats, provider="cuda", strict=True) as encoder:
-        assert not encoder.report().float16
+        assert not encoder.report().half_precision
 
 
 @pytest.mark.parametrize("value", [0, -1, "0.1", None])
@@ -427,9 +427,32 @@ def test_the_kind_of_device_can_be_asked_for(
     asked: Any = [("openvino", {"device": "CPU"})]
     with sestina.load(path, provider=asked) as encoder:
         assert encoder.report().device == "Fake CPU"
-    assert fake.opened[0][1] == {}  # onnxruntime never hears of it
+    assert "device" not in fake.opened[0][1]  # onnxruntime never hears of it
     asked = [("openvino", {"device": "GPU"})]
     assert "no device for it was found here (wanted GPU, found CPU)" in refused(path, provider=asked)
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({}, {"CPU": {"INFERENCE_PRECISION_HINT": "f32"}}),
+        ({"CPU": {"NUM_STREAMS": "2"}}, {"CPU": {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"}}),
+        ({"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}, {"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}),
+        ({"GPU": {"A": "1"}}, {"CPU": {"INFERENCE_PRECISION_HINT": "f32"}, "GPU": {"A": "1"}}),
+    ],
+)
+def test_openvino_computes_float32_on_a_cpu_as_such_unless_told_otherwise(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: Any, expected: Any
+) -> None:
+    ep = PROVIDERS["openvino"].ep
+    plugin_package(monkeypatch, tmp_path / "packages", "onnxruntime_ep_openvino", ep)
+    device = Behaviour(device="CPU")
+    fake = install(monkeypatch, FakeOnnxruntime(**{ep: device}))
+    sestina.load(path, provider=[("openvino", {"load_config": given} if given else {})]).close()
+    assert json.loads(fake.opened[0][1]["load_config"]) == expected
+    device.device = "GPU"  # where float16 is the device's own way
+    sestina.load(path, provider="openvino").close()
+    assert fake.opened[-1][1] == {}
 
 
 def test_a_package_that_is_blocked_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

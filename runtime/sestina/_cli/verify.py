@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
                 "variant": report.variant,
                 "provider": report.provider,
                 "precision": report.precision,
-                "float16": report.float16,
+                "half_precision": report.half_precision,
                 "passed": outcome.passed,
                 "passed_count": len(outcome.goldens) - len(failed),
                 "failed_count": len(failed),
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         for golden in failed:
             what = "" if golden.ids_equal else "other token ids, "
             printing.say(f"failed: {printing.one_line(golden.name)} ({what}error {golden.error:.2g})")
-        precision = f"{report.precision} in float16" if report.float16 else report.precision
+        precision = f"{report.precision} in half precision" if report.half_precision else report.precision
         passed = len(outcome.goldens) - len(failed)
         printing.say(
             f"{'passed' if outcome.passed else 'FAILED'}: {passed} goldens passed, {len(failed)} failed; "
