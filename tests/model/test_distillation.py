@@ -638,7 +638,7 @@ class TestConfig:
             with pytest.raises(ModelError, match=re.escape(said)):
                 DistillationConfig.from_file(path)
 
-    @pytest.mark.parametrize("name", ["base-cpu", "base-cpu-anneal", "base-cpu-further"])
+    @pytest.mark.parametrize("name", ["base-cpu", "base-cpu-anneal", "base-cpu-further", "base-cpu-larger"])
     def test_the_shipped_configurations(self, name: str) -> None:
         path = Path(__main__.__file__).with_name(f"{name}.json")
         config = DistillationConfig.from_file(path)

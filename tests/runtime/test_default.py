@@ -62,7 +62,7 @@ class TestEncoder:
             "Where is my parcel?",
             "Once upon a time",
         ]
-        assert default.encode(texts).std(0).min() > 1e-4
+        assert default.encode(texts).std(0).min() > 1e-5  # 0 where the last LayerNorm has a gain of 0
 
     def test_a_stripped_installation_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("sestina._default.__file__", str(tmp_path / "_default.py"))
