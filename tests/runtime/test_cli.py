@@ -118,6 +118,13 @@ def test_no_bundle(cli: Cli, tmp_path: Path) -> None:
             "option soc_model of qnn is 'x'; it must be a whole number of at least 0",
         ),
         (
+            ("--provider", "openvino:load_config={"),
+            (
+                "option load_config of openvino is '{'; it must be an object for each device, such as "
+                '{"CPU": {"NUM_STREAMS": "2"}}'
+            ),
+        ),
+        (
             ("--precision", "int3"),
             "precision is 'int3'; it must be one of auto, fp32, fp16, int8, a16w8, int4",
         ),

@@ -11,6 +11,7 @@ import pytest
 
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import for_cpu, masked_bundle, portable
+from sestina._cli.options import _providers
 from sestina._providers import PROVIDERS
 from sestina._trial import try_provider
 
@@ -23,6 +24,14 @@ PLUGINS = [provider.module for provider in PROVIDERS.values() if provider.module
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """No plugin is installed."""
     forget_packages(monkeypatch, *PLUGINS)
+
+
+def test_an_option_may_be_an_object() -> None:
+    config = '{"CPU": {"NUM_STREAMS": "2", "INFERENCE_PRECISION_HINT": "bf16"}, "GPU": {}}'
+    assert _providers(f"openvino:load_config={config}:device=CPU,cpu") == [
+        ("openvino", {"load_config": config, "device": "CPU"}),
+        "cpu",
+    ]
 
 
 def test_without_a_bundle(cli: Cli, plain: None) -> None:

@@ -106,7 +106,8 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         default="auto",
         metavar="NAMES",
         help="auto (default), or names in order of preference, each with its options if any: "
-        "qnn:soc_model=57:htp_arch=75,cpu (see sestina providers)",
+        'qnn:soc_model=57:htp_arch=75,cpu or openvino:load_config={"CPU":{"NUM_STREAMS":"2"}} '
+        "(see sestina providers)",
     )
     group.add_argument("--precision", default="auto", metavar="NAME", help="auto (default), fp32, ...")
     group.add_argument("--threads", type=int, metavar="N", help="default: the physical cores allowed")
@@ -167,13 +168,25 @@ def _providers(value: str) -> ProviderArgument:
     if not set(value) & {",", ":"}:
         return value
     providers: list[str | tuple[str, Mapping[str, object]]] = []
-    for entry in value.split(","):
-        name, *pairs = entry.strip().split(":")
+    for entry in _parts(value, ","):
+        name, *pairs = _parts(entry.strip(), ":")
         for pair in pairs:
             if "=" not in pair:
                 raise OptionError(f"--provider has the option {pair!r}; write it as {name}:OPTION=VALUE")
         providers.append((name, dict(pair.split("=", 1) for pair in pairs)) if pairs else name)
     return providers
+
+
+def _parts(value: str, separator: str) -> list[str]:
+    """What lies between separators, but for those inside braces: an option may be a JSON object."""
+    parts, depth = [""], 0
+    for character in value:
+        depth += (character == "{") - (character == "}")
+        if character == separator and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def argument_texts(values: list[str], name: str = "text") -> list[Text]:
