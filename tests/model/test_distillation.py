@@ -24,6 +24,7 @@ from sestina_model._errors import ConfigError, FileError, ModelError
 from sestina_model.checkpoint import load, save
 from sestina_model.config import EncoderConfig
 from sestina_model.distillation import DistillationConfig, Phase, __main__, distil
+from sestina_model.distillation.alterations import shortened
 from sestina_model.distillation.corpus import find_files, passages, read_lines, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve, draw
@@ -78,6 +79,8 @@ def settings(folder: Path, **changes: Any) -> DistillationConfig:
         "batch_texts": 16,
         "shard_texts": 64,
         "dropout": 0.1,
+        "near_weight": 5.0,
+        "altered_share": 0.25,
         "calibration_texts": 20,
         "evaluate_every": 7,
         "save_every": 4,
@@ -245,12 +248,12 @@ class TestWarmStart:
         teacher, tokenizer = tiny_checkpoint(tiny_wordpiece()), bpe.english()
         start = warm_start(teacher, STUDENT, tokenizer, lines(60), seed=0)
         assert start.projections is not None
-        objective = Objective(48, 32, 2, Weights(1.0, 20.0, 1.0, 0.5))
+        objective = Objective(48, 32, 2, Weights(1.0, 20.0, 5.0, 1.0, 0.5))
         objective.start_from(start.projections)
         ids = torch.randint(300, 9000, (8, 6), generator=torch.Generator().manual_seed(0))
         at = torch.arange(8)
         goal = torch.randn(8, 32, generator=torch.Generator().manual_seed(1))
-        lesson = Lesson(ids, goal, at, at % 6, [goal, goal])
+        lesson = Lesson(ids, None, goal, at, at % 6, [goal, goal])
         losses = objective(*read_states(start.encoder, lesson), lesson)
         losses.total.backward()
         norm = start.encoder.layers[-1].feed_forward_norm  # type: ignore[union-attr]
@@ -375,7 +378,8 @@ class TestTeacher:
         length = np.bincount(corpus.student.lengths).argmax()
         texts = np.flatnonzero(corpus.student.lengths == length)[:6]
         assert len({len(corpus.teacher[int(text)]) for text in texts}) > 1
-        return Teacher(teacher, corpus).lesson(texts), teacher, [corpus.teacher[int(text)] for text in texts]
+        readings = [corpus.reading(int(text)) for text in texts]
+        return Teacher(teacher).lesson(readings), teacher, [reading.teacher for reading in readings]
 
     def test_each_text_as_if_alone(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sestina_model.distillation.arithmetic.has_bfloat16", lambda _: False)
@@ -398,6 +402,32 @@ class TestTeacher:
             assert float((hidden[0, places] - found).abs().max()) < 1e-5
             assert float((below[places] - lesson.states[0][lesson.texts == text]).abs().max()) < 1e-5
 
+    def test_shortened_copies_are_read_as_if_alone(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sestina_model.distillation.arithmetic.has_bfloat16", lambda _: False)
+        teacher = load(folder / "teacher")
+        corpus = tokenized(
+            find_files([str(folder / "a.txt")]), bpe.english(), teacher, folder / "cache", longest=32
+        )
+        text = corpus.reading(int(corpus.student.lengths.argmax()))
+        copies = [shortened(text, text, np.random.default_rng(seed)) for seed in range(4)]
+        assert len({len(copy.student) for copy in copies}) > 1
+        lesson = Teacher(teacher).lesson(copies)
+        assert lesson.mask is not None
+        torch.manual_seed(0)
+        encoder = TransformerEncoder(STUDENT).eval()
+        with torch.no_grad():
+            vectors, states = read_states(encoder, lesson)
+            unmasked, _ = read_states(encoder, lesson._replace(mask=None))  # the control
+            for row, copy in enumerate(copies):
+                alone = encoder(torch.from_numpy(copy.student.astype(np.int64))[None])[0]
+                assert float((vectors[row] - alone.mean(0)).abs().max()) < 1e-5
+                here = states[-1][lesson.texts == row]
+                assert float((here - alone[copy.student_places.astype(np.int64)]).abs().max()) < 1e-5
+        shortest = int(lesson.mask.sum(1).argmin())
+        assert float((vectors[shortest] - unmasked[shortest]).abs().max()) > 1e-3
+
     def test_projections_are_fitted_to_a_student(self, folder: Path) -> None:
         lesson, *_ = self.lesson(folder)
         torch.manual_seed(0)
@@ -413,13 +443,10 @@ class TestTeacher:
 
     def test_layers_must_be_as_many(self, folder: Path) -> None:
         teacher = load(folder / "teacher")
-        corpus = tokenized(
-            find_files([str(folder / "a.txt")]), bpe.english(), teacher, folder / "cache", longest=32
-        )
         start = Start(TransformerEncoder(dataclasses.replace(STUDENT, n_layers=3)), None)
         with pytest.raises(ConfigError, match="the teacher has 2 layers, the student 3.*layer_weight to 0"):
-            Learner(start, Teacher(teacher, corpus), settings(folder), "cpu")
-        Learner(start, Teacher(teacher, corpus), settings(folder, layer_weight=0.0), "cpu")
+            Learner(start, Teacher(teacher), settings(folder), "cpu")
+        Learner(start, Teacher(teacher), settings(folder, layer_weight=0.0), "cpu")
 
 
 class TestLearning:
@@ -428,8 +455,8 @@ class TestLearning:
         goal = torch.randn(6, 4, generator=generator)
         states = [torch.randn(9, 4, generator=generator) for _ in range(3)]
         at = torch.zeros(9, dtype=torch.int64)
-        lesson = Lesson(torch.zeros(6, 2), goal, at, at, states)
-        objective = Objective(5, 4, 3, Weights(1.0, 2.0, 3.0, 4.0))
+        lesson = Lesson(torch.zeros(6, 2), None, goal, at, at, states)
+        objective = Objective(5, 4, 3, Weights(1.0, 2.0, 5.0, 3.0, 4.0))
         turn = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q[:4]
         objective.start_from([turn] * 3)
         turned = [state @ turn for state in states]
@@ -442,11 +469,11 @@ class TestLearning:
             one = objective(
                 goal[:1] @ turn,
                 [state[:0] for state in turned],
-                Lesson(torch.zeros(1, 2), goal[:1], at[:0], at[:0], [state[:0] for state in states]),
+                Lesson(torch.zeros(1, 2), None, goal[:1], at[:0], at[:0], [state[:0] for state in states]),
             )
-        assert [float(loss) for loss in same] == pytest.approx([0] * 5, abs=1e-5)
+        assert [float(loss) for loss in same] == pytest.approx([0] * 6, abs=1e-5)
         assert float(other.total) == pytest.approx(
-            float(other.cosine) + 2 * float(other.similarity), abs=1e-5
+            float(other.cosine) + 2 * float(other.similarity) + 5 * float(other.near), abs=1e-5
         )
         assert float(other.cosine) > 0.1
         assert float(other.similarity) > 0.01
@@ -454,7 +481,25 @@ class TestLearning:
         assert float(last.token) > 0.1
         assert float(first.total) == pytest.approx(4 * float(first.layer), abs=1e-5)
         assert float(first.layer) > 0.1
-        assert [float(loss) for loss in one] == pytest.approx([0] * 5, abs=1e-5)
+        assert [float(loss) for loss in one] == pytest.approx([0] * 6, abs=1e-5)
+
+    def test_near_pairs_are_those_of_the_teacher(self) -> None:
+        """Two of three texts are near, at a cosine of 0.8; the student has that pair at 0.5, others right."""
+        at, no_states = torch.zeros(0, dtype=torch.int64), [torch.zeros(0, 3)] * 2
+        goal = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
+        mine = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.75**0.5, 0.0], [0.0, 0.0, 1.0]])
+        objective = Objective(3, 3, 2, Weights(0.0, 0.0, 1.0, 0.0, 0.0))
+
+        def near(student: torch.Tensor, teacher: torch.Tensor) -> float:
+            lesson = Lesson(torch.zeros(3, 2), None, teacher, at, at, no_states)
+            with torch.no_grad():
+                losses = objective(student, no_states, lesson)
+            assert float(losses.total) == float(losses.near)
+            return float(losses.near)
+
+        assert near(mine, goal) == pytest.approx(0.3**2, rel=1e-4)
+        assert near(mine[[0, 2, 1]], goal[[0, 2, 1]]) == pytest.approx(0.3**2, rel=1e-4)
+        assert near(goal, torch.eye(3)) == 0.0  # none is near to the teacher, whatever the student thinks
 
     def test_rate(self, folder: Path) -> None:
         config = settings(folder, tokens=1000, warm_up=0.1, learning_rate=1e-3, final_rate=0.1)
@@ -530,10 +575,11 @@ class TestRun:
             assert all(torch.equal(ours[key], theirs[key]) for key in ours)
         steps = [point["step"] for point in curve(folder / "killed")]
         assert steps == sorted(steps)
-        other = distil(dataclasses.replace(config, seed=1), folder / "other")  # the control
-        assert other.step > 20
-        theirs = load_file(folder / "other" / "last" / "encoder.safetensors")
-        assert not torch.equal(ours["tokens.weight"], theirs["tokens.weight"])
+        for number, other in enumerate((settings(folder, seed=1), settings(folder, altered_share=0.0))):
+            out = folder / f"other-{number}"  # the controls
+            assert distil(other, out).step > 20
+            theirs = load_file(out / "last" / "encoder.safetensors")
+            assert not torch.equal(ours["tokens.weight"], theirs["tokens.weight"])
 
     def test_learns_and_leaves_a_checkpoint(self, folder: Path) -> None:
         position = distil(settings(folder, warm_start="none", learning_rate=1e-3), folder / "run")
@@ -608,6 +654,8 @@ class TestConfig:
             ),
             ({"run_texts": 0}, "run_texts is 0; it must be a whole number of at least 1"),
             ({"layer_weight": -1}, "layer_weight is -1; it must be at least 0"),
+            ({"near_weight": -1}, "near_weight is -1; it must be at least 0"),
+            ({"altered_share": 0.6}, "altered_share is 0.6; it must be at least 0, at most 0.5"),
             ({"texts": ()}, "texts is empty"),
             ({"phases": (Phase(max_tokens=8, share=0.5),)}, "add up to 0.5; they must add up to 1"),
             ({"phases": (Phase(max_tokens=33, share=1.0),)}, "must be a whole number from 1 to 32"),
@@ -626,7 +674,10 @@ class TestConfig:
         for text, said in (
             ("{", "is not valid JSON"),
             ("[]", "must hold a JSON object"),
-            ('{"teachers": 1}', "unknown configuration names: teachers; allowed are batch_texts"),
+            (
+                '{"teachers": 1}',
+                "unknown configuration names: teachers; allowed are altered_share, batch_texts",
+            ),
             ("{}", "teacher, texts, tokens missing"),
             ('{"teacher": "t", "texts": "a", "tokens": 1}', "texts is 'a'; it must be a list"),
             (

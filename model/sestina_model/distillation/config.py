@@ -56,6 +56,9 @@ class DistillationConfig:
         dropout: While training. The teacher's vectors are no labels to overfit, so none is usual.
         cosine_weight: Of 1 - cosine to the teacher through a projection that is then thrown away.
         similarity_weight: Of the squared difference between the cosines of all pairs in a batch.
+        near_weight: Of the same, of those pairs alone that the teacher holds near (a cosine above 0.5).
+        altered_share: How much of a batch is copies of other texts in it with words changed, left out or
+            moved: pairs that are near. At most 0.5.
         token_weight: Of 1 - cosine to the teacher's last states of the tokens that both cut alike.
         layer_weight: Of the same after each layer before the last.
         warm_start: "teacher": layers and embeddings start from the teacher's; "none": from a draw; else
@@ -92,6 +95,8 @@ class DistillationConfig:
     dropout: float = 0.0
     cosine_weight: float = 1.0
     similarity_weight: float = 20.0
+    near_weight: float = 0.0
+    altered_share: float = 0.0
     token_weight: float = 1.0
     layer_weight: float = 0.5
     warm_start: str = "teacher"
@@ -113,11 +118,14 @@ class DistillationConfig:
             self._whole("threads", 1)
         for field in ("learning_rate", "clip"):
             self._number(field, above=0.0)
-        for field in ("weight_decay", "cosine_weight", "similarity_weight", "token_weight", "layer_weight"):
+        for field in ("weight_decay", "cosine_weight", "similarity_weight", "near_weight"):
+            self._number(field)
+        for field in ("token_weight", "layer_weight"):
             self._number(field)
         for field in ("warm_up", "final_rate"):
             self._number(field, most=1.0)
         self._number("dropout", most=0.9)
+        self._number("altered_share", most=0.5)
         if self.cosine_weight + self.similarity_weight == 0:
             raise ConfigError("cosine_weight and similarity_weight are both 0; one of them must be above 0")
         if not isinstance(self.warm_start, str) or not self.warm_start:

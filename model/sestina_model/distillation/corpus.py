@@ -28,7 +28,7 @@ from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.distillation.alignment import shared_places
 
-__all__ = ["Corpus", "Rows", "find_files", "read_lines", "sample_lines", "tokenized"]
+__all__ = ["Corpus", "Reading", "Rows", "find_files", "read_lines", "sample_lines", "tokenized"]
 
 _WINDOW = 4096  # lines tokenized at a time
 _SHORT = 200  # characters of a sampled line
@@ -51,6 +51,15 @@ class Rows:
         return self._values[end - int(self.lengths[index]) : end]
 
 
+class Reading(NamedTuple):
+    """One text as student and teacher read it; uint16, as in `Corpus`."""
+
+    student: npt.NDArray[np.uint16]
+    teacher: npt.NDArray[np.uint16]
+    student_places: npt.NDArray[np.uint16]
+    teacher_places: npt.NDArray[np.uint16]
+
+
 class Corpus(NamedTuple):
     """The same texts as the student and as the teacher read them.
 
@@ -66,6 +75,11 @@ class Corpus(NamedTuple):
     student_places: Rows
     teacher_places: Rows
     fingerprint: str
+
+    def reading(self, number: int) -> Reading:
+        """One text."""
+        rows = (self.student, self.teacher, self.student_places, self.teacher_places)
+        return Reading(*(row[number] for row in rows))
 
 
 def find_files(patterns: Sequence[str]) -> list[Path]:

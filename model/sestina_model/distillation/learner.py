@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +13,17 @@ from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.objective import Losses, Objective, Weights
 from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
 from sestina_model.distillation.start import Start, fitted_projections
-from sestina_model.distillation.teacher import Lesson, Teacher
-from sestina_model.encoder import Layer, TransformerEncoder
+from sestina_model.distillation.teacher import Lesson, Teacher, states_at
+from sestina_model.encoder import TransformerEncoder
+from sestina_model.sentence import pool
 
 __all__ = ["Learner", "read_states"]
 
 
 def read_states(encoder: TransformerEncoder, lesson: Lesson) -> tuple[Tensor, list[Tensor]]:
     """The student's mean-pooled vectors (B, D), and each layer's states at the lesson's places, (n, D)."""
-    x, states = encoder.embed(lesson.ids), []
-    for layer in cast("Iterable[Layer]", encoder.layers):
-        x = layer(x)
-        states.append(x[lesson.texts, lesson.places].float())
-    if encoder.final_norm is not None:
-        x = encoder.final_norm(x)
-        states[-1] = x[lesson.texts, lesson.places].float()
-    return x.float().mean(1), states
+    hidden, states = states_at(encoder, lesson.ids, lesson.mask, lesson.texts, lesson.places)
+    return pool(hidden, lesson.mask, "mean"), states
 
 
 class Learner:
@@ -51,7 +45,11 @@ class Learner:
         self._config, self._device = config, torch.device(device)
         self._n_teacher_layers = teacher.n_layers
         weights = Weights(
-            config.cosine_weight, config.similarity_weight, config.token_weight, config.layer_weight
+            config.cosine_weight,
+            config.similarity_weight,
+            config.near_weight,
+            config.token_weight,
+            config.layer_weight,
         )
         shape = start.encoder.config
         if config.layer_weight and shape.n_layers != teacher.n_layers:

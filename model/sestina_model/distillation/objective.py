@@ -13,6 +13,8 @@ from sestina_model.distillation.teacher import Lesson
 
 __all__ = ["Losses", "Objective", "Weights"]
 
+_NEAR = 0.5  # of a cosine: pairs above it are near
+
 
 class Losses(NamedTuple):
     """Of one batch, each a scalar."""
@@ -20,6 +22,7 @@ class Losses(NamedTuple):
     total: Tensor
     cosine: Tensor
     similarity: Tensor
+    near: Tensor
     token: Tensor
     layer: Tensor
 
@@ -29,6 +32,7 @@ class Weights(NamedTuple):
 
     cosine: float
     similarity: float
+    near: float
     token: float
     layer: float
 
@@ -63,7 +67,7 @@ class Objective(nn.Module):
         zero = vectors.new_zeros(())
         weights = self.weights
         cosine = 1.0 - F.cosine_similarity(self.projections[-1](vectors), lesson.vectors, dim=-1).mean()
-        similarity = _relation(vectors, lesson.vectors)
+        similarity, near = _relations(vectors, lesson.vectors)
         compared = len(lesson.places) > 0
         token = self._angle(-1, states, lesson) if compared and weights.token else zero
         layer = zero
@@ -73,10 +77,11 @@ class Objective(nn.Module):
         total = (
             weights.cosine * cosine
             + weights.similarity * similarity
+            + weights.near * near
             + weights.token * token
             + weights.layer * layer
         )
-        return Losses(total, cosine, similarity, token, layer)
+        return Losses(total, cosine, similarity, near, token, layer)
 
     def _angle(self, number: int, states: Sequence[Tensor], lesson: Lesson) -> Tensor:
         """1 - cosine of states, centred: what all dimensions of a state share, the next LayerNorm removes."""
@@ -88,10 +93,16 @@ def _centred(rows: Tensor) -> Tensor:
     return rows - rows.mean(-1, keepdim=True)
 
 
-def _relation(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference between the cosines of all pairs of a batch, (B, D) and (B, T)."""
-    squares = (_similarities(student) - _similarities(teacher)).square().sum()
-    return squares / max(1, len(student) * (len(student) - 1))
+def _relations(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared difference between the cosines of pairs of a batch, (B, D) and (B, T).
+
+    Returns: That of all pairs, and that of the pairs which the teacher holds near.
+    """
+    goal = _similarities(teacher)
+    squares = (_similarities(student) - goal).square()
+    near = goal > _NEAR
+    every = squares.sum() / max(1, len(student) * (len(student) - 1))
+    return every, (squares * near).sum() / near.sum().clamp(min=1)
 
 
 def _similarities(vectors: Tensor) -> Tensor:

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from sestina_model import bpe
 from sestina_model._errors import FileError
 from sestina_model.checkpoint import Checkpoint, load, save
 from sestina_model.config import HeadConfig
+from sestina_model.distillation.alterations import with_copies
 from sestina_model.distillation.config import DistillationConfig
-from sestina_model.distillation.corpus import Corpus, find_files, sample_lines, tokenized
+from sestina_model.distillation.corpus import Corpus, Reading, find_files, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve
 from sestina_model.distillation.learner import Learner
@@ -76,7 +79,7 @@ class Run:
         cache = Path(config.cache).expanduser() if config.cache else out / "cache"
         self._tokenizer = bpe.english()
         teacher = load(find_teacher(config.teacher))
-        corpus = self._corpus(teacher, cache)
+        corpus = self._read_corpus(teacher, cache)
         contents = {"corpus_fingerprint": corpus.fingerprint, "teacher_sha256": teacher.source_sha256}
         self._identity = config.identity() | contents
         self._curriculum = Curriculum(corpus.student.lengths, config)
@@ -86,7 +89,7 @@ class Run:
         resuming = (out / _STATE).is_file()
         start = self._start(teacher, resuming=resuming)
         teacher.model.to(device)  # once the warm start, which is quick on a CPU, has read it
-        self._teacher = Teacher(teacher, corpus)
+        self._corpus, self._teacher = corpus, Teacher(teacher)
         self._learner = Learner(start, self._teacher, config, device)
         if not resuming and start.projections is None and config.warm_start != "none":
             self._learner.fit_projections(self._first_lessons())
@@ -126,7 +129,10 @@ class Run:
         shard = self._curriculum.shards[int(self._curriculum.visits[position.visit])]
         batches = self._curriculum.batches(position.visit)
         while position.batch < len(batches):
-            lesson = self._teacher.lesson(shard.texts[batches[position.batch]])
+            texts = shard.texts[batches[position.batch]]
+            draw = np.random.default_rng((self._config.seed, 2, position.visit, position.batch))
+            readings = with_copies(self._readings(texts), self._config.altered_share, draw)
+            lesson = self._teacher.lesson(readings)
             read = self._learner.learn(lesson, position.tokens)
             position.batch, position.step = position.batch + 1, position.step + 1
             position.tokens += read
@@ -181,7 +187,7 @@ class Run:
         model = SentenceEncoder(self._learner.encoder, HeadConfig(max_tokens=config.max_tokens)).eval()
         return Checkpoint(model, self._tokenizer, config.name, config.licence, None)
 
-    def _corpus(self, teacher: Checkpoint, cache: Path) -> Corpus:
+    def _read_corpus(self, teacher: Checkpoint, cache: Path) -> Corpus:
         config = self._config
         files = find_files(config.texts)
         with progress_bar(0, self._progress, unit="line", title="tokenize") as advance:
@@ -205,6 +211,9 @@ class Run:
             return warm_start(teacher, config, self._tokenizer, texts, seed=self._config.seed)
         return Start(continued(origin, config), None)
 
+    def _readings(self, texts: npt.NDArray[np.int64]) -> list[Reading]:
+        return [self._corpus.reading(int(text)) for text in texts]
+
     def _first_lessons(self) -> Iterator[Lesson]:
         """Of about `calibration_texts` texts, those that the run begins with."""
         curriculum, count = self._curriculum, 0
@@ -213,4 +222,4 @@ class Run:
                 if count >= self._config.calibration_texts:
                     return
                 count += len(batch)
-                yield self._teacher.lesson(curriculum.shards[int(number)].texts[batch])
+                yield self._teacher.lesson(self._readings(curriculum.shards[int(number)].texts[batch]))

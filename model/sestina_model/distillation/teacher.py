@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from sestina_model._errors import FileError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.distillation.arithmetic import fast_products
-from sestina_model.distillation.corpus import Corpus
-from sestina_model.encoder import Layer
+from sestina_model.distillation.corpus import Reading
+from sestina_model.encoder import Layer, TransformerEncoder
 from sestina_model.sentence import pool
 
-__all__ = ["Lesson", "Teacher", "find_teacher"]
+__all__ = ["Lesson", "Teacher", "find_teacher", "states_at"]
 
 _PACKAGE = "package:"
 
@@ -46,12 +46,14 @@ class Lesson(NamedTuple):
 
     Attributes:
         ids: (B, S) int64, the student's token ids.
+        mask: (B, S) bool, True where one is real; None where all are.
         vectors: (B, T), the teacher's pooled vectors.
         texts, places: (n,) int64, which tokens of the batch the teacher has too: row and column in `ids`.
         states: For each of the teacher's layers, its states of those tokens, (n, T).
     """
 
     ids: Tensor
+    mask: Tensor | None
     vectors: Tensor
     texts: Tensor
     places: Tensor
@@ -59,15 +61,14 @@ class Lesson(NamedTuple):
 
 
 class Teacher:
-    """Gives lessons on texts of a corpus.
+    """Gives lessons.
 
     Args:
         checkpoint: On the device that computes.
-        corpus: The texts as both read them.
     """
 
-    def __init__(self, checkpoint: Checkpoint, corpus: Corpus) -> None:
-        self._model, self._corpus = checkpoint.model, corpus
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model = checkpoint.model
         self._device = checkpoint.model.encoder.tokens.weight.device
 
     @property
@@ -80,35 +81,40 @@ class Teacher:
         """T, the width of its vectors and states."""
         return self._model.encoder.config.d_model
 
-    def lesson(self, texts: npt.NDArray[np.int64]) -> Lesson:
-        """The lesson on texts that are of one length to the student."""
-        corpus, numbers = self._corpus, [int(text) for text in texts]
-        ids = np.stack([corpus.student[number] for number in numbers])
-        rows = [corpus.teacher[number] for number in numbers]
-        padded = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-        real = np.zeros(padded.shape, dtype=np.bool_)
-        for at, row in enumerate(rows):
-            padded[at, : len(row)], real[at, : len(row)] = row, True
-        shared = [corpus.student_places[number] for number in numbers]
-        among = self._tensor(np.repeat(np.arange(len(shared)), [len(places) for places in shared]))
-        theirs = self._tensor(np.concatenate([corpus.teacher_places[number] for number in numbers]))
-        mask = None if real.all() else self._tensor(real, np.bool_)
+    def lesson(self, texts: Sequence[Reading]) -> Lesson:
+        """The lesson on these texts. The nearer their lengths, the less is read in vain."""
+        ids, mask = self._padded([text.student for text in texts])
+        theirs, their_mask = self._padded([text.teacher for text in texts])
+        among = np.repeat(np.arange(len(texts)), [len(text.student_places) for text in texts])
+        rows = self._tensor(among)
+        places = self._tensor(np.concatenate([text.student_places for text in texts]))
+        their_places = self._tensor(np.concatenate([text.teacher_places for text in texts]))
         with torch.no_grad(), fast_products(self._device):
-            vectors, states = self._read(self._tensor(padded), mask, among, theirs)
-        return Lesson(self._tensor(ids), vectors, among, self._tensor(np.concatenate(shared)), states)
+            hidden, states = states_at(self._model.encoder, theirs, their_mask, rows, their_places)
+            vectors = pool(hidden, their_mask, self._model.head.pooling)
+        return Lesson(ids, mask, vectors, rows, places, states)
 
-    def _read(
-        self, ids: Tensor, mask: Tensor | None, texts: Tensor, places: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        encoder = self._model.encoder
-        x, states = encoder.embed(ids), []
-        for layer in cast("Iterable[Layer]", encoder.layers):
-            x = layer(x, mask)
-            states.append(x[texts, places].float())
-        if encoder.final_norm is not None:
-            x = encoder.final_norm(x)
-            states[-1] = x[texts, places].float()
-        return pool(x.float(), mask, self._model.head.pooling), states
+    def _padded(self, rows: Sequence[npt.NDArray[np.uint16]]) -> tuple[Tensor, Tensor | None]:
+        """(B, S) ids and which of them are real; None where all are."""
+        ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+        real = np.zeros(ids.shape, dtype=np.bool_)
+        for at, row in enumerate(rows):
+            ids[at, : len(row)], real[at, : len(row)] = row, True
+        return self._tensor(ids), None if real.all() else self._tensor(real, np.bool_)
 
     def _tensor(self, values: npt.NDArray[np.generic], dtype: type[np.generic] = np.int64) -> Tensor:
         return torch.from_numpy(values.astype(dtype)).to(self._device)
+
+
+def states_at(
+    encoder: TransformerEncoder, ids: Tensor, mask: Tensor | None, texts: Tensor, places: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """All last states, (B, S, D), and for each layer those at n places (row and column), (n, D); float32."""
+    x, states = encoder.embed(ids), []
+    for layer in cast("Iterable[Layer]", encoder.layers):
+        x = layer(x, mask)
+        states.append(x[texts, places].float())
+    if encoder.final_norm is not None:
+        x = encoder.final_norm(x)
+        states[-1] = x[texts, places].float()
+    return x.float(), states
