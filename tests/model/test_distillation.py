@@ -689,8 +689,8 @@ class TestConfig:
             with pytest.raises(ModelError, match=re.escape(said)):
                 DistillationConfig.from_file(path)
 
-    @pytest.mark.parametrize("name", ["base-cpu", "base-cpu-anneal", "base-cpu-further", "base-cpu-larger"])
+    @pytest.mark.parametrize("name", ["", "-anneal", "-further", "-larger", "-near", "-nearer"])
     def test_the_shipped_configurations(self, name: str) -> None:
-        path = Path(__main__.__file__).with_name(f"{name}.json")
+        path = Path(__main__.__file__).with_name(f"base-cpu{name}.json")
         config = DistillationConfig.from_file(path)
         assert config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)

@@ -46,7 +46,8 @@ class DistillationConfig:
         tokens: The budget: student tokens to train on.
         phases: What is read when, short passages first.
         join_lines: Every so many lines together are one more passage, as long texts; 0: none.
-        batch_tokens, batch_texts: The most that a batch holds. All its texts have one length.
+        batch_tokens, batch_texts: The most that a batch holds. Its texts have one length, unless copies are
+            shortened.
         shard_texts: Texts that are shuffled and batched together.
         run_texts: A shard is made of runs of so many neighbours: passages of one source and often of one
             page, so that a batch holds pairs that are about the same thing.

@@ -131,7 +131,9 @@ class Run:
         while position.batch < len(batches):
             texts = shard.texts[batches[position.batch]]
             draw = np.random.default_rng((self._config.seed, 2, position.visit, position.batch))
-            readings = with_copies(self._readings(texts), self._config.altered_share, draw)
+            readings = with_copies(
+                self._readings(texts), self._config.altered_share, draw, self._teacher.max_positions
+            )
             lesson = self._teacher.lesson(readings)
             read = self._learner.learn(lesson, position.tokens)
             position.batch, position.step = position.batch + 1, position.step + 1

@@ -81,6 +81,11 @@ class Teacher:
         """T, the width of its vectors and states."""
         return self._model.encoder.config.d_model
 
+    @property
+    def max_positions(self) -> int:
+        """The longest sequence that it takes, in tokens."""
+        return self._model.encoder.config.max_positions
+
     def lesson(self, texts: Sequence[Reading]) -> Lesson:
         """The lesson on these texts. The nearer their lengths, the less is read in vain."""
         ids, mask = self._padded([text.student for text in texts])
