@@ -1,6 +1,13 @@
 """The errors of this package: one root, and leaves that are also the builtin they specialise."""
 
-__all__ = ["CheckpointError", "ConfigError", "FileError", "ModelError", "UnsupportedCheckpointError"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DivergenceError",
+    "FileError",
+    "ModelError",
+    "UnsupportedCheckpointError",
+]
 
 
 class ModelError(Exception):
@@ -9,6 +16,10 @@ class ModelError(Exception):
 
 class ConfigError(ModelError, ValueError):
     """A configuration value is outside what the encoder allows."""
+
+
+class DivergenceError(ModelError, ArithmeticError):
+    """Training has left the weights infinite or no numbers at all."""
 
 
 class FileError(ModelError, OSError):

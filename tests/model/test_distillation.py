@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from _tiny import LINES, tiny_checkpoint, tiny_wordpiece
 from sestina_model import bpe
-from sestina_model._errors import ConfigError, FileError, ModelError
+from sestina_model._errors import ConfigError, DivergenceError, FileError, ModelError
 from sestina_model.checkpoint import load, save
 from sestina_model.config import EncoderConfig
 from sestina_model.distillation import DistillationConfig, Phase, __main__, distil
@@ -628,6 +628,15 @@ class TestRun:
         assert (folder / "run" / "best").is_dir()
         assert (folder / "run" / "last").is_dir()
 
+    def test_a_run_that_diverges_keeps_nothing_of_it(self, folder: Path) -> None:
+        config = settings(folder, learning_rate=1e30, clip=1e30, save_every=50, report_every=3)
+        with pytest.raises(DivergenceError, match=r"weights are infinite .* learning_rate below 1e\+30"):
+            distil(config, folder / "run")
+        assert not (folder / "run" / "last").exists()
+        for file in ("best/encoder.safetensors", "state.safetensors"):  # as before the first step
+            assert all(bool(value.isfinite().all()) for value in load_file(folder / "run" / file).values())
+        assert all("NaN" not in json.dumps(point) for point in curve(folder / "run"))
+
     def test_command(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = folder / "config.json"
         path.write_text(json.dumps(settings(folder, tokens=600, teacher="none", data=None).to_dict()))
@@ -654,7 +663,9 @@ class TestConfig:
             ),
             ({"run_texts": 0}, "run_texts is 0; it must be a whole number of at least 1"),
             ({"layer_weight": -1}, "layer_weight is -1; it must be at least 0"),
-            ({"near_weight": -1}, "near_weight is -1; it must be at least 0"),
+            ({"near_weight": -1}, "near_weight is -1; it must be at least 0 and finite"),
+            ({"near_weight": float("inf")}, "near_weight is inf; it must be at least 0 and finite"),
+            ({"learning_rate": float("nan")}, "learning_rate is nan; it must be above 0 and finite"),
             ({"altered_share": 0.6}, "altered_share is 0.6; it must be at least 0, at most 0.5"),
             ({"texts": ()}, "texts is empty"),
             ({"phases": (Phase(max_tokens=8, share=0.5),)}, "add up to 0.5; they must add up to 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sestina_model.config import EncoderConfig
 __all__ = ["SMALLEST_BATCH", "DistillationConfig", "Phase"]
 
 SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
+_LARGEST = sys.float_info.max
 
 # What may differ between a run and its resumption: where things are, and what is reported. That the texts
 # and the teacher are the same ones is told by their contents.
@@ -207,12 +209,12 @@ class DistillationConfig:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ConfigError(f"{field} is {value!r}; it must be a whole number of at least {least}")
 
-    def _number(self, field: str, *, above: float | None = None, most: float = float("inf")) -> None:
+    def _number(self, field: str, *, above: float | None = None, most: float = _LARGEST) -> None:
         value = getattr(self, field)
         least = 0.0 if above is None else above
         sound = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
         if not sound or (above is not None and value == above):
-            limit = f", at most {most}" if most < float("inf") else ""
+            limit = f", at most {most}" if most < _LARGEST else " and finite"
             raise ConfigError(
                 f"{field} is {value!r}; it must be {'at least' if above is None else 'above'} 0{limit}"
             )

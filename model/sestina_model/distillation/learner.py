@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from sestina_model._errors import ConfigError
+from sestina_model._errors import ConfigError, DivergenceError
 from sestina_model.distillation.arithmetic import fast_products
 from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.objective import Losses, Objective, Weights
@@ -85,6 +85,18 @@ class Learner:
         # Kept as tensors: reading a number would make the CPU wait for the GPU at every step.
         self._seen.append(torch.stack([*(loss.detach() for loss in losses), norm]))
         return lesson.ids.numel()
+
+    def must_be_finite(self) -> None:
+        """To be asked before anything is kept of the weights.
+
+        Raises:
+            DivergenceError: Where they are not.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in self.weights.values()):
+            raise DivergenceError(
+                f"the run diverged: weights are infinite or not numbers, at the rate {self._rate:.3g}; "
+                f"begin another with a learning_rate below {self._config.learning_rate:.3g}"
+            )
 
     @torch.no_grad()
     def fit_projections(self, lessons: Iterable[Lesson]) -> None:

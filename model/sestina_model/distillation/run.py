@@ -149,6 +149,7 @@ class Run:
         config, position = self._config, self.position
         position.seconds = time.monotonic() - self._begun
         if position.step % config.report_every == 0:
+            self._learner.must_be_finite()
             facts = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 1)}
             self._curve.add(facts | self._learner.averages())
         if position.step % config.evaluate_every == 0:
@@ -157,6 +158,7 @@ class Run:
             self._save()
 
     def _evaluate(self) -> None:
+        self._learner.must_be_finite()
         config, position = self._config, self.position
         position.evaluated = position.step
         mean = None
@@ -174,6 +176,7 @@ class Run:
         self._curve.draw()
 
     def _save(self) -> None:
+        self._learner.must_be_finite()
         self.position.seconds = time.monotonic() - self._begun
         write_state(
             self._out / _STATE,
