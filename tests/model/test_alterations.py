@@ -102,7 +102,7 @@ class TestWhatChanges:
 class TestWithCopies:
     def test_the_last_ones_give_way_to_copies_of_the_first(self) -> None:
         texts = [reading(number) for number in range(1, 9)]
-        batch = with_copies(texts, 0.25, np.random.default_rng(0), most=512)
+        batch = with_copies(texts, 0.25, np.random.default_rng(0), longest=512)
         assert len(batch) == 8
         assert all(now is before for now, before in zip(batch[:6], texts, strict=False))
         for number, copy in enumerate(batch[6:], start=1):
@@ -112,17 +112,17 @@ class TestWithCopies:
 
     def test_none_asked(self) -> None:
         texts = [reading(number) for number in range(1, 5)]
-        assert with_copies(texts, 0.0, np.random.default_rng(0), most=512) == texts
+        assert with_copies(texts, 0.0, np.random.default_rng(0), longest=512) == texts
 
     def test_no_copy_is_longer_than_the_teacher_takes(self) -> None:
         """One text's tokens come late to the teacher, the other's early: the halves make 24."""
         ids, late, early = (np.arange(n, n + 8, dtype=np.uint16) for n in (0, 8, 0))
         padded = np.zeros(16, dtype=np.uint16)
         texts = [Reading(ids, padded, ids, late), Reading(ids, padded, ids, early)] * 2
-        for most, longer in ((16, False), (32, True)):
+        for longest, longer in ((16, False), (32, True)):
             lengths = {
                 len(text.teacher)
                 for seed in range(40)
-                for text in with_copies(texts, 0.5, np.random.default_rng(seed), most=most)
+                for text in with_copies(texts, 0.5, np.random.default_rng(seed), longest=longest)
             }
             assert (max(lengths) > 16) is longer

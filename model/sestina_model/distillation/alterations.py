@@ -21,7 +21,7 @@ _MOST = 0.5  # of the shared tokens of a text are touched
 
 
 def with_copies(
-    texts: Sequence[Reading], share: float, draw: np.random.Generator, most: int
+    texts: Sequence[Reading], share: float, draw: np.random.Generator, longest: int
 ) -> list[Reading]:
     """The texts, but for the last ones: in their place stand altered copies of the first ones.
 
@@ -29,7 +29,7 @@ def with_copies(
         texts: Of a batch.
         share: How much of the batch is copies, at most half.
         draw: Chooses what is altered, and how.
-        most: The longest sequence that the teacher takes. Halves of two texts may together be longer to it.
+        longest: The longest sequence that the teacher takes. Halves of two texts may together be longer.
 
     Returns: As many texts as there were. None is longer to the student than the longest was.
     """
@@ -37,7 +37,7 @@ def with_copies(
     kept = list(texts[: len(texts) - n])
     # The donor is another text of the batch, wherever it has two.
     donors = [kept[(at + int(draw.integers(1, max(2, len(kept))))) % len(kept)] for at in range(n)]
-    return kept + [_altered(text, donor, draw, most) for text, donor in zip(kept, donors, strict=False)]
+    return kept + [_altered(text, donor, draw, longest) for text, donor in zip(kept, donors, strict=False)]
 
 
 def substituted(text: Reading, donor: Reading, draw: np.random.Generator) -> Reading:
@@ -103,9 +103,9 @@ _WAYS: tuple[Callable[[Reading, Reading, np.random.Generator], Reading], ...] = 
 )
 
 
-def _altered(text: Reading, donor: Reading, draw: np.random.Generator, most: int) -> Reading:
+def _altered(text: Reading, donor: Reading, draw: np.random.Generator, longest: int) -> Reading:
     copy = _WAYS[draw.integers(len(_WAYS))](text, donor, draw)
-    return copy if len(copy.teacher) <= most else substituted(text, donor, draw)
+    return copy if len(copy.teacher) <= longest else substituted(text, donor, draw)
 
 
 def _some(text: Reading, draw: np.random.Generator, least: int = 1) -> npt.NDArray[np.int64]:
