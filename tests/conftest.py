@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import sestina
 from _tiny import tiny_bpe, tiny_bundle, tiny_checkpoint, tiny_unigram, tiny_wordpiece
 from sestina_model import checkpoint
 from sestina_model.checkpoint import Checkpoint
+
+# A shell that runs the suite in the background lets it ignore interrupts, and whatever a test starts inherits
+# that: tests of interrupts would wait for what cannot come.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     "wordpiece": lambda: tiny_checkpoint(tiny_wordpiece()),
