@@ -7,6 +7,8 @@ SLIM   := .venv-demo
 BUILD  := build
 # Execution providers beside onnxruntime, for the tests that run on them or find no device.
 PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-webgpu==0.4.0
+# Two processes; what a file's tests share is made once; in this order the long ones do not come last.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
 
@@ -45,7 +47,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
 test-arm: $(SLIM)/.ready
