@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from sestina._cli import printing
+from sestina._cli.ending import Signals, Terminated, raised
 from sestina._cli.parser import run
 from sestina._errors import SestinaError
 
@@ -20,16 +21,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; None: those of this process.
 
-    Returns: the exit code.
+    Returns: the exit code. Does not return where a signal asks the process to end: it then ends by it.
     """
-    printing.prepare()
+    came = Signals()
     try:
+        with raised(came):
+            code = _run(argv)
+    except Terminated:
+        return came.end()
+    # What is raised in a destructor, or under a library that catches everything, is dropped.
+    return code if came.received is None else came.end()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        printing.prepare()
         code = run(argv)
         printing.flush()
     except SestinaError as error:
         _debug()
         printing.error(str(error))
         return _BAD_INPUT
+    except MemoryError:
+        _debug()
+        printing.error("there is not enough memory: lower --max-memory-mb, or give smaller files or texts")
+        return _BAD_INPUT
+    except Terminated:
+        raise
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -46,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _debug() -> None:
-    if os.environ.get("SESTINA_DEBUG"):
+    if os.environ.get("SESTINA_DEBUG") and sys.stderr is not None:
         import traceback
 
         traceback.print_exc()

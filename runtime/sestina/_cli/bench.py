@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import Any
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._cli.destination import destination
 from sestina._cli.export import resolve_source
 from sestina._cli.texts import TextFile
@@ -39,7 +39,7 @@ _STATUS_WIDTH = 78  # one line of any terminal: what wraps cannot be written ove
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "bench", "measure speed and memory, beside peers", _EPILOG)
-    options.add_arguments(parser)
+    arguments.add_arguments(parser)
     parser.add_argument("--source", metavar="CHECKPOINT", help="folder or package that the bundle came from")
     parser.add_argument(
         "--against", metavar="PEERS", help="all, none, or names separated by commas (default: torch)"
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, and print what was measured."""
     from sestina._bench import _html, _run
 
-    options.take_bundle(args, 0, 0)
+    arguments.take_bundle(args, 0, 0)
     if args.provider is not None:
         return _run_on(args)
     # Opened before the work begins, so that a path that cannot be written costs nothing.
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         document = _run.run(_options(args), _show)
         _show("")
         if page is not None:
-            page.write(_html.page(document).encode())
+            page.write(_html.page(document).encode(errors="backslashreplace"))
     return _print(args, document)
 
 
@@ -148,5 +148,5 @@ def _command(args: argparse.Namespace) -> str:
 def _show(doing: str) -> None:
     """What is being done now, on one line of the terminal that is written over."""
     if printing.is_terminal(sys.stderr):
-        sys.stderr.write(f"\r\x1b[K{doing[:_STATUS_WIDTH]}")
+        sys.stderr.write(f"\r\x1b[K{printing.one_line(doing)[:_STATUS_WIDTH]}")
         sys.stderr.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -13,8 +12,11 @@ from typing import BinaryIO, cast
 
 from sestina._cli import printing
 from sestina._errors import OutputError
+from sestina._leftovers import Temporary, sweep
 
 STDOUT = "standard output"
+_PREFIX, _SUFFIX = ".sestina-", ".tmp"
+_PERMISSIONS = 0o777  # never a set-user-ID bit on new content
 
 
 class Destination:
@@ -76,10 +78,8 @@ def destination(path: str | None) -> Iterator[Destination]:
         yield out
         out.finish()
     elif _is_special(path):
-        try:
+        with _unwritable_named(path):
             stream = Path(path).open("wb")  # noqa: SIM115  closed below, its errors named
-        except OSError as error:
-            raise _unwritable(path, error) from None
         try:
             out = Destination(stream, path, patchable=False)
             yield out
@@ -94,25 +94,31 @@ def destination(path: str | None) -> Iterator[Destination]:
 @contextlib.contextmanager
 def _replacing(path: str) -> Iterator[Destination]:
     target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.parent / f".sestina-{secrets.token_hex(6)}.tmp"
-    try:
-        stream = temporary.open("xb")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
+    folder = str(target.parent)
+    sweep(folder, _PREFIX, _SUFFIX, os.unlink)
+    with contextlib.ExitStack() as stack:
+        with _unwritable_named(path):
+            temporary = Temporary(folder, _PREFIX, _SUFFIX, directory=False)
+            fresh = Path(temporary.path)
+            stack.callback(temporary.release)
+            stack.callback(_unlink_quietly, fresh)  # after any failure or interruption; not after the rename
+            stream = fresh.open("r+b")
+            stack.callback(_close_quietly, stream)
+            _keep_mode(target, fresh)
         out = Destination(stream, path, patchable=True)
         yield out
         out.finish(sync=True)
         stream.close()
-        try:
-            temporary.replace(target)
-        except OSError as error:
-            raise _unwritable(path, error) from None
-    except BaseException:  # an interruption too
-        _close_quietly(stream)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+        with _unwritable_named(path):
+            fresh.replace(target)
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    """Give a new file the permissions of the one that it is to replace, before there is anything in it."""
+    if os.name == "nt":  # where they say no more than whether it may be written
+        return
+    with contextlib.suppress(OSError):  # nothing to replace, or a file system without them
+        new.chmod(old.stat().st_mode & _PERMISSIONS)
 
 
 class _TextOut:
@@ -126,22 +132,23 @@ class _TextOut:
 
 
 def _stdout() -> BinaryIO:
+    if sys.stdout is None:
+        raise printing.closed_stdout()
     return getattr(sys.stdout, "buffer", None) or cast("BinaryIO", _TextOut())
 
 
 def _is_special(path: str) -> bool:
     """Whether a pipe or a device is there. A directory, or a path that cannot be, is refused."""
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        parent = Path(os.path.realpath(path)).parent
-        if not parent.is_dir():
-            raise OutputError(
-                f"{path} cannot be written: there is no directory {parent}; create it first"
-            ) from None
-        return False
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    with _unwritable_named(path):
+        try:
+            mode = Path(path).stat().st_mode
+        except FileNotFoundError:
+            parent = Path(os.path.realpath(path)).parent
+            if not parent.is_dir():
+                raise OutputError(
+                    f"{path} cannot be written: there is no directory {parent}; create it first"
+                ) from None
+            return False
     if stat.S_ISDIR(mode):
         raise OutputError(f"{path} cannot be written: it is a directory; name a file")
     return not stat.S_ISREG(mode)
@@ -152,5 +159,20 @@ def _close_quietly(stream: BinaryIO) -> None:
         stream.close()
 
 
-def _unwritable(path: str, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror or error}")
+def _unlink_quietly(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _unwritable_named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:  # ours, and an OSError too
+        raise
+    except (OSError, ValueError) as error:  # of a null character or a lone surrogate
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: str, error: OSError | ValueError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._cli.destination import Destination, destination
 from sestina._errors import InputError, OptionError, OutputError
 
@@ -37,7 +37,7 @@ vectors wait until their number is known. The output file appears when it is com
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "encode", "turn texts into vectors", _EPILOG)
-    options.add_arguments(parser, "[TEXT ...]", "texts to encode")
+    arguments.add_arguments(parser, "[TEXT ...]", "texts to encode")
     parser.add_argument("--input", metavar="FILE", help="read texts from a file; - is standard input")
     options.add_text_file(parser)
     parser.add_argument(
@@ -55,7 +55,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
-    args.texts = options.take_bundle(args, 0)
+    args.texts = arguments.take_bundle(args, 0)
     args.output = None if args.output == "-" else args.output
     form = _format(args)
     if args.json and args.output is None:
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         from sestina._cli.encoding import encode_each
 
         with options.open_encoder(args) as encoder:
+            _check_stdin(args)  # once more: a slow writer has had time to begin
             width = encoder.dimensions if args.dimensions is None else args.dimensions
             writer = _writer(out, form, width, total, with_text=not args.no_text)
             bar = printing.show_bar(stdout_used=args.output is None)
@@ -106,8 +107,9 @@ def _texts(args: argparse.Namespace) -> tuple[Iterable[Text], int | None]:
         for option in ("input", "field", "column"):
             if getattr(args, option) is not None:
                 raise OptionError(f"TEXT arguments and --{option} exclude each other: pass one of them")
-        arguments = options.argument_texts(args.texts)
-        return arguments, len(arguments)
+        _check_stdin(args)
+        texts = arguments.argument_texts(args.texts)
+        return texts, len(texts)
     from sestina._cli.files import STDIN
     from sestina._cli.texts import TextFile
 
@@ -120,6 +122,21 @@ def _texts(args: argparse.Namespace) -> tuple[Iterable[Text], int | None]:
         raise OutputError(f"{args.output} is the input file too: name another output")
     source = TextFile(path, args.field, args.column)
     return source, source.count()
+
+
+def _check_stdin(args: argparse.Namespace) -> None:
+    """Texts come in one way: what is piped in is not dropped for an argument that may be no text at all.
+
+    Raises:
+        OptionError: Where they come both ways.
+    """
+    from sestina._cli.files import stdin_has_data
+
+    if args.texts and not args.dashed and stdin_has_data():
+        raise OptionError(
+            f"{args.texts[0]} is a TEXT argument, and texts come through standard input too: write a BUNDLE "
+            "as a path, such as ./minilm, or put -- before the TEXT to leave standard input alone"
+        )
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._cli.destination import destination
 from sestina._cli.pieces import readable
 from sestina._errors import OptionError, OutputError, TruncationError
@@ -40,7 +41,7 @@ The attention is that of the very graph that makes the vectors: with --precision
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "explain", "see inside: attention and contributions", _EPILOG)
-    options.add_arguments(parser, "TEXT", "the text to look into")
+    arguments.add_arguments(parser, "TEXT", "the text to look into")
     parser.add_argument(
         "--output",
         metavar="FILE",
@@ -56,7 +57,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look inside, and write or print what was seen."""
-    (text,) = options.argument_texts(options.take_bundle(args, 1, 1))
+    (text,) = arguments.argument_texts(arguments.take_bundle(args, 1, 1))
     bare = args.output is None and args.png is None and not args.json
     if bare:
         args.output = _DEFAULT
@@ -79,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
             png.write(picture(scene.found.attention))
         if out is not None:
             for piece in document(scene) if numbers else page(scene):
-                out.write(piece.encode() + b"\n" * numbers)
+                out.write(piece.encode(errors="backslashreplace") + b"\n" * numbers)
     if args.json:
         for line in document(scene):
-            printing.say(line)
+            printing.write(line)
     elif not to_stdout:
         if bare:
             for line in lines(scene):
@@ -105,7 +106,7 @@ def _is_document(output: str | None) -> bool:
 
 
 def _same(one: str, other: str) -> bool:
-    return Path(one).resolve() == Path(other).resolve()
+    return os.path.realpath(one) == os.path.realpath(other)  # where `resolve` may refuse a loop of links
 
 
 def _look(args: argparse.Namespace, text: str) -> Scene:

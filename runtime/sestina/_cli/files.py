@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import os
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sestina._errors import InputError
 
+if TYPE_CHECKING:
+    from io import BufferedReader
+
 STDIN = "-"
+LONGEST_LINE = 16 << 20  # bytes; encoders read the first few thousand, and what never ends must end somewhere
+_UTF16_PROOF = 64  # bytes
 
 
 class InputFile:
@@ -36,6 +42,11 @@ class InputFile:
         with self._open() as stream:
             for number, raw in enumerate(self._raw_lines(stream), start=1):
                 content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                if b"\0" in content and _is_utf16(content[:_UTF16_PROOF]):
+                    raise InputError(
+                        f"{self.name} line {number} looks like UTF-16, not UTF-8: convert the file, for "
+                        "example with iconv -f UTF-16 -t UTF-8"
+                    )
                 try:
                     yield number, content.decode()
                 except UnicodeDecodeError as error:
@@ -45,8 +56,15 @@ class InputFile:
                     ) from None
 
     def _raw_lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        number = 1
         try:
-            yield from stream
+            while line := stream.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise InputError(
+                        f"{self.name} line {number} is longer than {LONGEST_LINE >> 20} MiB: split it"
+                    )
+                yield line
+                number += 1
         except OSError as error:
             raise self._unreadable(error) from None
 
@@ -56,7 +74,7 @@ class InputFile:
             if stat.S_ISREG(mode):
                 with Path(self.path).open("rb"):
                     return True
-        except OSError as error:
+        except (OSError, ValueError) as error:  # of a null character or a lone surrogate
             raise self._unreadable(error) from None
         if stat.S_ISDIR(mode):
             raise InputError(f"{self.path} is a directory; name a file")
@@ -64,11 +82,55 @@ class InputFile:
 
     def _open(self) -> contextlib.AbstractContextManager[BinaryIO]:
         if self.path == STDIN:
+            if sys.stdin is None or sys.stdin.closed:
+                raise InputError(f"{self.name} cannot be read: it is closed")
             return contextlib.nullcontext(sys.stdin.buffer)
         try:
             return Path(self.path).open("rb")
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"{self.name} cannot be read: {error.strerror or error}")
+    def _unreadable(self, error: OSError | ValueError) -> InputError:
+        return InputError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _is_utf16(begin: bytes) -> bool:
+    """Whether every other byte is zero: Latin text in UTF-16 without a mark, which is valid UTF-8 too."""
+    pairs = [begin[at : at + 2] for at in range(0, len(begin) - 1, 2)]
+    return len(pairs) > 1 and any(
+        all(pair[zero] == 0 and pair[1 - zero] != 0 for pair in pairs) for zero in (0, 1)
+    )
+
+
+def stdin_has_data() -> bool:
+    """Whether texts come through standard input: a pipe with something in it, or a file at its start.
+
+    A file further on is that of a loop in a shell, which reads it line by line.
+    """
+    try:
+        stream = cast("BufferedReader", sys.stdin.buffer)
+        if stream.isatty():
+            return False
+        if stream.seekable():
+            if stream.tell() != 0:
+                return False
+            begin = stream.read(1)
+            stream.seek(0)
+            return bool(begin)
+        if os.name == "nt":
+            return _has_data_on_windows(stream)
+        import select
+
+        # Readable is what has data, and what has ended.
+        return bool(select.select([stream], [], [], 0)[0]) and bool(stream.peek(1))
+    except (AttributeError, OSError, ValueError):  # closed, or no file at all
+        return False
+
+
+def _has_data_on_windows(stream: BufferedReader) -> bool:
+    """A pipe's, as `select` takes only sockets there; OSError where its writer is gone and left nothing."""
+    import importlib
+
+    handle = importlib.import_module("msvcrt").get_osfhandle(stream.fileno())
+    waiting: int = importlib.import_module("_winapi").PeekNamedPipe(handle, 0)[0]
+    return waiting > 0

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sestina._bundle import Bundle
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._cli.export import load_exporter
 from sestina._manifest import Manifest, Variant
 
@@ -27,7 +27,7 @@ Vectors of two bundles are comparable where their space is equal.
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "inspect", "show what a bundle is", _EPILOG)
-    options.add_arguments(parser)
+    arguments.add_arguments(parser)
     parser.add_argument(
         "--check",
         action="append",
@@ -42,7 +42,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the bundle and print its manifest."""
-    options.take_bundle(args, 0, 0)
+    arguments.take_bundle(args, 0, 0)
     bundle = Bundle(options.bundle_path(args))
     bundle.check(None)
     manifest = bundle.manifest
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         printing.say_json(document)
         return 0
     contract = manifest.contract
-    printing.say(printing.one_line(manifest.name))
+    printing.say(manifest.name)
     _table(
         {
             "path": bundle.path,

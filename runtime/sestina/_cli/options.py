@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sestina._default import default_bundle
-from sestina._errors import InputError, OptionError
+from sestina._errors import OptionError
 
 if TYPE_CHECKING:
     from sestina._asked import ProviderArgument
-    from sestina._cli.texts import Text
     from sestina._encoder import Encoder
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-_PATHS = ("/", "./", "../", "~/")
-_SUFFIXES = (".sestina", "tokenizer.json")  # `tokenize` takes a bundle's tokenizer alone, too
 
 
 def new_parser(subparsers: Subparsers, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
@@ -33,55 +27,6 @@ def new_parser(subparsers: Subparsers, name: str, summary: str, epilog: str) -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # an abbreviation that works today may be ambiguous tomorrow
     )
-
-
-def add_arguments(parser: argparse.ArgumentParser, texts: str = "", what: str = "") -> None:
-    """The bundle to work with, and the texts that the command takes after it.
-
-    They are one list to argparse, which takes positional arguments up to the first option only;
-    `take_bundle` tells them apart.
-
-    Args:
-        parser: The command's.
-        texts: How usage shows the texts; "" where the command takes none.
-        what: What they are.
-    """
-    shown = f"[BUNDLE] {texts}".strip()
-    bundle = "directory of a bundle (default: the one that comes with sestina)"
-    parser.usage = f"{parser.prog} [options] {shown}"
-    parser.set_defaults(shape=shown)
-    parser.add_argument("arguments", metavar=shown, nargs="*", help=f"{bundle}; {what}" if what else bundle)
-
-
-def take_bundle(args: argparse.Namespace, least: int, most: int | None = None) -> list[str]:
-    """Set `args.bundle` and return the texts.
-
-    Args:
-        args: With `arguments`.
-        least: Texts that the command needs; with no more arguments than that, none is a bundle.
-        most: Texts that it takes; one argument more, and the first is the bundle. None: any number, and the
-            first argument is the bundle where it is a directory or ends in .sestina.
-
-    Raises:
-        OptionError: Where there are too few or too many.
-    """
-    given: list[str] = args.arguments
-    more = len(given) > (least if most is None else most)
-    named = more and (most is not None or looks_like_bundle(given[0]))
-    args.bundle, texts = (given[0], given[1:]) if named else (None, given)
-    if len(texts) < least or (most is not None and len(texts) > most):
-        count = "1 argument" if len(given) == 1 else f"{len(given)} arguments"
-        raise OptionError(
-            f"{args.command} takes {args.shape}, not {count} (see sestina {args.command} --help)"
-        )
-    return texts
-
-
-def looks_like_bundle(argument: str) -> bool:
-    """Whether an argument that may be a text is none: a directory, or what is written as a path to one."""
-    if argument.rstrip("/\\").lower().endswith(_SUFFIXES) or os.path.isdir(argument):  # noqa: PTH112
-        return True
-    return argument.startswith(_PATHS) and not any(character.isspace() for character in argument)
 
 
 def bundle_path(args: argparse.Namespace) -> Path:
@@ -187,25 +132,6 @@ def _parts(value: str, separator: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
-
-
-def argument_texts(values: list[str], name: str = "text") -> list[Text]:
-    """Texts given as arguments, named by their place among them.
-
-    Raises:
-        InputError: Where one has bytes that are not in the encoding of the command line.
-    """
-    from sestina._cli.texts import Text
-
-    texts = []
-    for at, value in enumerate(values, start=1):
-        where = f"{name} {at}" if len(values) > 1 else f"the {name}"
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InputError(f"{where} is not valid UTF-8: pass it in a file, or convert it") from None
-        texts.append(Text(value, where, None))
-    return texts
 
 
 def at_least_one(value: int, option: str) -> int:

@@ -45,6 +45,11 @@ Facts go to standard output, messages to standard error. Exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
+        """Help and version, whose failures argparse itself would pass over."""
+        if message:
+            printing.write(message.removesuffix("\n"))
+
     def error(self, message: str) -> NoReturn:
         """One line, as for every other error."""
         printing.error(f"{message} (see {self.prog} --help)")
@@ -82,14 +87,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     for command in _COMMANDS:
         command.add_parser(subparsers)
-    args, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    chosen = subparsers.choices.get(next((word for word in given if not word.startswith("-")), ""))
+    dashed: list[str] = []
+    if chosen is not None and chosen.get_default("shape") and "--" in given:
+        at = given.index("--")
+        given, dashed = given[:at], given[at + 1 :]
+    args, rest = parser.parse_known_args(given)
+    args.dashed = dashed  # are texts, whatever they look like
     if rest:
         # argparse takes positional arguments up to the first option only; they may also come after it.
-        dashes = rest.index("--") if "--" in rest else len(rest)
-        texts, more = rest[:dashes], rest[dashes + 1 :]
-        if not hasattr(args, "arguments") or any(text.startswith("-") for text in texts):
+        unknown = [word for word in rest if word.startswith("-")]
+        if not hasattr(args, "arguments") or unknown:
             hint = "; put -- before a text that begins with a dash" if hasattr(args, "arguments") else ""
-            unknown = " ".join([text for text in texts if text.startswith("-")] or texts + more)
-            subparsers.choices[args.command].error(f"unrecognized arguments: {unknown}{hint}")
-        args.arguments += texts + more
+            subparsers.choices[args.command].error(
+                f"unrecognized arguments: {' '.join(unknown or rest)}{hint}"
+            )
+        args.arguments += rest
     return args

@@ -15,17 +15,36 @@ from typing import Any, TextIO
 
 from sestina._errors import OutputError
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Controls, line breaks, what turns the direction of a line around, and halves of characters.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+# The longest message, in characters. Of a longer one the beginning stays, and the end, which has the fix.
+_LONGEST, _GAP, _END = 1000, " [...] ", 300
 
 
 def prepare() -> None:
     """Make standard output UTF-8 in files and pipes, never fail on a character the terminal lacks, and keep
     it to ourselves.
     """
+    _occupy_descriptors()
     if hasattr(sys.stdout, "reconfigure"):
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
         _keep_from_libraries()
+
+
+def _occupy_descriptors() -> None:
+    """Where a standard stream is closed let nothing else have its descriptor.
+
+    The next file to be opened would: a library's chatter on descriptor 1 would then end up in an output file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 def _keep_from_libraries() -> None:
@@ -53,18 +72,32 @@ def _keep_from_libraries() -> None:
 
 
 def say(line: str) -> None:
-    """Print one line of facts."""
-    if sys.stdout is None:
-        raise OutputError("standard output cannot be written: it is closed")
-    try:
-        sys.stdout.write(line + "\n")
-    except OSError as error:
-        raise stdout_error(error) from None
+    """Print one line of facts, for people: what could disturb a terminal is escaped."""
+    write(one_line(line))
 
 
 def say_json(document: object) -> None:
     """Print one JSON document; numbers that JSON cannot hold (NaN, infinities) become null."""
-    say(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+    write(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+
+
+def write(text: str) -> None:
+    """Print text for programs, as it is, and a line break.
+
+    Raises:
+        OutputError: Where standard output is closed, or cannot be written.
+    """
+    if sys.stdout is None:
+        raise closed_stdout()
+    try:
+        sys.stdout.write(text + "\n")
+    except OSError as error:
+        raise stdout_error(error) from None
+
+
+def closed_stdout() -> OutputError:
+    """The error to raise where there is no standard output."""
+    return OutputError("standard output cannot be written: it is closed")
 
 
 def flush() -> None:
@@ -125,7 +158,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def one_line(text: str) -> str:
-    """The text with control characters and line breaks escaped, so that it cannot disturb a terminal."""
+    """The text with control characters, line breaks and the like escaped: it cannot disturb a terminal."""
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -140,9 +173,19 @@ def size(count: int) -> str:
 
 
 def _message(line: str) -> None:
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # absent, full or closed: nobody to tell
-        sys.stderr.write(f"sestina: {one_line(' '.join(line.splitlines()))}\n")
+    # Absent, full or closed: then there is nobody to tell.
+    with contextlib.suppress(AttributeError, LookupError, OSError, ValueError):
+        told = _shortened(one_line(" ".join(_shortened(line).splitlines())))
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        told = told.encode(encoding, "backslashreplace").decode(encoding)
+        sys.stderr.write(f"sestina: {_shortened(told)}\n")
         sys.stderr.flush()
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    return line[: _LONGEST - len(_GAP) - _END] + _GAP + line[-_END:]
 
 
 def _finite(value: Any) -> Any:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._errors import OptionError
 
 _EPILOG = """\
@@ -25,7 +25,7 @@ Examples:
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "providers", "show what this machine can run on", _EPILOG)
-    options.add_arguments(parser)
+    arguments.add_arguments(parser)
     parser.add_argument("--precision", default="auto", metavar="NAME", help="auto (default), fp32, ...")
     parser.add_argument(
         "--seconds", type=float, default=300.0, metavar="N", help="time for each provider (default: 300)"
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         for line in markdown():
             printing.say(line)
         return 0
-    options.take_bundle(args, 0, 0)
+    arguments.take_bundle(args, 0, 0)
     args.bundle = str(options.bundle_path(args))
     if not 0 < args.seconds <= 86400:
         raise OptionError(f"--seconds is {args.seconds:g}; it must be above 0 and at most 86400")
@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
         printing.say_json(document)
         return 0
     for each in found:
-        printing.say(f"{each['name']:<9} {printing.one_line(_summary(each))}")
+        printing.say(f"{each['name']:<9} {_summary(each)}")
         shown = each["why_not"] if each.get("device") else each["why_not"][1:]
         for why in shown:
-            printing.say(f"{'':<9}   {'not ' if each.get('runs') else ''}{printing.one_line(why)}")
+            printing.say(f"{'':<9}   {'not ' if each.get('runs') else ''}{why}")
     takes = f"takes {auto['provider']}, {auto['variant']}" if "provider" in auto else auto["why_not"][0]
-    printing.say(f"{'auto':<9} {printing.one_line(takes)}")
+    printing.say(f"{'auto':<9} {takes}")
     return 0
 
 

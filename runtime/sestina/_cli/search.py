@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Prints rank, cosine, line number and text. Equal scores keep the order of the fi
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
-    options.add_arguments(parser, "QUERY", "the text to search for")
+    arguments.add_arguments(parser, "QUERY", "the text to search for")
     parser.add_argument("--in", dest="file", metavar="FILE", required=True, help="what to search")
     parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
     options.add_text_file(parser)
@@ -76,9 +76,9 @@ class Top:
 
 def run(args: argparse.Namespace) -> int:
     """Search and print what was found."""
-    (args.query,) = options.take_bundle(args, 1, 1)
+    (args.query,) = arguments.take_bundle(args, 1, 1)
     top = Top(options.at_least_one(args.top, "--top"))
-    (query,) = options.argument_texts([args.query], "query")
+    (query,) = arguments.argument_texts([args.query], "query")
     saved = _saved_format(args)
 
     from sestina._cli.encoding import encode_each
@@ -174,5 +174,5 @@ def _print(args: argparse.Namespace, hits: list[Hit]) -> None:
         return
     width = max((len(str(hit.line)) for hit in hits), default=1)
     for rank, hit in enumerate(hits, start=1):
-        text = "" if hit.text is None else f"  {printing.one_line(hit.text)}"
+        text = "" if hit.text is None else f"  {hit.text}"
         printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {hit.line:>{width}}{text}")

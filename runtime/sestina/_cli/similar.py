@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 
 _EPILOG = """\
 Example:
@@ -17,7 +17,7 @@ With one other text only the number is printed; with several, a line each, in th
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "similar", "compare a text with others by cosine", _EPILOG)
-    options.add_arguments(parser, "A B [B ...]", "the text A to compare, and texts B to compare it with")
+    arguments.add_arguments(parser, "A B [B ...]", "the text A to compare, and texts B to compare it with")
     options.add_vectors(parser)
     options.add_json(parser)
     options.add_runtime(parser)
@@ -26,8 +26,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encode all texts and print the cosines."""
-    args.text, *args.texts = given = options.take_bundle(args, 2)
-    texts = options.argument_texts(given)
+    args.text, *args.texts = given = arguments.take_bundle(args, 2)
+    texts = arguments.argument_texts(given)
 
     import numpy as np
 
@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
         printing.say(f"{cosines[0]:.4f}")
     else:
         for text, value in zip(args.texts, cosines, strict=True):
-            printing.say(f"{value:7.4f}  {printing.one_line(text)}")
+            printing.say(f"{value:7.4f}  {text}")
     return 0

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sestina._cli.files import InputFile
+from sestina._cli.files import LONGEST_LINE, InputFile
 from sestina._errors import InputError, OptionError
 
-_CSV_FIELD_LIMIT = (1 << 31) - 1  # characters; Python's own limit of 131,072 is less than a long document
+_COLUMN_DIGITS = 9
+_ROW_LINES = 4  # times the longest line: what a row of several quoted fields may be
 
 
 class Text(NamedTuple):
@@ -40,15 +41,14 @@ class TextFile:
     Raises:
         InputError: Where the file cannot be opened; and while iterating, at the first line that is not as
             it should be.
-        OptionError: Where `column` is 0.
+        OptionError: Where `column` is 0, or a number that no row has so many columns for.
     """
 
     def __init__(self, path: str, field: str | None = None, column: str | None = None) -> None:
         self.file = InputFile(path)
         self._field = field
         self._column = column
-        if column is not None and column.isdecimal() and int(column) == 0:
-            raise OptionError("--column is 0; columns are counted from 1")
+        self._number = None if column is None else _column_number(column)
 
     def __iter__(self) -> Iterator[Text]:
         if self._field is not None:
@@ -74,7 +74,7 @@ class TextFile:
             yield Text(text_of(record[field], field, where), self.file.name, number)
 
     def _from_csv(self, column: str) -> Iterator[Text]:
-        index = int(column) - 1 if column.isdecimal() else None
+        index = None if self._number is None else self._number - 1
         for number, row in self._csv_rows():
             where = f"{self.file.name} line {number}"
             if index is None:
@@ -88,10 +88,22 @@ class TextFile:
 
     def _csv_rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows that are not blank, with the number of the line that each begins on."""
-        csv.field_size_limit(_CSV_FIELD_LIMIT)
-        reader = csv.reader((line for _, line in self.file.lines()), strict=True)
+        csv.field_size_limit(LONGEST_LINE)  # Python's own limit of 131,072 is less than a long document
+        size = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal size
+            for _, line in self.file.lines():
+                size += len(line)
+                if size > _ROW_LINES * LONGEST_LINE:
+                    raise InputError(
+                        f"{self.file.name} line {begin} begins a row that does not end: close its quotes"
+                    )
+                yield line
+
+        reader = csv.reader(lines(), strict=True)
         while True:
-            begin = reader.line_num + 1
+            begin, size = reader.line_num + 1, 0
             try:
                 row = next(reader)
             except StopIteration:
@@ -140,6 +152,21 @@ def text_of(value: object, field: str, where: str) -> str:
             "text: mend the file"
         ) from None
     return value
+
+
+def _column_number(column: str) -> int | None:
+    """The number that a column is given by; None where it is given by its name.
+
+    Raises:
+        OptionError: Where no row has such a column.
+    """
+    if not (column.isascii() and column.isdecimal()):
+        return None
+    if len(column.lstrip("0")) > _COLUMN_DIGITS:
+        raise OptionError(f"--column is {column}; no row has so many columns")
+    if int(column.lstrip("0") or "0") == 0:
+        raise OptionError("--column is 0; columns are counted from 1")
+    return int(column.lstrip("0"))
 
 
 def _column_index(header: list[str], column: str, where: str) -> int:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 from sestina._cli.pieces import readable
 from sestina._errors import BundleFormatError, InputError
 
@@ -29,14 +29,14 @@ characters [begin, end) of the text that it stands for.
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "tokenize", "show the tokens of a text", _EPILOG)
-    options.add_arguments(parser, "TEXT [TEXT ...]", "texts to tokenize")
+    arguments.add_arguments(parser, "TEXT [TEXT ...]", "texts to tokenize")
     options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tokenize and print."""
-    texts = options.argument_texts(options.take_bundle(args, 1))
+    texts = arguments.argument_texts(arguments.take_bundle(args, 1))
     tokenizer, description, limit = _open(options.bundle_path(args))
     found = [tokenizer.tokens(text.value) for text in texts]
     if args.json:

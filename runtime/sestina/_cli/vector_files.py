@@ -119,7 +119,9 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     Raises:
         InputError: Where it is not an array of vectors of this width.
     """
-    InputFile(path)  # refuses what is not a readable file, in the words of every other input
+    # What is not a readable file is refused in the words of every other input.
+    if not InputFile(path).rereadable:
+        raise InputError(f"{path} is a pipe or a device; an array is read from a file: save it first")
     try:
         array = load_array(path, "r")
     except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sestina._cli import options, printing
+from sestina._cli import arguments, options, printing
 
 _EPILOG = """\
 Every bundle carries goldens: texts with the token ids and vectors that PyTorch gave them. This encodes them
@@ -22,7 +22,7 @@ _FAILED = 1
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "verify", "check a bundle's goldens on this machine", _EPILOG)
-    options.add_arguments(parser)
+    arguments.add_arguments(parser)
     options.add_json(parser, "print one JSON document, with every golden")
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -30,7 +30,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify and print the outcome."""
-    options.take_bundle(args, 0, 0)
+    arguments.take_bundle(args, 0, 0)
     with options.open_encoder(args) as encoder:
         report = encoder.report()
         outcome = encoder.verify()
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for golden in failed:
             what = "" if golden.ids_equal else "other token ids, "
-            printing.say(f"failed: {printing.one_line(golden.name)} ({what}error {golden.error:.2g})")
+            printing.say(f"failed: {golden.name} ({what}error {golden.error:.2g})")
         precision = f"{report.precision} in half precision" if report.half_precision else report.precision
         passed = len(outcome.goldens) - len(failed)
         printing.say(

@@ -1,0 +1,73 @@
+"""Signals that ask a command to end: it takes away what it half wrote, and then ends by the signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# What a supervisor sends, and a terminal that is closed (on Windows also Ctrl-Break). Interrupts are Python's
+# own matter.
+_NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+# They come in pairs (a shell and the kernel both tell of a closed terminal), and the second must not stop the
+# cleaning. One that comes later than this does: what the first raised may have been dropped on its way.
+_AGAIN_S = 5.0
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end. Whatever cleans up after an interrupt cleans up after this."""
+
+
+class Signals:
+    """Which signal came, if any.
+
+    Attributes:
+        received: The number of the first; None where none came.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._last = -_AGAIN_S
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """Unwind the main thread."""
+        now = time.monotonic()
+        if self.received is not None and now - self._last < _AGAIN_S:
+            return
+        self.received, self._last = self.received or number, now
+        raise Terminated(number)
+
+    def end(self) -> int:
+        """End this process by the signal that came, so that whoever waits for it sees that.
+
+        Returns: the exit code, where a process cannot end so.
+        """
+        number = self.received or signal.SIGTERM
+        if os.name != "nt":
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        return 128 + number
+
+
+@contextmanager
+def raised(came: Signals) -> Iterator[None]:
+    """Inside the block signals to end raise `Terminated` in the main thread.
+
+    One that is ignored (nohup), or that a program around us handles, is left as it is.
+    """
+    ours = []
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for name in _NAMES:
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                    ours.append(number)
+                    signal.signal(number, came.handle)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

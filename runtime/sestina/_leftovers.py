@@ -1,0 +1,134 @@
+"""Temporaries that a killed process leaves behind, told from those that somebody still writes.
+
+A process holds an advisory lock on each of its temporaries while it lives, and the kernel lets go of it
+however the process ends. The name says under which boot of which kernel the temporary was made: only there
+does a free lock prove that its owner is dead. Another machine on the same network file system, one that was
+started anew, a file system without locks, Windows and macOS prove nothing, and there nothing is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"  # of the kernel: containers share it, as they do locks
+
+_mine: set[str] = set()  # on some file systems a process could lock what it has locked already
+
+
+class Temporary:
+    """A new empty file or directory that no sweep takes away until `release`.
+
+    Attributes:
+        path: Where it is.
+
+    Raises:
+        OSError: Where it cannot be made.
+    """
+
+    def __init__(self, folder: str, prefix: str, suffix: str, *, directory: bool) -> None:
+        """Make it in `folder`, named prefix + stamp + suffix."""
+        self._lock: int | None = None
+        ours = _boot()
+        # A sweep between creation and lock may take it away: then once more. Where it cannot be locked it
+        # gets a name that no sweep takes for its own.
+        for boot in (ours, ours, None):
+            self.path = os.path.join(folder, f"{prefix}{_stamp(boot)}{suffix}")
+            _mine.add(self.path)
+            try:
+                _make(self.path, directory=directory)
+            except BaseException:
+                _mine.discard(self.path)
+                raise
+            if boot is None:
+                return
+            self._lock = _locked(self.path)
+            if self._lock is not None:
+                return
+            with contextlib.suppress(OSError):
+                (os.rmdir if directory else os.unlink)(self.path)
+            _mine.discard(self.path)
+
+    def release(self) -> None:
+        """Once it was renamed or removed: let go of the lock."""
+        _mine.discard(self.path)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def sweep(folder: str, prefix: str, suffix: str, remove: Callable[[str], object]) -> None:
+    """Remove the temporaries of this name in `folder` whose processes are certainly dead.
+
+    What cannot be looked at or removed is passed over.
+
+    Args:
+        folder: The directory to look in.
+        prefix: As for `Temporary`.
+        suffix: As for `Temporary`.
+        remove: Removes what is at a path.
+    """
+    boot = _boot()
+    if boot is None:
+        return
+    name = re.compile(f"{re.escape(prefix)}{boot}-[0-9a-f]{{12}}{re.escape(suffix)}")
+    with contextlib.suppress(OSError):
+        for found in filter(name.fullmatch, os.listdir(folder)):
+            path = os.path.join(folder, found)
+            lock = None if path in _mine else _locked(path)
+            if lock is None:
+                continue
+            try:
+                with contextlib.suppress(OSError):
+                    remove(path)
+            finally:
+                os.close(lock)
+
+
+def _make(path: str, *, directory: bool) -> None:
+    if directory:
+        os.mkdir(path)
+    else:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _stamp(boot: str | None) -> str:
+    own = os.urandom(6).hex()
+    return own if boot is None else f"{boot}-{own}"
+
+
+def _boot() -> str | None:
+    """What names the running kernel since it was started, as 12 hex digits; None where nothing does."""
+    try:
+        import fcntl  # noqa: F401  not on Windows
+
+        with open(_BOOT_ID, "rb") as stream:
+            return hashlib.sha256(stream.read().strip()).hexdigest()[:12]
+    except (ModuleNotFoundError, OSError):
+        return None
+
+
+def _locked(path: str) -> int | None:
+    """A descriptor that holds the lock of what is at the path; None where it is held, or there is none."""
+    import fcntl
+
+    descriptor = None
+    try:
+        kind = os.lstat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # to open a pipe would be to wait
+            return None
+        # Network file systems lock only what is open for writing; a directory never is.
+        access = os.O_RDWR if stat.S_ISREG(kind) and os.access(path, os.W_OK) else os.O_RDONLY
+        descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+            return descriptor
+    except OSError:
+        pass
+    if descriptor is not None:
+        os.close(descriptor)
+    return None
