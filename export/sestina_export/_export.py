@@ -21,7 +21,8 @@ from sestina_export._fingerprint import space_of
 from sestina_export._goldens import write_goldens
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._quality import QualityGate
-from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode, usable_target
+from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode
+from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
 from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
@@ -91,7 +92,8 @@ def export(
             the exporter's own, general texts.
         gate: How near what is less than float32 must be to PyTorch on the texts held back; by default each
             variant has its own gate.
-        overwrite: Whether a bundle that is already at `out` may be replaced.
+        overwrite: Whether a bundle that is already at `out` may be replaced; one that holds what its manifest
+            does not list never is.
         progress: Called with a line of text before each step.
 
     Raises:
@@ -112,7 +114,8 @@ def export(
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
-        return _made(job, specs, target, optional=_optional(specs) if precisions is None else ())
+        optional = _optional(specs) if precisions is None else ()
+        return _made(job, specs, target, replaceable(out, overwrite), optional=optional)
 
 
 def _optional(specs: Sequence[VariantSpec]) -> tuple[VariantSpec, ...]:
@@ -122,12 +125,20 @@ def _optional(specs: Sequence[VariantSpec]) -> tuple[VariantSpec, ...]:
 
 
 def _made(
-    job: VariantJob, specs: Sequence[VariantSpec], target: Path, *, optional: Sequence[VariantSpec]
+    job: VariantJob,
+    specs: Sequence[VariantSpec],
+    target: Path,
+    contents: Callable[[Path], Sequence[str]],
+    *,
+    optional: Sequence[VariantSpec],
 ) -> ExportResult:
-    """The bundle at `target`, without those of the `optional` variants that miss their gate."""
+    """The bundle at `target`, without those of the `optional` variants that miss their gate.
+
+    What is at `target` once the bundle is made, `contents` says whether it may be replaced.
+    """
     refused: list[str] = []
     try:
-        with folder_in_place(target) as folder, _one_thread():
+        with folder_in_place(target, contents) as folder, _one_thread():
             variants = []
             for spec in specs:
                 try:

@@ -1,4 +1,4 @@
-"""What may be exported, and where to."""
+"""What may be exported."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from sestina._manifest import MANIFEST
 from sestina_export._errors import ExportError
 from sestina_export._graph import LEAST_POSITIONS
 from sestina_model import checkpoint as checkpoints
@@ -19,7 +17,7 @@ from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["Source", "as_checkpoint", "check_label", "in_eval_mode", "usable_target"]
+__all__ = ["Source", "as_checkpoint", "check_label", "in_eval_mode"]
 
 Source = str | os.PathLike[str] | Checkpoint | SentenceEncoder | TransformerEncoder
 
@@ -101,43 +99,3 @@ def _check_exportable(model: SentenceEncoder) -> None:
         raise ExportError(
             f"max_positions is {positions}; an encoder must have at least {LEAST_POSITIONS} to be exported"
         )
-
-
-def usable_target(out: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Where a bundle for `out` is to be put: what it is a link to, where it is one.
-
-    Raises:
-        ExportError: Before any work is done.
-    """
-    if not isinstance(out, str | os.PathLike) or not isinstance(os.fspath(out), str):
-        raise ExportError(f"out is {type(out).__name__}; it must be a path, such as 'NAME.sestina'")
-    path = os.fspath(out)
-    try:
-        if b"\0" in os.fsencode(path):
-            raise ExportError(f"{path!r} has a null character; no path can")
-    except UnicodeEncodeError:
-        raise ExportError(f"{path!r} has a lone surrogate; it must be valid Unicode") from None
-    try:
-        return _usable(Path(path), overwrite)
-    except OSError as error:
-        raise ExportError(f"{path} cannot be used: {error.strerror or error}") from error
-
-
-def _usable(out: Path, overwrite: bool) -> Path:
-    try:
-        target = out.resolve()
-    except RuntimeError:  # Python before 3.13
-        target = out.absolute()
-    if target.is_symlink():
-        raise ExportError(f"{out} is a symbolic link that leads back to itself; remove it first")
-    if target.exists():
-        if not (target / MANIFEST).is_file():
-            raise ExportError(f"{out} exists and is not a bundle: name a directory that does not exist yet")
-        if not overwrite:
-            raise ExportError(f"{out} exists: name another directory, or pass overwrite=True (--overwrite)")
-    parent = target.parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ExportError(f"{out} cannot be written: {parent} is not a directory that this user may write to")
-    return target

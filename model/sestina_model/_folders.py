@@ -1,47 +1,109 @@
-"""A folder that appears whole or not at all."""
+"""A folder that appears whole or not at all, in the place of one of the same kind and of nothing else."""
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["folder_in_place"]
+from sestina_model._leftovers import Temporary, sweep
+
+__all__ = ["folder_in_place", "stranger"]
+
+_NEW, _OLD = ".new", ".old"
+
+Contents = Callable[[Path], Sequence[str]]
 
 
 @contextmanager
-def folder_in_place(target: Path) -> Iterator[Path]:
+def folder_in_place(target: Path, contents: Contents | None = None) -> Iterator[Path]:
     """Yield an empty sibling of `target` that takes its place once the block ends well.
 
     A block that raises leaves `target` as it was, and none of the folders above it that were made for it. A
     process killed at any moment leaves the old folder, the new one, or (between two renames) neither, and
-    never a mixture; what it leaves beside `target` has a name that starts with a dot.
+    never a mixture; what it leaves beside `target` has a name that starts with a dot, and the next call for
+    the same place removes it where its process is certainly dead.
+
+    Args:
+        target: The folder.
+        contents: Names every file of a folder that may be replaced, what proves its kind last; raises where
+            it may not be, as it must where it holds anything else (see `stranger`). It is asked just before
+            the swap, and again once nobody can reach the old folder by its name: nothing but what it then
+            names is removed. None: nothing may be replaced.
 
     Raises:
         OSError: Where the folder cannot be made or put in place.
     """
     target = target.absolute()
-    stamp = secrets.token_hex(4)
-    fresh = target.with_name(f".{target.name}.{stamp}.new")
-    stale = target.with_name(f".{target.name}.{stamp}.old")
+    beside, prefix = str(target.parent), f".{target.name}."
     with _parents_of(target):
+        sweep(beside, prefix, _NEW, shutil.rmtree)
+        fresh = Temporary.new(beside, prefix, _NEW, directory=True)
         try:
-            fresh.mkdir()
-            yield fresh
-            if target.exists():
-                target.rename(stale)
-            try:
-                fresh.rename(target)
-            except OSError:
-                if stale.exists():
-                    stale.rename(target)
-                raise
+            _keep_mode(target, Path(fresh.path))
+            yield Path(fresh.path)
+            _put_in_place(Path(fresh.path), target, contents)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(stale, ignore_errors=True)
+            shutil.rmtree(fresh.path, ignore_errors=True)
+            fresh.release()
+    if contents is not None:
+        # Old folders whose process was killed after the swap: only now is there one in their place.
+        sweep(beside, prefix, _OLD, lambda path: _remove(Path(path), contents))
+
+
+def stranger(folder: Path, listed: Collection[str]) -> str | None:
+    """The name of something in `folder` that is not one of the listed files (or links); None where all is."""
+    with os.scandir(folder) as found:
+        for each in sorted(found, key=lambda entry: entry.name):
+            if each.name not in listed or not (each.is_symlink() or each.is_file()):
+                return each.name
+    return None
+
+
+def _put_in_place(fresh: Path, target: Path, contents: Contents | None) -> None:
+    if not os.path.lexists(target):
+        fresh.rename(target)
+        return
+    if contents is None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    contents(target)
+    stale = Temporary.moved(str(target), f".{target.name}.", _OLD)
+    old = Path(stale.path)
+    try:
+        try:
+            contents(old)
+            fresh.rename(target)
+        except BaseException:
+            with suppress(OSError):  # something else has taken its place: it stays where it is
+                if not os.path.lexists(target):
+                    old.rename(target)
+            raise
+        with suppress(OSError):
+            _remove(old, contents)
+    finally:
+        stale.release()
+
+
+def _remove(folder: Path, contents: Contents) -> None:
+    """Remove an old folder, but never what it does not list."""
+    try:
+        names = contents(folder)
+    except Exception:  # noqa: BLE001  whatever it raises to say that this may not be removed
+        return
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    """Give the new folder the permissions of the one it is to replace, before there is anything in it."""
+    if os.name != "nt":
+        with suppress(OSError):  # nothing to replace, or a file system without them
+            new.chmod(stat.S_IMODE(old.stat().st_mode) | stat.S_IRWXU)
 
 
 @contextmanager

@@ -15,48 +15,67 @@ import re
 import stat
 from collections.abc import Callable
 
-_BOOT_ID = (
-    "/proc/sys/kernel/random/boot_id"  # of the kernel: containers share it, as they do locks
-)
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"  # of the kernel: containers share it, as they do locks
 
 _mine: set[str] = set()  # on some file systems a process could lock what it has locked already
 
 
 class Temporary:
-    """A new empty file or directory that no sweep takes away until `release`.
+    """What no sweep takes away until `release`, though its name is that of a temporary.
 
     Attributes:
         path: Where it is.
-
-    Raises:
-        OSError: Where it cannot be made.
     """
 
-    def __init__(self, folder: str, prefix: str, suffix: str, *, directory: bool) -> None:
-        """Make it in `folder`, named prefix + stamp + suffix."""
-        self._lock: int | None = None
+    def __init__(self, path: str, lock: int | None) -> None:
+        self.path = path
+        self._lock = lock
+        _mine.add(path)
+
+    @classmethod
+    def new(cls, folder: str, prefix: str, suffix: str, *, directory: bool) -> Temporary:
+        """An empty file or directory in `folder`, named prefix + stamp + suffix.
+
+        Raises:
+            OSError: Where it cannot be made.
+        """
         ours = _boot()
         # A sweep between creation and lock may take it away: then once more. Where it cannot be locked it
         # gets a name that no sweep takes for its own.
-        for boot in (ours, ours, None):
-            self.path = os.path.join(folder, f"{prefix}{_stamp(boot)}{suffix}")
-            _mine.add(self.path)
-            try:
-                _make(self.path, directory=directory)
-            except BaseException:
-                _mine.discard(self.path)
-                raise
+        for boot in (ours, ours):
             if boot is None:
-                return
-            self._lock = _locked(self.path)
-            if self._lock is not None:
-                return
+                break
+            path = _named(folder, prefix, boot, suffix)
+            _make(path, directory=directory)
+            lock = _locked(path)
+            if lock is not None:
+                return cls(path, lock)
             with contextlib.suppress(OSError):
-                (os.rmdir if directory else os.unlink)(self.path)
-            _mine.discard(self.path)
+                (os.rmdir if directory else os.unlink)(path)
+        path = _named(folder, prefix, None, suffix)
+        _make(path, directory=directory)
+        return cls(path, None)
+
+    @classmethod
+    def moved(cls, source: str, prefix: str, suffix: str) -> Temporary:
+        """What is at `source`, under another name beside it.
+
+        Raises:
+            OSError: Where it cannot be renamed.
+        """
+        boot = _boot()
+        lock = None if boot is None else _locked(source)
+        path = _named(os.path.dirname(source), prefix, boot if lock is not None else None, suffix)
+        moved = cls(path, lock)
+        try:
+            os.rename(source, path)
+        except BaseException:
+            moved.release()
+            raise
+        return moved
 
     def release(self) -> None:
-        """Once it was renamed or removed: let go of the lock."""
+        """Let go of the lock, once it was renamed or removed, or where it may be swept."""
         _mine.discard(self.path)
         if self._lock is not None:
             os.close(self._lock)
@@ -70,8 +89,8 @@ def sweep(folder: str, prefix: str, suffix: str, remove: Callable[[str], object]
 
     Args:
         folder: The directory to look in.
-        prefix: As for `Temporary`.
-        suffix: As for `Temporary`.
+        prefix: How their names begin.
+        suffix: How their names end.
         remove: Removes what is at a path.
     """
     boot = _boot()
@@ -98,9 +117,9 @@ def _make(path: str, *, directory: bool) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
-def _stamp(boot: str | None) -> str:
-    own = os.urandom(6).hex()
-    return own if boot is None else f"{boot}-{own}"
+def _named(folder: str, prefix: str, boot: str | None, suffix: str) -> str:
+    stamp = "-".join([*([] if boot is None else [boot]), os.urandom(6).hex()])
+    return os.path.join(folder, f"{prefix}{stamp}{suffix}")
 
 
 def _boot() -> str | None:

@@ -29,6 +29,7 @@ from sestina_model import pretrained
 from sestina_model._errors import CheckpointError, ConfigError
 from sestina_model._files import file_sha256, read_json_object, read_tokenizer
 from sestina_model._folders import folder_in_place
+from sestina_model._target import checkpoint_contents
 from sestina_model._weights import build_encoder, read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.sentence import SentenceEncoder
@@ -137,7 +138,8 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
     """Write a checkpoint folder; the same checkpoint always gives the same bytes.
 
     It is written next to `path` and renamed into place: a killed save leaves the old checkpoint or
-    none. Only an older checkpoint of this layout, or an empty folder, is ever replaced.
+    none. Only an older checkpoint of this layout that holds nothing else, or an empty folder, is ever
+    replaced.
 
     Args:
         checkpoint: What to write.
@@ -149,8 +151,9 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
             float16.
     """
     target = Path(path).resolve()
-    if target.exists() and not _replaceable(target):
-        raise CheckpointError(f"{target} exists and is not a Sestina checkpoint; name a new folder")
+    contents = checkpoint_contents(target, (_WEIGHTS, _TOKENIZER, _CONFIG))
+    if os.path.lexists(target):
+        contents(target)
     model = checkpoint.model
     config = {
         "format": FORMAT_VERSION,
@@ -163,7 +166,7 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
     if half:
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     try:
-        with folder_in_place(target) as fresh:
+        with folder_in_place(target, contents) as fresh:
             save_file(tensors, fresh / _WEIGHTS)
             _write(fresh / _CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
             # safetensors makes its file readable to the owner alone; a checkpoint is as open as its folder.
@@ -245,10 +248,6 @@ def _halved(name: str, tensor: Tensor) -> Tensor:
     if not bool(torch.isfinite(half).all()):
         raise CheckpointError(f"{name} holds values that float16 cannot; save it in float32")
     return half
-
-
-def _replaceable(target: Path) -> bool:
-    return target.is_dir() and ((target / _CONFIG).is_file() or not any(target.iterdir()))
 
 
 def _write(path: Path, text: str) -> None:

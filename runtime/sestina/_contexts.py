@@ -2,7 +2,7 @@
 
 An entry is a directory named by a digest of everything that its content depends on. It is made under another
 name and renamed into place once its session was found right; what is not exactly as it was then (a file
-added, altered or lost) is removed and compiled again.
+added, altered or lost) is removed and compiled again. Nothing else in the directory is ever touched.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sestina._errors import OutputError
+from sestina._leftovers import Temporary, sweep
 from sestina._placement import Placement
 
 _RECORD = "entry.json"
 _FORMAT = 1
 _BUILDING = ".building-"
-_FORSAKEN_S = 86400  # nothing is compiled for a day
 _PIECE = 1 << 20  # bytes hashed at once
 
 Facts = Mapping[str, object]
@@ -40,9 +38,7 @@ class Contexts:
         self._directory = Path(directory)
         with self._named():
             self._directory.mkdir(parents=True, exist_ok=True)
-            for folder in self._directory.glob(f"{_BUILDING}*"):  # of processes that were killed
-                if time.time() - folder.stat().st_mtime > _FORSAKEN_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+            sweep(str(self._directory), _BUILDING, "", shutil.rmtree)
 
     def find(self, facts: Facts) -> tuple[Path, Placement] | None:
         """A whole entry and the placement of the graph it was compiled from; None where there is none."""
@@ -61,13 +57,13 @@ class Contexts:
     @contextlib.contextmanager
     def build(self) -> Iterator[Path]:
         """A directory to compile into, which is gone afterwards unless it was kept."""
-        folder = self._directory / f"{_BUILDING}{secrets.token_hex(8)}"
         with self._named():
-            folder.mkdir()
+            building = Temporary.new(str(self._directory), _BUILDING, "", directory=True)
         try:
-            yield folder
+            yield Path(building.path)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(building.path, ignore_errors=True)
+            building.release()
 
     def keep(self, folder: Path, facts: Facts, placement: Placement) -> None:
         """Make what was compiled in `folder` the entry of `facts`.

@@ -14,6 +14,7 @@ import lzma
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -221,7 +222,8 @@ def _write(
         advance(len(window))
     if not ends["student"]:
         raise FileError(f"no text of up to {longest} tokens was found; name files that hold some")
-    with folder_in_place(folder) as fresh:
+    # Another run that was faster made the same of the same.
+    with suppress(FileExistsError), folder_in_place(folder) as fresh:
         for name in _ROWS:
             np.save(fresh / f"{name}.values.npy", np.frombuffer(values[name], dtype=np.uint16))
             np.save(fresh / f"{name}.ends.npy", np.frombuffer(ends[name], dtype=np.int64))

@@ -63,13 +63,14 @@ def take_bundle(args: argparse.Namespace, least: int, most: int | None = None) -
     named = bool(given) and (counted or looks_like_path(given[0]))
     args.bundle, texts = (given[0], given[1:] + dashed) if named else (None, given + dashed)
     if len(texts) < least or (most is not None and len(texts) > most):
-        told = "1 argument" if count == 1 else f"{count} arguments"
-        taken = f", and takes {args.bundle} for the bundle" if named and len(texts) < least else ""
-        raise OptionError(
-            f"{args.command} takes {args.shape}, not {told}{taken} (see sestina {args.command} --help)"
-        )
+        told = f"not {'1 argument' if count == 1 else f'{count} arguments'}"
+        if named and len(texts) < least and most != 0:
+            told = f"and {args.bundle} is taken for the BUNDLE: put -- before it if it is a text"
+        raise OptionError(f"{args.command} takes {args.shape}, {told} (see sestina {args.command} --help)")
     if named and not counted and most != 0:
         _check_there(args)
+    if hasattr(args, "input"):
+        _check_no_file(texts[: len(texts) - len(dashed)])
     return texts
 
 
@@ -95,11 +96,17 @@ def _check_there(args: argparse.Namespace) -> None:
         raise BundleNotFoundError(
             f"there is no bundle at {path}: check the path, or put -- before it if it is a text"
         )
-    if hasattr(args, "input") and os.path.isfile(path):  # noqa: PTH113
-        raise OptionError(
-            f"{path} is a file, and a bundle is a directory: pass --input {path} to encode its texts, or put "
-            "-- before it if it is a text"
-        )
+    if hasattr(args, "input"):
+        _check_no_file([path])
+
+
+def _check_no_file(arguments: list[str]) -> None:
+    """The name of a file is not encoded for what the file holds."""
+    for path in arguments:
+        if os.path.isfile(path) and not path.isalnum():  # noqa: PTH113  "Makefile" may be a word
+            raise OptionError(
+                f"{path} is a file: pass --input {path} to encode its texts, or put -- before it as a text"
+            )
 
 
 def argument_texts(values: list[str], name: str = "text") -> list[Text]:

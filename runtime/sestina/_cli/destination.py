@@ -98,7 +98,7 @@ def _replacing(path: str) -> Iterator[Destination]:
     sweep(folder, _PREFIX, _SUFFIX, os.unlink)
     with contextlib.ExitStack() as stack:
         with _unwritable_named(path):
-            temporary = Temporary(folder, _PREFIX, _SUFFIX, directory=False)
+            temporary = Temporary.new(folder, _PREFIX, _SUFFIX, directory=False)
             fresh = Path(temporary.path)
             stack.callback(temporary.release)
             stack.callback(_unlink_quietly, fresh)  # after any failure or interruption; not after the rename
