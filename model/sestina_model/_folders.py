@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sestina_model._leftovers import Temporary, sweep
 
-__all__ = ["folder_in_place", "stranger"]
+__all__ = ["folder_in_place", "keep_mode", "stranger"]
 
 _NEW, _OLD = ".new", ".old"
 
@@ -44,7 +44,7 @@ def folder_in_place(target: Path, contents: Contents | None = None) -> Iterator[
         sweep(beside, prefix, _NEW, shutil.rmtree)
         fresh = Temporary.new(beside, prefix, _NEW, directory=True)
         try:
-            _keep_mode(target, Path(fresh.path))
+            keep_mode(target, Path(fresh.path))
             yield Path(fresh.path)
             _put_in_place(Path(fresh.path), target, contents)
         finally:
@@ -99,11 +99,14 @@ def _remove(folder: Path, contents: Contents) -> None:
     folder.rmdir()
 
 
-def _keep_mode(old: Path, new: Path) -> None:
-    """Give the new folder the permissions of the one it is to replace, before there is anything in it."""
-    if os.name != "nt":
-        with suppress(OSError):  # nothing to replace, or a file system without them
-            new.chmod(stat.S_IMODE(old.stat().st_mode) | stat.S_IRWXU)
+def keep_mode(old: Path, new: Path) -> None:
+    """Give a new file or folder the permissions of what it is to replace, before there is anything in it."""
+    if os.name == "nt":  # where they say no more than whether it may be written
+        return
+    with suppress(OSError):  # nothing to replace, or a file system without them
+        mode = stat.S_IMODE(old.stat().st_mode)
+        # A folder must stay open to its owner; a set-user-ID bit is not for new content.
+        new.chmod(mode | stat.S_IRWXU if old.is_dir() else mode & 0o777)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from typing import BinaryIO
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from sestina_model._errors import ConfigError, FileError, ModelError
+from sestina_model._folders import keep_mode
 
 __all__ = ["PAD", "PAD_ID", "english", "main", "train"]
 
@@ -216,12 +217,13 @@ def _replacing(output: Path) -> Iterator[BinaryIO]:
 
     It is opened before the work so that an output that cannot be written is refused at once.
     """
-    target = output.resolve()  # a symbolic link keeps pointing at what is written
-    if os.access(target, os.F_OK) and not target.is_file():  # a device or a folder must not be replaced
+    target = Path(os.path.realpath(output))  # a symbolic link keeps pointing at what is written
+    if os.path.lexists(target) and not target.is_file():  # a device or a folder must not be replaced
         raise FileError(f"{output} is not a regular file; --output must name a file to write or replace")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
+            keep_mode(target, temporary)
             yield file
         temporary.replace(target)
     except FileError:

@@ -150,7 +150,7 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
         CheckpointError: Where `path` holds something else, or cannot be written, or a weight is beyond
             float16.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
     contents = checkpoint_contents(target, (_WEIGHTS, _TOKENIZER, _CONFIG))
     if os.path.lexists(target):
         contents(target)

@@ -46,6 +46,12 @@ def _run(argv: Sequence[str] | None) -> int:
         _debug()
         printing.error("there is not enough memory: lower --max-memory-mb, or give smaller files or texts")
         return _BAD_INPUT
+    except ImportError as error:
+        _debug()
+        if (error.name or "").startswith("sestina"):
+            return _unexpected(error)
+        printing.error(f"a library that sestina needs cannot be loaded ({error}): install sestina again")
+        return _BAD_INPUT
     except Terminated:
         raise
     except KeyboardInterrupt:
@@ -55,12 +61,16 @@ def _run(argv: Sequence[str] | None) -> int:
         return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who did nothing wrong
         _debug()
-        printing.error(
-            f"unexpected {type(error).__name__}: {error}; this is a defect of sestina: please report it with "
-            "what SESTINA_DEBUG=1 in the environment prints"
-        )
-        return _UNEXPECTED
+        return _unexpected(error)
     return code
+
+
+def _unexpected(error: Exception) -> int:
+    printing.error(
+        f"unexpected {type(error).__name__}: {error}; this is a defect of sestina: please report it with "
+        "what SESTINA_DEBUG=1 in the environment prints"
+    )
+    return _UNEXPECTED
 
 
 def _debug() -> None:

@@ -246,10 +246,10 @@ class TestInvariants:
 
 class TestSave:
     def test_replaces_its_own_kind_and_leaves_nothing_beside(self, folder: Path) -> None:
-        (folder / "extra").write_text("an older file")
+        folder.chmod(0o750)
         save(tiny_checkpoint(tiny_wordpiece(), seed=3), folder)
         assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-        assert not (folder / "extra").exists()
+        assert folder.stat().st_mode & 0o777 == 0o750
         np.testing.assert_array_equal(
             load(folder).encode(TEXTS), tiny_checkpoint(tiny_wordpiece(), seed=3).encode(TEXTS)
         )
@@ -274,6 +274,30 @@ class TestSave:
         ):
             save(tiny_checkpoint(tiny_bpe()), target)
         assert precious.read_text() == "years of work"
+
+    @pytest.mark.parametrize("foreign", ["mine.txt", "more/mine.txt"])
+    def test_keeps_what_somebody_else_put_there(self, folder: Path, foreign: str) -> None:
+        (folder / foreign).parent.mkdir(exist_ok=True)
+        (folder / foreign).write_text("years of work")
+        before = load(folder).encode(TEXTS)
+        name = foreign.partition("/")[0]
+        with pytest.raises(CheckpointError, match=f"holds '{name}', which is no part of a checkpoint"):
+            save(tiny_checkpoint(tiny_wordpiece(), seed=3), folder)
+        assert (folder / foreign).read_text() == "years of work"
+        np.testing.assert_array_equal(load(folder).encode(TEXTS), before)
+
+    def test_a_config_of_another_program_is_no_checkpoint(self, tmp_path: Path) -> None:
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "sestina.json").write_text('{"format": "poem"}')
+        with pytest.raises(CheckpointError, match="is not a Sestina checkpoint"):
+            save(tiny_checkpoint(tiny_bpe()), tmp_path / "other")
+        assert (tmp_path / "other" / "sestina.json").exists()
+
+    def test_a_loop_of_links(self, tmp_path: Path) -> None:
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(CheckpointError, match="is not a Sestina checkpoint"):
+            save(tiny_checkpoint(tiny_bpe()), tmp_path / "loop")
+        assert (tmp_path / "loop").is_symlink()
 
     def test_a_failed_save_leaves_the_old_checkpoint(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch

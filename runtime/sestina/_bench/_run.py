@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sestina
@@ -84,8 +84,8 @@ def setting_of(options: Options, entry: Entry, manifest: Manifest, folder: str) 
     return Setting(
         entry=entry,
         purpose="throughput",
-        bundle=str(Path(options.bundle).resolve()),
-        source=options.source and str(Path(options.source).resolve()),
+        bundle=os.path.realpath(options.bundle),
+        source=options.source and os.path.realpath(options.source),
         folder=folder,
         threads=options.threads or usable_cores(),
         max_tokens=contract.max_tokens,

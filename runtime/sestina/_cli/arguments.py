@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Of what the commands read and write: an argument that ends so and has no spaces is meant as a path.
 _SUFFIXES = (".sestina", ".json", ".jsonl", ".npy", ".csv", ".txt", ".onnx", ".ort")
+_BUNDLE = ".sestina"
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -84,18 +85,16 @@ def looks_like_path(argument: str) -> bool:
         return is_path or bare.lower().endswith(_SUFFIXES)
     folder, name = os.path.split(bare)
     spaced = any(character.isspace() for character in name)
-    return name.lower().endswith(".sestina") or (
-        not spaced and folder.strip() != "" and Path(folder).is_dir()
-    )
+    return name.lower().endswith(_BUNDLE) or (not spaced and folder.strip() != "" and Path(folder).is_dir())
 
 
 def _check_there(args: argparse.Namespace) -> None:
     """What was taken for the bundle by its looks alone is there, or may be."""
     path = args.bundle
-    if not os.path.lexists(path) and not path.rstrip(_SEPARATORS).lower().endswith(".sestina"):
-        raise BundleNotFoundError(
-            f"there is no bundle at {path}: check the path, or put -- before it if it is a text"
-        )
+    if not os.path.lexists(path):
+        is_bundle = path.rstrip(_SEPARATORS).lower().endswith(_BUNDLE)
+        fix = "export one" if is_bundle else "put -- before it if it is a text"
+        raise BundleNotFoundError(f"there is no bundle at {path}: check the path, or {fix}")
     if hasattr(args, "input"):
         _check_no_file([path])
 

@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
 def _format(args: argparse.Namespace) -> str:
     asked: str | None = args.format
     if args.output is None:
+        if sys.stdout is None:
+            raise printing.closed_stdout()
         if asked == "npy" and (printing.is_terminal(sys.stdout) or not hasattr(sys.stdout, "buffer")):
             raise OptionError(
                 "npy is binary and standard output takes text: pass --output FILE, or send it elsewhere"

@@ -106,7 +106,10 @@ def _is_document(output: str | None) -> bool:
 
 
 def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)  # where `resolve` may refuse a loop of links
+    try:
+        return os.path.realpath(one) == os.path.realpath(other)  # where `resolve` may refuse a loop of links
+    except ValueError:  # of a null character or a lone surrogate: neither can be written
+        return False
 
 
 def _look(args: argparse.Namespace, text: str) -> Scene:

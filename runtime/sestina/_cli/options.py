@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sestina._default import default_bundle
-from sestina._errors import OptionError
+from sestina._errors import BundleNotFoundError, OptionError
 
 if TYPE_CHECKING:
     from sestina._asked import ProviderArgument
@@ -33,8 +34,12 @@ def bundle_path(args: argparse.Namespace) -> Path:
     """The bundle that was named, or the embedded one.
 
     Raises:
-        BundleNotFoundError: Where there is none embedded.
+        BundleNotFoundError: Where there is none embedded, or no file system could hold that path.
     """
+    try:
+        os.fsencode(args.bundle or "")
+    except UnicodeEncodeError:
+        raise BundleNotFoundError(f"there is no bundle at {args.bundle!r}: it has a lone surrogate") from None
     return Path(default_bundle() if args.bundle is None else args.bundle)
 
 
