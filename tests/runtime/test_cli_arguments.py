@@ -49,6 +49,7 @@ def test_what_is_written_as_a_path_is_one(argument: str) -> None:
     "argument",
     ["", "a", "the model", "minilm", "Mr. Smith", "either / or", "and/or is a phrase", "see /etc/passwd please",
      "https://example.com/a/b", "what is tokenizer.json?", "/ is the root", "naïve café", "x" * 5000, "a\0b",
+     "word/" * 2000 + "a text/word", "a text/" + "b" * 300 + "/c",
      "\\alpha", "1.5", "...", "look at minilm/tokenizer.json or so"],
 )  # fmt: skip
 def test_what_is_a_text_is_one(argument: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from sestina import _leftovers
+from sestina.__main__ import main
 from sestina._leftovers import Temporary, sweep
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
@@ -77,6 +79,15 @@ def test_the_host_keeps_its_signals(cli: Cli, bundle: Path) -> None:
         signal.signal(signal.SIGTERM, own)
     assert cli("inspect", bundle).code == 0
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_in_a_thread_there_are_no_signals(bundle: Path, tmp_path: Path) -> None:
+    codes: list[int] = []
+    argv = ["encode", str(bundle), "a", "--output", str(tmp_path / "out.npy")]
+    thread = threading.Thread(target=lambda: codes.append(main(argv)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
 
 
 @on_linux
@@ -155,8 +166,8 @@ class TestSweep:
         kept = tmp_path / "kept"
         kept.mkdir() if directory else kept.write_text("mine")
         (tmp_path / stamp).symlink_to(kept)
-        os.mkfifo(tmp_path / (stamp[:-5] + "0.new"))
-        assert len(self.swept(tmp_path)) == 3 - (len(stamp[:-5] + "0.new") != len(stamp))
+        os.mkfifo(tmp_path / f"{stamp[:-16]}{'0' * 12}.new")
+        assert len(self.swept(tmp_path)) == 3
 
 
 def test_both_packages_have_the_same_rule() -> None:

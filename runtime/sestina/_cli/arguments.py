@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sestina._errors import BundleNotFoundError, InputError, OptionError
@@ -85,7 +84,8 @@ def looks_like_path(argument: str) -> bool:
         return is_path or bare.lower().endswith(_SUFFIXES)
     folder, name = os.path.split(bare)
     spaced = any(character.isspace() for character in name)
-    return name.lower().endswith(_BUNDLE) or (not spaced and folder.strip() != "" and Path(folder).is_dir())
+    in_folder = not spaced and folder.strip() != "" and os.path.isdir(folder)  # noqa: PTH112
+    return name.lower().endswith(_BUNDLE) or in_folder
 
 
 def _check_there(args: argparse.Namespace) -> None:

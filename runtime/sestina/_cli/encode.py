@@ -20,8 +20,9 @@ _FORMATS = ("npy", "jsonl")
 
 _EPILOG = """\
 Texts are the TEXT arguments, or --input FILE, or standard input. A file is UTF-8, one text a line; a blank
-line is the empty text, so that line n always gives vector n. With --field or --column it is JSONL or CSV,
-where blank lines are passed over. Put -- before a TEXT that begins with a dash.
+line is the empty text, so that line n always gives vector n; none may be longer than 16 MiB. With --field or
+--column it is JSONL or CSV, where blank lines are passed over. Put -- before a TEXT that begins with a dash,
+that is written as a path is, or where standard input is not for sestina (in a loop of a shell).
 
 Examples:
   sestina encode "one text" "another"

@@ -30,7 +30,7 @@ Examples:
   sestina explain minilm.sestina "a river bank" --output bank.html --png bank.png
   sestina explain "a river bank" --json | jq '.attention[0][3]'
 
-Put -- before a TEXT that begins with a dash.
+Put -- before a TEXT that begins with a dash, or is written as a path is.
 
 The attention is that of the very graph that makes the vectors: with --precision int8 it is int8's. In JSON
 .attention[layer][head][from][to], counted from 0, is how much one token takes from another. The picture of

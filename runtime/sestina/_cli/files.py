@@ -82,9 +82,10 @@ class InputFile:
 
     def _open(self) -> contextlib.AbstractContextManager[BinaryIO]:
         if self.path == STDIN:
-            if sys.stdin is None or sys.stdin.closed:
+            stream = getattr(sys.stdin, "buffer", None)
+            if stream is None or stream.closed:
                 raise InputError(f"{self.name} cannot be read: it is closed")
-            return contextlib.nullcontext(sys.stdin.buffer)
+            return contextlib.nullcontext(stream)
         try:
             return Path(self.path).open("rb")
         except OSError as error:

@@ -41,6 +41,7 @@ Facts go to standard output, messages to standard error. Exit codes:
   2    bad usage or bad input; one line says what and how to fix it
   70   a defect of sestina; SESTINA_DEBUG=1 in the environment shows where
   130  interrupted (141: the reader of a pipe went away)
+SIGTERM and SIGHUP end a command as they end any program, once it has removed what it half wrote.
 """
 
 
