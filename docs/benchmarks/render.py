@@ -1,9 +1,9 @@
 """The benchmark pages from the documents of runs: python docs/benchmarks/render.py
 
-A document is what `sestina bench --json` prints, with three members more, which are written by hand: `title`, the
-processor for people; `origin`, where a document that was not printed so comes from; `remarks`, what a reader has
-to know of this run. Each gets a page of its own beside it; the tables between markers in index.md and in the
-README are taken from all of them. `tests/test_docs.py` holds that every page is what this renders.
+A document is what `sestina bench --json` prints, with three members more, which are written by hand: `title`,
+the processor for people; `origin`, where a document that was not printed so comes from; `remarks`, what a
+reader has to know of this run. Each gets a page of its own beside it; the tables between markers in index.md
+and in the README are taken from all of them. `tests/test_docs.py` holds that every page is what this renders.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ MORE_ROWS = [
     ("OpenVINO, both int8, corpus", "sestina int8", "openvino int8", "corpus"),
     ("sentence-transformers, both fp32, peak memory", "sestina fp32", "sentence-transformers fp32", "memory"),
 ]
+NOT_RUN = (
+    "<!-- not run: what made this run, in about an hour; tests/runtime/test_bench.py runs bench briefly -->\n"
+)
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -62,7 +65,7 @@ def page(name: str, document: dict[str, Any]) -> str:
     if document.get("remarks"):
         parts.append(document["remarks"])
     whole = any(row["state"] == "measured" for row in document["contenders"])
-    parts.append("\n".join(whole_run(document) if whole else _ratios_alone(document)))
+    parts.append(NOT_RUN + "\n".join(whole_run(document) if whole else _ratios_alone(document)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,8 +105,9 @@ def summary(rows: Sequence[tuple[str, str, str, str]], found: dict[str, dict[str
 
 def _spread(row: dict[str, Any]) -> str:
     """A ratio, and its quartiles where they were kept."""
-    value = times(row["value"])
-    return f"{value} ({times(row['low'])}-{times(row['high'])})" if "low" in row else value
+    if "low" not in row:
+        return f"{row['value']:g}"
+    return f"{times(row['value'])} ({times(row['low'])}-{times(row['high'])})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -171,8 +171,10 @@ class Encoder:
         The first call opens the graph once more, and holds its weights until `close`. The attention is a
         result, as vectors are: it does not count against `max_memory_mb`.
 
-        Raises: as `encode`; TextValueError where the attention would take more than a GiB;
-            BundleFormatError where the bundle was exported before its graphs could be looked into.
+        Raises:
+            SestinaError: As `encode`.
+            TextValueError: Where the attention would take more than a GiB.
+            BundleFormatError: Where the bundle was exported before its graphs could be looked into.
         """
         from sestina._explanation import explain
 
