@@ -66,7 +66,7 @@ test-arm: $(SLIM)/.ready
 test-javascript:
 	BUILD=$(BUILD) sh tests/javascript/run.sh
 
-# Wheel and sdist, built once; what is tested and published after this are these very files.
+# Sdist and, from it, the wheel, built once; what is tested and published after this are these very files.
 dist: setup
 	rm -rf dist
 	$(BIN)/python -m build --quiet --outdir dist

@@ -1,7 +1,7 @@
 """What the site needs besides its pages: files of the repository that pages link to, and no network.
 
-Pages link as the repository lies, so that they read as well where they are. Here a link that leaves docs/ leads
-to a page made of that file, or to a copy of it.
+Pages link as the repository lies, so that they read as well where they are. Here a link that leaves docs/
+leads to a page made of that file, or to a copy of it.
 """
 
 from __future__ import annotations

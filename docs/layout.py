@@ -1,7 +1,7 @@
 """The page of the layout from the code itself: python docs/layout.py
 
-A table for each folder of each package: its modules, and the first line of each one's docstring. So it is that of
-the code by construction; `tests/test_docs.py` holds that it was rendered after the last change.
+A table for each folder of each package: its modules, and the first line of each one's docstring. So it is
+that of the code by construction; `tests/test_docs.py` holds that it was rendered after the last change.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PACKAGES = (
 HEAD = """\
 # The layout
 
-Every module and what it is for, as its docstring says; rendered by docs/layout.py. How they work together is in
-[How it works inside](inside.md).
+Every module and what it is for, as its docstring says; rendered by docs/layout.py. How they work together is
+in [How it works inside](inside.md).
 """
 
 

@@ -75,8 +75,8 @@ class Encoder:
                 "ignore".
             progress: Show a progress bar (needs tqdm).
 
-        Returns: (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an
-            empty one.
+        Returns:
+            (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an empty one.
 
         Raises:
             TextTypeError, TextValueError: Where a text is not a valid Unicode str.

@@ -47,7 +47,13 @@ def base() -> dict[str, Any]:
     ]
     kinds: list[dict[str, Any]] = [
         {"target": "cpu", "precision": "fp32", "shapes": "dynamic", "inputs": [ids]},
-        {"target": "portable", "precision": "fp32", "shapes": "static", "inputs": static, "buckets": [16, 64]},
+        {
+            "target": "portable",
+            "precision": "fp32",
+            "shapes": "static",
+            "inputs": static,
+            "buckets": [16, 64],
+        },
     ]
     return {
         "format": "sestina",
