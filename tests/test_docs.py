@@ -230,6 +230,26 @@ def test_a_place_for_what_is_rendered_must_be_there() -> None:
         benchmarks.between_markers("no markers", "speed", "table")
 
 
+def test_what_is_claimed_of_fastembed_is_in_the_documents() -> None:
+    """The sentence below the README's table: with VNNI so much faster, and without it not."""
+    benchmarks = script(DOCS / "benchmarks" / "render.py")
+    *_, (_, ours, other, measure) = benchmarks.ROWS
+    values = {
+        name: row["value"]
+        for name, document in benchmarks.documents().items()
+        if name in benchmarks.PROCESSORS.values()
+        for row in document["ratios"]
+        if (row["ours"], row["other"], row["measure"]) == (ours, other, measure)
+    }
+    vnni = [values["zen5-avx512-vnni"], values["xeon-amx"]]
+    claim = re.search(
+        r"The (\d\.\d) to (\d\.\d) over fastembed in the last row", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert claim is not None
+    assert [float(claim[1]), float(claim[2])] == [int(10 * min(vnni)) / 10, int(10 * max(vnni)) / 10]
+    assert values["zen3-avx2"] < 1
+
+
 def errors() -> set[str]:
     """Every error and warning that Sestina raises on purpose, by name, private ones included."""
     for package in (sestina_export, sestina_model):

@@ -49,6 +49,29 @@ MORE_ROWS = [
     ("OpenVINO, both int8, corpus", "sestina int8", "openvino int8", "corpus"),
     ("sentence-transformers, both fp32, peak memory", "sestina fp32", "sentence-transformers fp32", "memory"),
 ]
+# What index.md shows of VNNI: with it, with it, without, without and quiet.
+VNNI_COLUMNS = {**PROCESSORS, "the same, quiet": "zen3-avx2-quiet"}
+VNNI_ROWS = [
+    ("our int8 over our fp32, corpus", "sestina int8", "sestina fp32", "corpus"),
+    *(
+        (f"our int8 over our fp32, one text of {n}", "sestina int8", "sestina fp32", f"latency/{n}")
+        for n in (16, 64, 256)
+    ),
+    ("our int8 over CTranslate2's, corpus", "sestina int8", "ctranslate2 int8", "corpus"),
+    *(
+        (
+            f"the encoder in the box over {name}, one text of {n}",
+            "sestina-default int8",
+            other,
+            f"latency/{n}",
+        )
+        for name, other, lengths in (
+            ("MiniLM in fp32 through fastembed's best", "fastembed fp32", (16, 64, 256)),
+            ("MiniLM in our own fp32", "sestina fp32", (16, 64, 128, 256)),
+        )
+        for n in lengths
+    ),
+]
 NOT_RUN = (
     "<!-- not run: what made this run, in about an hour; tests/runtime/test_bench.py runs bench briefly -->\n"
 )
@@ -90,17 +113,19 @@ def _ratios_alone(document: dict[str, Any]) -> Iterator[str]:
         yield from (f"- {line}" for line in slower(document))
 
 
-def summary(rows: Sequence[tuple[str, str, str, str]], found: dict[str, dict[str, Any]]) -> str:
-    """How many times faster ours is, a column for each kind of processor."""
+def summary(
+    rows: Sequence[tuple[str, str, str, str]], columns: dict[str, str], found: dict[str, dict[str, Any]]
+) -> str:
+    """How many times faster ours is, a column for each kind of processor; empty where a run does not say."""
     cells = {
-        name: {(row["ours"], row["other"], row["measure"]): row for row in found[name]["ratios"]}
-        for name in PROCESSORS.values()
+        name: {(row["ours"], row["other"], row["measure"]): _spread(row) for row in found[name]["ratios"]}
+        for name in columns.values()
     }
     body = [
-        [label, *(_spread(cells[name][ours, other, measure]) for name in PROCESSORS.values())]
+        [label, *(cells[name].get((ours, other, measure), "") for name in columns.values())]
         for label, ours, other, measure in rows
     ]
-    return "\n".join(_table(["beside", *PROCESSORS], body))
+    return "\n".join(_table(["", *columns], body))
 
 
 def _spread(row: dict[str, Any]) -> str:
@@ -134,8 +159,13 @@ def rendered() -> dict[Path, str]:
     """Every file that holds something rendered, as it must be."""
     found = documents()
     pages = {HERE / f"{name}.md": page(name, document) for name, document in found.items()}
-    for path, rows in ((ROOT / "README.md", ROWS), (HERE / "index.md", [*ROWS, *MORE_ROWS])):
-        pages[path] = between_markers(path.read_text("utf-8"), "speed", summary(rows, found))
+    for path, marker, rows, columns in (
+        (ROOT / "README.md", "speed", ROWS, PROCESSORS),
+        (HERE / "index.md", "speed", [*ROWS, *MORE_ROWS], PROCESSORS),
+        (HERE / "index.md", "vnni", VNNI_ROWS, VNNI_COLUMNS),
+    ):
+        text = pages.get(path) or path.read_text("utf-8")
+        pages[path] = between_markers(text, marker, summary(rows, columns, found))
     return pages
 
 
