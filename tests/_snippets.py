@@ -196,7 +196,7 @@ def run_block(block: Block, namespace: dict[str, Any], where: str, exports: Expo
 
 def _here(text: str) -> str:
     """A server's /srv is a folder of the working directory."""
-    return text.replace("/srv/", f"{Path.cwd()}/srv/")
+    return text.replace("/srv/", f"{Path.cwd().as_posix()}/srv/")
 
 
 def _run_python(block: Block, namespace: dict[str, Any], where: str) -> None:

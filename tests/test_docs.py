@@ -25,7 +25,8 @@ from sestina._cli.parser import _COMMANDS, _parse
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
-    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    ROOT / "checkpoints" / "sestina-base" / "README.md",
     *sorted(DOCS.rglob("*.md")),
 ]
 GUIDES = sorted(page for page in (DOCS / "platforms").glob("*.md") if page.name != "index.md")
@@ -187,6 +188,19 @@ def test_every_guide_says_how_far_it_was_tried_and_is_in_the_index() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     shown = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
     assert shown == {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")} | ELSEWHERE
+
+
+def test_pages_that_sources_name_are_there() -> None:
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in ("runtime", "model", "export", "tests", "examples", "demo", ".github", "checkpoints")
+        for suffix in ("py", "md", "js", "html", "sh", "yml")
+        for path in (ROOT / folder).rglob(f"*.{suffix}")
+        if "node_modules" not in path.parts
+        for name in re.findall(r"(?<![\w./])docs/[\w/.-]+\.(?:md|py)\b", path.read_text("utf-8"))
+    }
+    assert len(named) > 5
+    assert {(where, name) for where, name in named if not (ROOT / name).is_file()} == set()
 
 
 def script(path: Path) -> ModuleType:
