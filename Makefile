@@ -1,13 +1,13 @@
 # make demo: the slim install and its embedded encoder.  make demo-export: a real checkpoint becomes a bundle.
-# make test: everything that CI tests.  make docs: the site.
-# On Windows run it from Git Bash, with PYTHON=python.
+# make test: everything that CI tests.
 PYTHON ?= python3
+VENV   := .venv
+# Windows, from Git Bash and with PYTHON=python, has its programs elsewhere.
 ifeq ($(OS),Windows_NT)
 SCRIPTS := Scripts
 else
 SCRIPTS := bin
 endif
-VENV   := .venv
 BIN    := $(VENV)/$(SCRIPTS)
 SLIM   := .venv-demo
 SITE   := .venv-docs
@@ -18,8 +18,7 @@ PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-
 # Two processes; what a file's tests share is made once; in this order the long ones do not come last.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo demo-export default-bundle test test-arm test-javascript test-slim test-wheel lint \
-	dist check-tag pages docs docs-serve clean
+.PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
 
 setup: $(VENV)/.ready
 
@@ -65,6 +64,8 @@ test-arm: $(SLIM)/.ready
 # examples/javascript under Node; skips, and says so, without Node or npm's registry.
 test-javascript:
 	BUILD=$(BUILD) sh tests/javascript/run.sh
+
+.PHONY: dist check-tag test-slim test-wheel pages docs docs-serve
 
 # Sdist and, from it, the wheel, built once; what is tested and published after this are these very files.
 dist: setup
