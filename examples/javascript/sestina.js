@@ -1,5 +1,5 @@
 // A Sestina bundle in JavaScript: the same file in a browser and in Node. `read(name)` gives a file of the bundle as
-// an ArrayBuffer; where it comes from (fetch, disk, cache) is the caller's affair. The format is in README.md.
+// an ArrayBuffer; where it comes from (fetch, disk, cache) is the caller's affair. The format is in docs/format.md.
 import { Tokenizer } from "@huggingface/tokenizers";
 import * as ort from "onnxruntime-web";
 

@@ -42,7 +42,7 @@ def build_graph(
         form: How the parts of the encoder are written, from `spec.form`.
         provenance: Written into the model's metadata under `sestina.` names.
 
-    Returns: A model with the inputs of `spec.shapes` (see the README, "The bundle format") and the outputs
+    Returns: A model with the inputs of `spec.shapes` (see docs/format.md) and the outputs
         `OUTPUTS`.
 
     Raises:

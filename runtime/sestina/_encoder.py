@@ -75,8 +75,8 @@ class Encoder:
                 "ignore".
             progress: Show a progress bar (needs tqdm).
 
-        Returns: (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an
-            empty one.
+        Returns:
+            (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an empty one.
 
         Raises:
             TextTypeError, TextValueError: Where a text is not a valid Unicode str.
@@ -171,8 +171,10 @@ class Encoder:
         The first call opens the graph once more, and holds its weights until `close`. The attention is a
         result, as vectors are: it does not count against `max_memory_mb`.
 
-        Raises: as `encode`; TextValueError where the attention would take more than a GiB;
-            BundleFormatError where the bundle was exported before its graphs could be looked into.
+        Raises:
+            SestinaError: As `encode`.
+            TextValueError: Where the attention would take more than a GiB.
+            BundleFormatError: Where the bundle was exported before its graphs could be looked into.
         """
         from sestina._explanation import explain
 

@@ -48,7 +48,7 @@ def load(
             in int8.
         provider: "auto" (an accelerator that is found and has a variant made for it, else the CPU); the
             name of a provider; or a list of names and of (name, options), in order of preference. The
-            README's table has the names, `sestina providers` what this machine has.
+            table in docs/providers.md has the names, `sestina providers` what this machine has.
         precision: "auto" (on the CPU int8 where the bundle has it and the processor is good at it, else
             fp32), or one that the bundle has.
         threads: Threads that compute; None: the physical cores this process may use.

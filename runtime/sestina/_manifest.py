@@ -1,9 +1,9 @@
 """The manifest: what a bundle says of itself, as frozen data and as JSON.
 
 This module is the one definition of `manifest.json`. The exporter writes with `Manifest.to_json`, the
-runtime reads with `Manifest.from_json`, whose checks are in `_manifest_reader`. The README section "The
-bundle format" is its normative prose. Named tuples: dataclasses take eight times as long to be made, and
-these are at every start.
+runtime reads with `Manifest.from_json`, whose checks are in `_manifest_reader`. docs/format.md is its
+normative prose, manifest.schema.json the same by machine. Named tuples: dataclasses take eight times as long
+to be made, and these are at every start.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Variant(NamedTuple):
             when a session is opened, with a mask for what is padding.
         inputs: The graph's inputs, in order.
         outputs: The graph's outputs, in order.
-        parity: Agreement with PyTorch as measured at export; see the README for its members.
+        parity: Agreement with PyTorch as measured at export; see docs/format.md for its members.
         buckets: The lengths that a static graph is run at, ascending, the last at least the contract's
             limit; empty for a dynamic one.
     """
@@ -102,7 +102,7 @@ class Variant(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """The whole manifest. See the README section "The bundle format"."""
+    """The whole manifest. See docs/format.md."""
 
     name: str
     encoder: Mapping[str, Any]

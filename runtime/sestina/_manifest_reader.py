@@ -90,7 +90,6 @@ class _Reader:
         variants = tuple(self.variant(item) for item in self.member(document, "variants", list))
         if not variants:
             raise BundleFormatError(f"{self.where}: the bundle has no variants")
-        licence = document.get("licence")
         manifest = Manifest(
             name=self.member(document, "name", str),
             encoder=encoder,
@@ -103,7 +102,7 @@ class _Reader:
             variants=variants,
             files=tuple(self.entry(item) for item in self.member(document, "files", list)),
             space=self.member(document, "space", str),
-            licence=licence if isinstance(licence, str) else None,
+            licence=self.member(document, "licence", (str, type(None))),
             provenance=self.member(document, "provenance", dict),
         )
         width = manifest.contract.dimensions

@@ -15,7 +15,7 @@ from sestina._manifest import Precision, Target
 from sestina._placement import Placement
 from sestina._providers import AUTO_ORDER, PROVIDERS
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 
 
 def test_the_table_is_consistent() -> None:
@@ -160,7 +160,7 @@ def test_what_is_not_here_says_how_to_get_it() -> None:
 
 
 def test_the_table_of_the_readme_is_the_data() -> None:
-    assert "\n".join(markdown()) in README.read_text()
+    assert "\n".join(markdown()) in PAGE.read_text("utf-8")
 
 
 def test_the_share_of_a_placement() -> None:

@@ -18,7 +18,7 @@ Examples:
   sestina providers minilm.sestina
   sestina providers minilm.sestina --json | jq '.providers[] | select(.runs) | .name'
 
---markdown prints what Sestina knows of every provider, as the table of the README.
+--markdown prints what Sestina knows of every provider, as the table of docs/providers.md.
 """
 
 
@@ -32,7 +32,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="print one JSON document")
-    group.add_argument("--markdown", action="store_true", help="print the table of the README")
+    group.add_argument("--markdown", action="store_true", help="print the table of docs/providers.md")
     parser.set_defaults(run=run)
 
 

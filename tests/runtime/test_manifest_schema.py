@@ -1,0 +1,250 @@
+"""One format, stated three times: the reader, the writer and the JSON Schema agree on the same manifests.
+
+What a schema cannot say (`READER`) is listed by itself, so that nothing else hides there.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jsonschema
+import pytest
+
+import sestina
+from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._manifest import Manifest, Pooling, Precision, Target
+
+SCHEMA = json.loads((Path(sestina.__file__).parent / "manifest.schema.json").read_text("utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+Verdict = Literal["good", "both", "reader"]
+GOOD, BOTH, READER = get_args(Verdict)  # accepted; refused by both; refused by the reader alone
+Change = Callable[[dict[str, Any]], object]
+
+
+def entry(file: str) -> dict[str, Any]:
+    return {"file": file, "sha256": 32 * "a5", "bytes": 7}
+
+
+def tensor(name: str, dtype: str, *shape: int | str) -> dict[str, Any]:
+    return {"name": name, "dtype": dtype, "shape": list(shape)}
+
+
+def base() -> dict[str, Any]:
+    """A manifest with a variant of each kind of shapes, all members present."""
+    outputs = [
+        tensor("sentence_embedding", "float32", "batch", 32),
+        tensor("last_hidden_state", "float32", "batch", "length", 32),
+    ]
+    ids = tensor("input_ids", "int64", "batch", "length")
+    static = [
+        tensor("input_ids", "int32", "batch", "length"),
+        tensor("attention_mask", "int32", "batch", "length"),
+    ]
+    kinds: list[dict[str, Any]] = [
+        {"target": "cpu", "precision": "fp32", "shapes": "dynamic", "inputs": [ids]},
+        {
+            "target": "portable",
+            "precision": "fp32",
+            "shapes": "static",
+            "inputs": static,
+            "buckets": [16, 64],
+        },
+    ]
+    return {
+        "format": "sestina",
+        "format_version": 1,
+        "name": "tiny",
+        "space": "0f",
+        "licence": "apache-2.0",
+        "contract": {"max_tokens": 64, "pooling": "mean", "normalize": True, "dimensions": 32},
+        "encoder": {"d_model": 32, "d_ff": 64, "max_positions": 64, "n_layers": 2, "n_heads": 4},
+        "variants": [
+            {
+                **entry(f"{kind['target']}-fp32.onnx"),
+                **kind,
+                "outputs": copy.deepcopy(outputs),
+                "parity": {"tolerance": 1e-5, "float16_tolerance": 0.005},
+            }
+            for kind in kinds
+        ],
+        "files": [entry(name) for name in ("tokenizer.json", "golden.json", "golden.npy", "LICENSE")],
+        "provenance": {"source_sha256": None},
+    }
+
+
+# Where a member is: the path to its object, its name, and values that are right and wrong.
+# A whole number with a fraction of zero, such as 64.0, is a number like any to JSON Schema.
+COUNTS = ([1, 2147483647], [0, -1, 2147483648, 1.5, True, "64", None, []])
+STRINGS = (["", "x", "\u0000é"], [5, None, True, [], {}])
+OBJECTS = ([], [None, 5, "x", [], True])
+TOLERANCES = ([1, 0.5, 5e-324, 1e308], [0, -1, True, "1", None, 10**400])
+MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
+    (("format",), ([], ["Sestina", "", None, 1])),
+    (("format_version",), ([], [0, 2, -1, "1", True, None, 1.5])),
+    (("name",), STRINGS),
+    (("space",), STRINGS),
+    (("contract",), OBJECTS),
+    (("contract", "pooling"), (list(get_args(Pooling)), ["Mean", "median", None, 1])),
+    (("contract", "normalize"), ([True, False], [0, 1, "true", None])),
+    (("encoder",), OBJECTS),
+    (("encoder", "d_model"), ([], COUNTS[1])),
+    (("encoder", "d_ff"), COUNTS),
+    (("variants",), ([], [None, {}, [], "x", [5]])),
+    (("variants", 0, "file"), (["a", "A-b_c.onnx", "_"], ["../x", "a/b", "", ".a", "-a", "a\n", "C:\\x", 5, None])),
+    (("variants", 0, "sha256"), ([64 * "0"], ["", 63 * "0", 64 * "G", 64 * "A", 64 * "0" + "\n", 5, None])),
+    (("variants", 0, "bytes"), ([0, 9223372036854775807], [-1, 9223372036854775808, 1.5, True, "7", None])),
+    (("variants", 0, "target"), (list(get_args(Target)), ["tpu", "CPU", None])),
+    (("variants", 0, "precision"), (list(get_args(Precision)), ["fp8", "", None])),
+    (("variants", 0, "shapes"), ([], ["any", None, "static"])),
+    (("variants", 0, "inputs"), ([[]], [None, {}, [5]])),
+    (("variants", 0, "inputs", 0, "name"), STRINGS),
+    (("variants", 0, "inputs", 0, "dtype"), STRINGS),
+    (("variants", 0, "inputs", 0, "shape"), ([[], ["a", 3]], [None, [0], [-1], [1.5], [True], [None], "x"])),
+    (("variants", 0, "outputs"), ([], [None, [], {}])),
+    (("variants", 0, "parity"), OBJECTS),
+    (("variants", 0, "parity", "tolerance"), TOLERANCES),
+    (("variants", 1, "buckets"), ([[64], [1, 2, 64]], [None, [], [16, 16, 64], [0, 64], ["64"], [True, 64], 64])),
+    (("files",), ([], [None, {}, []])),
+    (("files", 3, "file"), (["NOTICE"], ["a b", "..", None])),
+    (("files", 3, "bytes"), ([0], [-1, None])),
+    (("provenance",), ([{}], [None, [], "x"])),
+]  # fmt: skip
+
+
+def put(path: tuple[str | int, ...], value: object) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        where: Any = document
+        for step in path[:-1]:
+            where = where[step]
+        where[path[-1]] = value
+
+    return change
+
+
+def drop(path: tuple[str | int, ...]) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        where: Any = document
+        for step in path[:-1]:
+            where = where[step]
+        del where[path[-1]]
+
+    return change
+
+
+def shown(value: object) -> str:
+    """A value in the name of a case."""
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:40]}... of {len(text)} characters"
+
+
+def cases() -> Iterator[tuple[str, Change, Verdict]]:
+    """Every manifest: what to call it, what is changed of the base, and who refuses it."""
+    yield "as it is", lambda m: None, GOOD
+    for path, (right, wrong) in MEMBERS:
+        name = ".".join(map(str, path))
+        yield f"{name} missing", drop(path), BOTH
+        for value in right:
+            yield f"{name} = {shown(value)}", put(path, value), GOOD
+        for value in wrong:
+            yield f"{name} = {shown(value)}", put(path, value), BOTH
+    for licence in ("apache-2.0", None):
+        yield f"licence = {licence}", put(("licence",), licence), GOOD
+    yield "licence missing", drop(("licence",)), GOOD
+    for licence in (5, [], True):
+        yield f"licence = {licence}", put(("licence",), licence), BOTH
+    for place in ((), ("contract",), ("encoder",), ("variants", 0), ("variants", 0, "parity"), ("files", 0)):
+        yield f"an unknown member in {place}", put((*place, "later"), {"x": [None]}), GOOD
+    yield "no float16_tolerance", drop(("variants", 0, "parity", "float16_tolerance")), GOOD
+    for value in TOLERANCES[1]:
+        path = ("variants", 0, "parity", "float16_tolerance")
+        yield f"float16_tolerance = {shown(value)}", put(path, value), BOTH
+    yield "buckets of a dynamic variant", put(("variants", 0, "buckets"), "ignored"), GOOD
+    yield "65 buckets", put(("variants", 1, "buckets"), list(range(1, 66))), BOTH
+    for at, file in enumerate(("tokenizer.json", "golden.json", "golden.npy")):
+        yield f"{file} not listed", lambda m, at=at: m["files"].pop(at), BOTH  # type: ignore[misc]
+    vectors = tensor("sentence_embedding", "float32", "batch", 32)
+    yield "vectors twice", lambda m: m["variants"][0]["outputs"].append(vectors), BOTH
+    yield "vectors under another name", put(("variants", 0, "outputs", 0, "name"), "embedding"), BOTH
+    yield "no hidden states", lambda m: m["variants"][0]["outputs"].pop(), GOOD
+    # What no schema can say.
+    for path in (("contract", "max_tokens"), ("contract", "dimensions"), ("encoder", "max_positions")):
+        for value in COUNTS[1]:
+            yield f"{path} = {value!r}", put(path, value), BOTH
+    yield "max_tokens above max_positions", put(("encoder", "max_positions"), 63), READER
+    yield "a whole number with a fraction", put(("contract", "max_tokens"), 64.0), READER
+    yield "a version with a fraction", put(("format_version",), 1.0), READER
+    yield "a size with a fraction", put(("files", 0, "bytes"), 7.0), READER
+    yield "other dimensions than the graph's", put(("contract", "dimensions"), 31), READER
+    yield "vectors without an axis", put(("variants", 0, "outputs", 0, "shape"), []), READER
+    yield "vectors of a named width", put(("variants", 0, "outputs", 0, "shape"), ["batch", "d"]), READER
+    yield "buckets that descend", put(("variants", 1, "buckets"), [64, 16]), READER
+    yield "buckets below max_tokens", put(("variants", 1, "buckets"), [16, 63]), READER
+    yield "buckets above max_positions", put(("variants", 1, "buckets"), [16, 65]), READER
+    yield "a file twice", lambda m: m["files"].append(entry("LICENSE")), READER
+    yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
+
+
+CASES = list(cases())
+
+
+def read(document: dict[str, Any]) -> Manifest | str:
+    """What the reader makes of it, or how it refuses."""
+    try:
+        return Manifest.from_json(json.dumps(document), "manifest.json")
+    except (BundleFormatError, BundleIntegrityError) as error:
+        return str(error)
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_there_are_a_hundred_of_each() -> None:
+    verdicts = [verdict for _, _, verdict in CASES]
+    assert verdicts.count(BOTH) >= 100
+    assert verdicts.count(GOOD) >= 40
+    assert len(CASES) == len({name for name, _, _ in CASES})
+
+
+@pytest.mark.parametrize("change, verdict", [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_reader_and_schema_agree(change: Change, verdict: Verdict) -> None:
+    document = base()
+    change(document)
+    found = read(document)
+    assert isinstance(found, Manifest) == (verdict == GOOD), found
+    assert VALIDATOR.is_valid(document) == (verdict != BOTH)
+    if isinstance(found, Manifest):  # and what the writer makes of it is the same manifest, and valid
+        text = found.to_json()
+        assert Manifest.from_json(text, "again") == found
+        VALIDATOR.validate(json.loads(text))
+    else:
+        assert found.startswith("manifest.json")
+        assert "\n" not in found
+
+
+def test_what_the_exporter_writes_is_valid(bundle: Path) -> None:
+    for folder in (bundle, Path(sestina.__file__).parent / "default.sestina"):
+        VALIDATOR.validate(json.loads((folder / "manifest.json").read_text("utf-8")))
+
+
+def test_the_schema_states_every_member_that_the_writer_writes() -> None:
+    """A member that is added to the writer alone is found here."""
+
+    def members(schema: dict[str, Any]) -> set[str]:
+        found = set(schema.get("properties", {})) | set(schema.get("then", {}).get("properties", {}))
+        if reference := schema.get("$ref"):
+            found |= members(SCHEMA["$defs"][reference.rpartition("/")[2]])
+        return found
+
+    written = json.loads(Manifest.from_json(json.dumps(base()), "here").to_json())
+    defs = SCHEMA["$defs"]
+    assert members(SCHEMA) == set(written)
+    assert members(SCHEMA["properties"]["contract"]) == set(written["contract"])
+    assert members(defs["variant"]) == set(written["variants"][1])
+    assert members(defs["file"]) == set(written["files"][0])
+    assert members(defs["tensor"]) == set(written["variants"][0]["inputs"][0])

