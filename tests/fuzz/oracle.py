@@ -59,12 +59,19 @@ def _product_line(error: BaseException) -> str:
     return f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "no line of ours"
 
 
-def attempt(call: Callable[[], Any]) -> Any:
-    """What a call gives, or the error of ours that it raises. Warnings must be ours too."""
+def attempt(call: Callable[[], Any], callers: tuple[type[Exception], ...] = ()) -> Any:
+    """What a call gives, or the error of ours that it raises. Warnings must be ours too.
+
+    Args:
+        call: The call.
+        callers: What objects of the caller's own raise when they are used, which may pass.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             result = call()
+        except callers as error:
+            result = Refused(type(error).__name__, str(error))
         except BaseException as error:  # noqa: BLE001  a panic is no Exception
             result = ours(error)
     for each in caught:
