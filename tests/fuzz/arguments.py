@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -17,17 +18,81 @@ from fuzz.oracle import near
 from fuzz.world import World
 
 SECONDS = 45
-_NUMBERS = ("0", "1", "2", "-1", "32", "33", "1e3", "x", "", "9" * 5000, "0x10", "٣", "1_0", " 1", "+2", "2147483648", "nan", "1.0", "²")
-_VALUES = ("", "a", "a" * 5000, "a\nb", "\udcff", "-", "--", "é", "cpu", "cpu:x=1", "cpu:", "nowhere", ",", "qnn:{", "auto,cpu", "fp32", "fp64", "\x1b[31m")
+_NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "-1",
+    "32",
+    "33",
+    "1e3",
+    "x",
+    "",
+    "9" * 5000,
+    "0x10",
+    "٣",
+    "1_0",
+    " 1",
+    "+2",
+    "2147483648",
+    "nan",
+    "1.0",
+    "²",
+)
+_VALUES = (
+    "",
+    "a",
+    "a" * 5000,
+    "a\nb",
+    "\udcff",
+    "-",
+    "--",
+    "é",
+    "cpu",
+    "cpu:x=1",
+    "cpu:",
+    "nowhere",
+    ",",
+    "qnn:{",
+    "auto,cpu",
+    "fp32",
+    "fp64",
+    "\x1b[31m",
+)
 _FILES = (
     "in.txt", "in.csv", "in.jsonl", "old.npy", "old.jsonl", "new.npy", "new.jsonl", "new.html", "old.html", "new.json", "new.png", "old.png",
     "nowhere/new.npy", "folder", "folder/new.npy", "loop", "loop.npy", "loop.png", "loop.html", "dangling.npy", "link.npy", "fifo", "empty", "binary", "latin.txt",
     "", ".", "/", "-", "a" * 300 + ".npy", "/dev/null", "/dev/full", "in.txt/x.npy", "x\n.npy", "\udcff.npy", "~", "surrogates.jsonl", "quotes.csv", "bom.txt",
     "bundle.sestina", "bundle.sestina/manifest.json", "bundle.sestina/tokenizer.json", "secret", "NEW.NPY", "new.npy.tmp",
 )  # fmt: skip
-_WORDS = ("a text", "the transformer", "", "-x", "--", "models/minilm", "bundle.sestina", "./a", "/a b", "\udcff", "a\nb", "x " * 3000, "é", "\x00"[:0] + "nul")
+_WORDS = (
+    "a text",
+    "the transformer",
+    "",
+    "-x",
+    "--",
+    "models/minilm",
+    "bundle.sestina",
+    "./a",
+    "/a b",
+    "\udcff",
+    "a\nb",
+    "x " * 3000,
+    "é",
+    "\x00"[:0] + "nul",
+)
 _COMMANDS: dict[str, tuple[str, ...]] = {
-    "encode": ("--input", "--field", "--column", "--output", "--format", "--no-text", "--dimensions", "--on-truncate", "--json"),
+    "encode": (
+        "--input",
+        "--field",
+        "--column",
+        "--output",
+        "--format",
+        "--no-text",
+        "--dimensions",
+        "--on-truncate",
+        "--json",
+    ),
     "similar": ("--dimensions", "--on-truncate", "--json"),
     "search": ("--in", "--texts", "--field", "--column", "--top", "--dimensions", "--on-truncate", "--json"),
     "tokenize": ("--json",),
@@ -66,17 +131,28 @@ def generate(rng: random.Random, world: World) -> Recipe:
         argv.append(option)
         if option not in _FLAGS:
             argv.append(_value(rng, option, odd))
-    words = [rng.choice(_WORDS) if rng.random() < odd else rng.choice(_WORDS[:2]) for _ in range(_count(rng, command))]
+    words = [
+        rng.choice(_WORDS) if rng.random() < odd else rng.choice(_WORDS[:2])
+        for _ in range(_count(rng, command))
+    ]
     if rng.random() < 0.9:
         words.insert(0, "bundle.sestina")
     if rng.random() < odd / 2:
-        argv.insert(rng.randrange(len(argv) + 1), rng.choice((*_VALUES, *_COMMANDS, "--help", "--nothing", "--output")))
+        argv.insert(
+            rng.randrange(len(argv) + 1),
+            rng.choice((*_VALUES, *_COMMANDS, "--help", "--nothing", "--output")),
+        )
     argv = [*words, *argv] if rng.random() < 0.7 else [*argv, *words]
-    return {"argv": [command, *argv], "stdin": rng.choice(("", "", "a piped text\n", "one\ntwo", "\ud800", "\n\n"))}
+    return {
+        "argv": [command, *argv],
+        "stdin": rng.choice(("", "", "a piped text\n", "one\ntwo", "\ud800", "\n\n")),
+    }
 
 
 def _count(rng: random.Random, command: str) -> int:
-    usual = {"encode": (0, 1, 2), "similar": (2, 3), "search": (1,), "tokenize": (1,), "explain": (1,)}.get(command, (0,))
+    usual = {"encode": (0, 1, 2), "similar": (2, 3), "search": (1,), "tokenize": (1,), "explain": (1,)}.get(
+        command, (0,)
+    )
     return rng.choice(usual) if rng.random() < 0.9 else rng.choice((0, 1, 3))
 
 
@@ -136,10 +212,12 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
 
 def _outputs(argv: list[str]) -> list[str]:
     """What may be written, a link's end included."""
-    named = [value for option, value in zip(argv, argv[1:], strict=False) if option in ("--output", "--png", "--cache-dir")]
+    named = [
+        value for option, value in itertools.pairwise(argv) if option in ("--output", "--png", "--cache-dir")
+    ]
     if argv[0] == "explain" and not {"--output", "--png", "--json"} & set(argv):
         named.append("explain.html")
-    return [*named, *("old.npy" for name in named if name == "link.npy"), *("NEW.NPY" for _ in ())]
+    return [*named, *("old.npy" for name in named if name == "link.npy")]
 
 
 def _true(argv: list[str], out: bytes, world: World, scratch: Path, before: Tree) -> None:
@@ -147,7 +225,17 @@ def _true(argv: list[str], out: bytes, world: World, scratch: Path, before: Tree
     if "--json" in argv:
         json.loads(out)
     texts = [word for word in argv[1:] if word in _WORDS[:2]]
-    plain = {"bundle.sestina", *_WORDS[:2], "--json", "--threads", "1", "2", "--strict", "--precision", "fp32"}
+    plain = {
+        "bundle.sestina",
+        *_WORDS[:2],
+        "--json",
+        "--threads",
+        "1",
+        "2",
+        "--strict",
+        "--precision",
+        "fp32",
+    }
     if argv[0] != "encode" or not texts or not set(argv[1:]) <= plain:
         return
     with sestina.load(world.bundle("wordpiece"), precision="fp32" if "fp32" in argv else "auto") as encoder:

@@ -11,9 +11,50 @@ import numpy as np
 from fuzz.core import several
 from fuzz.documents import spoil, spoiled
 
-_TYPES = ("<f4", ">f4", "<f2", "<f8", ">f8", "<i4", "|b1", "<c8", "|S4", "<U3", "|O", "<u1", "<M8[s]", "V4", "<f4,<f4")
-_VALUES = ("nan", "inf", "-inf", "1e-300", "1e-45", "1e38", "3.5e38", "0", "-0.0", "1e300", "tiny-row", "zero-row")
-_SHAPES = ("flat", "row", "deep", "fewer", "more", "narrow", "wide", "none", "scalar", "transposed", "zero-wide")
+_TYPES = (
+    "<f4",
+    ">f4",
+    "<f2",
+    "<f8",
+    ">f8",
+    "<i4",
+    "|b1",
+    "<c8",
+    "|S4",
+    "<U3",
+    "|O",
+    "<u1",
+    "<M8[s]",
+    "V4",
+    "<f4,<f4",
+)
+_VALUES = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e-300",
+    "1e-45",
+    "1e38",
+    "3.5e38",
+    "0",
+    "-0.0",
+    "1e300",
+    "tiny-row",
+    "zero-row",
+)
+_SHAPES = (
+    "flat",
+    "row",
+    "deep",
+    "fewer",
+    "more",
+    "narrow",
+    "wide",
+    "none",
+    "scalar",
+    "transposed",
+    "zero-wide",
+)
 _HEADERS = (
     "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 32), }",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 32), }",
@@ -66,7 +107,11 @@ def altered(array: np.ndarray, steps: list[list[Any]]) -> np.ndarray:
             if kind == "type":
                 array = _as(array, what[0])
             elif kind == "scale" and array.dtype.kind == "f":
-                array = array.astype(np.float64) * what[0] if abs(what[0]) < 1e-30 else array * array.dtype.type(what[0])
+                array = (
+                    array.astype(np.float64) * what[0]
+                    if abs(what[0]) < 1e-30
+                    else array * array.dtype.type(what[0])
+                )
             elif kind == "shape":
                 array = _shaped(array, what[0])
             elif kind == "order":
@@ -121,6 +166,8 @@ def _put(array: np.ndarray, at: int, value: str) -> None:
     flat = array.reshape(-1)
     if value in ("tiny-row", "zero-row"):
         row = array[at % len(array)] if array.ndim == 2 else flat
-        row[...] = row * row.dtype.type(1e-300 if row.dtype.itemsize == 8 else 1e-44) if value == "tiny-row" else 0
+        row[...] = (
+            row * row.dtype.type(1e-300 if row.dtype.itemsize == 8 else 1e-44) if value == "tiny-row" else 0
+        )
     else:
         flat[at % flat.size] = float(value)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import sestina
+from fuzz.command import forked, held
 from fuzz.core import Fault
 from fuzz.oracle import NEAR, Refused, attempt, looked_into, near, sound
 from fuzz.references import TEXTS, Reference
@@ -53,6 +54,7 @@ def judged(
     texts: Sequence[str] = TEXTS,
     most: float = NEAR,
     precision: str = "fp32",
+    cli: bool = False,
     **options: Any,
 ) -> str:
     """Load a bundle and use all of it.
@@ -63,10 +65,18 @@ def judged(
         texts: To encode.
         most: The largest difference between two vectors of one text.
         precision: For `load`.
+        cli: Whether the command line is to take it, too.
         options: For `load`.
 
     Returns: "refused" where it was not loaded or gave no vector, else "right".
     """
+    if cli:
+        for argv in (
+            ["encode", str(bundle), *texts[:2]],
+            ["tokenize", str(bundle), texts[0]],
+            ["verify", str(bundle)],
+        ):
+            held(forked(argv), argv)
     encoder = attempt(lambda: sestina.load(bundle, precision=precision, **options))
     if isinstance(encoder, Refused):
         return "refused"

@@ -35,18 +35,34 @@ def generate(rng: random.Random, world: World) -> Recipe:
 
 def _step(rng: random.Random, world: World, family: str) -> list[Any]:
     """A change of one file: [file, change]. A file that is not there begins as an empty object."""
-    sort = rng.choices(("settings", "class", "map", "added", "tokenizer", "config", "layout", "any"), (8, 3, 2, 3, 6, 4, 3, 2))[0]
+    sort = rng.choices(
+        ("settings", "class", "map", "added", "tokenizer", "config", "layout", "any"),
+        (8, 3, 2, 3, 6, 4, 3, 2),
+    )[0]
     if sort == "settings":
         key = rng.choice(list(SETTINGS))
         return ["tokenizer_config.json", ["set", [key], rng.choice(SETTINGS[key])]]
     if sort == "class":
         return ["tokenizer_config.json", ["set", ["tokenizer_class"], rng.choice(CLASSES)]]
     if sort == "map":
-        key = rng.choice(("unk_token", "pad_token", "cls_token", "sep_token", "mask_token", "bos_token", "additional_special_tokens"))
+        key = rng.choice(
+            (
+                "unk_token",
+                "pad_token",
+                "cls_token",
+                "sep_token",
+                "mask_token",
+                "bos_token",
+                "additional_special_tokens",
+            )
+        )
         return ["special_tokens_map.json", ["set", [key], rng.choice(SETTINGS[key])]]
     if sort == "added":
         if rng.random() < 0.5:
-            return ["tokenizer_config.json", ["set", ["added_tokens_decoder"], added_tokens_decoder(rng, world, family)]]
+            return [
+                "tokenizer_config.json",
+                ["set", ["added_tokens_decoder"], added_tokens_decoder(rng, world, family)],
+            ]
         return ["added_tokens.json", ["set", [rng.choice(ADDED)], rng.choice((5, 60, *_next(world, family)))]]
     document = json.loads((world.checkpoint(family) / "tokenizer.json").read_bytes())
     if sort == "tokenizer":
@@ -70,7 +86,9 @@ def _next(world: World, family: str) -> tuple[int, ...]:
 
 
 def _tokenizer_step(rng: random.Random, document: Any) -> list[Any]:
-    kind = rng.choice(("post_processor", "post_processor", "normalizer", "pre_tokenizer", "added_tokens", "dropout", "none"))
+    kind = rng.choice(
+        ("post_processor", "post_processor", "normalizer", "pre_tokenizer", "added_tokens", "dropout", "none")
+    )
     names = [token["content"] for token in document["added_tokens"]]
     if kind == "post_processor":
         return ["set", [kind], post_processor(rng, names)]
@@ -86,12 +104,11 @@ def _tokenizer_step(rng: random.Random, document: Any) -> list[Any]:
     return ["set", [rng.choice(("normalizer", "pre_tokenizer", "post_processor", "decoder"))], None]
 
 
-def laid_out(recipe: Recipe, world: World, scratch: Path) -> Path:
-    """The folder after its changes."""
-    folder = scratch / "checkpoint"
-    shutil.copytree(world.checkpoint(recipe["family"]), folder)
+def laid_out(family: Path, changes: list[Any], folder: Path) -> Path:
+    """A folder after its changes."""
+    shutil.copytree(family, folder)
     steps: dict[str, list[Any]] = {}
-    for file, step in recipe["steps"]:
+    for file, step in changes:
         steps.setdefault(file, []).append(step)
     if set(steps) & set(LAYOUT) - {"config_sentence_transformers.json"}:
         for file, (usual, *_) in LAYOUT.items():
@@ -111,44 +128,58 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     from sestina_model import checkpoint
 
     torch.set_num_threads(1)
-    folder = laid_out(recipe, world, scratch)
+    family = world.checkpoint(recipe["family"])
+    folder = laid_out(family, recipe["steps"], scratch / "checkpoint")
+    # What is right may be what another folder gives: one without what has to be stripped.
+    other_folder = laid_out(family, recipe["as"], scratch / "other") if "as" in recipe else folder
     found = attempt(lambda: checkpoint.load(folder))
     if isinstance(found, Refused):
         return "refused"
     texts = recipe["texts"]
     vectors = [attempt(lambda text=text: found.encode([text])[0]) for text in texts]
-    right = _right(folder, texts)
-    for text, vector, other in zip(texts, vectors, right, strict=True):
-        if isinstance(vector, Refused) or other is None or not np.isfinite(other).all() or not len(found.tokenize([text])[0]):
+    for text, vector in zip(texts, vectors, strict=True):
+        again = attempt(lambda text=text: found.encode([text])[0])
+        if not isinstance(vector, Refused) and not isinstance(again, Refused):
+            near(again, vector, "a checkpoint's vector and the same again", 1e-6)
+    changed_files = "+".join(sorted({file for file, _ in recipe["steps"]}))
+    for text, vector, (other, ids) in zip(texts, vectors, _right(other_folder, texts), strict=True):
+        if isinstance(vector, Refused) or other is None or not np.isfinite(other).all():
             continue
-        _same(vector, other, f"{text!r:.50}", exact=(folder / "modules.json").exists())
+        own = list(found.tokenize([text])[0])
+        if not own or (ids is not None and not ids):
+            continue  # a text without tokens has no vector there
+        what = f"{text!r:.50}, ids {own[:8]} for {(ids or [])[:8]}"
+        why = "with other ids" if own != ids else "with the same ids"
+        _same(vector, other, what, f"{why} ({changed_files})", exact=(folder / "modules.json").exists())
     if recipe["export"]:
         return _exported(folder, scratch, texts, vectors)
     return "right"
 
 
-def _right(folder: Path, texts: list[str]) -> list[np.ndarray | None]:
-    """sentence-transformers' vectors, one text at a time; None where it gives none."""
+def _right(folder: Path, texts: list[str]) -> list[tuple[np.ndarray | None, list[int] | None]]:
+    """sentence-transformers' vectors and ids, one text at a time; None where it gives none."""
     from sentence_transformers import SentenceTransformer
 
     try:
         model = SentenceTransformer(str(folder), device="cpu")
     except BaseException:  # noqa: BLE001  what cannot be read there has no right vector
-        return [None] * len(texts)
-    rows: list[np.ndarray | None] = []
+        return [(None, None)] * len(texts)
+    rows: list[tuple[np.ndarray | None, list[int] | None]] = []
     for text in texts:
         try:
-            rows.append(model.encode([text], show_progress_bar=False)[0])
+            ids = model.tokenizer(text, truncation=True, max_length=model.max_seq_length)["input_ids"]
+            one, again = (model.encode([text], show_progress_bar=False)[0] for _ in range(2))
+            rows.append((one, list(ids)) if np.array_equal(one, again) else (None, None))  # dropout
         except BaseException:  # noqa: BLE001
-            rows.append(None)
+            rows.append((None, None))
     return rows
 
 
-def _same(vector: np.ndarray, other: np.ndarray, what: str, *, exact: bool) -> None:
+def _same(vector: np.ndarray, other: np.ndarray, what: str, sort: str, *, exact: bool) -> None:
     norms = float(np.linalg.norm(vector) * np.linalg.norm(other))
     cosine = float(vector @ other) / norms if norms else 1.0
-    if cosine < 1 - 1e-4:
-        raise Fault("a vector other than sentence-transformers'", f"cosine {cosine:.4f} for {what}")
+    if vector.shape != other.shape or cosine < 1 - 1e-4:
+        raise Fault(f"another vector than sentence-transformers', {sort}", f"cosine {cosine:.4f} for {what}")
     if exact:
         near(vector, other, "a vector and sentence-transformers'", 1e-4)
 

@@ -59,7 +59,9 @@ def _become(files: Sequence[Path], argv: Sequence[str]) -> None:
         os.close(opened)
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)))
-    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), errors="backslashreplace", write_through=True)
+    sys.stderr = io.TextIOWrapper(
+        io.FileIO(2, "w", closefd=False), errors="backslashreplace", write_through=True
+    )
     sys.argv = ["sestina", *argv]
     from sestina.__main__ import main
 
@@ -103,7 +105,11 @@ def held(ended: Ended, argv: Sequence[str], *, codes: Sequence[int] = _SOFT) -> 
 def _last(err: bytes) -> str:
     """The kind of error that the last line tells."""
     lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-    words = [word for word in (lines[-1] if lines else "").replace(":", " ").split() if "Error" in word or "Exception" in word]
+    words = [
+        word
+        for word in (lines[-1] if lines else "").replace(":", " ").split()
+        if "Error" in word or "Exception" in word
+    ]
     return words[0] if words else "no error named"
 
 
@@ -113,13 +119,17 @@ def tree(folder: Path) -> Tree:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode):
-            what = os.readlink(path)
+            what = str(path.readlink())
         elif stat.S_ISREG(status.st_mode):
             what = hashlib.sha256(path.read_bytes()).hexdigest()
         else:
             what = ""
         kind = stat.S_IFMT(status.st_mode)
-        found[os.fsencode(path.relative_to(folder)).decode("latin-1")] = (str(kind), stat.S_IMODE(status.st_mode), what)
+        found[os.fsencode(path.relative_to(folder)).decode("latin-1")] = (
+            str(kind),
+            stat.S_IMODE(status.st_mode),
+            what,
+        )
     return found
 
 
@@ -134,7 +144,9 @@ def kept(before: Tree, after: Tree, written: Sequence[str], *, success: bool, mo
         if name in allowed or any(name.startswith(each + "/") for each in allowed):
             continue
         if before.get(name) != after.get(name):
-            raise Fault("a file changed that should not have", f"{name}: {before.get(name)} became {after.get(name)}")
+            raise Fault(
+                "a file changed that should not have", f"{name}: {before.get(name)} became {after.get(name)}"
+            )
     for name in allowed & before.keys() & after.keys():
         if modes and before[name][1] != after[name][1]:
             raise Fault("a file lost its mode", f"{name}: {before[name][1]:o} became {after[name][1]:o}")

@@ -32,7 +32,7 @@ TARGETS = {
 }
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818  what is wrong is the product
     """Something that must not happen, in one line; `sort` is the same for two of a kind."""
 
     def __init__(self, sort: str, what: str) -> None:

@@ -33,14 +33,35 @@ RAW = tuple(_MARK + name for name in _RAW)
 
 _NUMBERS = (0, -1, 1, 2, 3, 63, 64, 65, 255, 65536, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 10**30)
 _FLOATS = (1.0, 0.5, -0.0, -1.5, 1e-320, 1e308, 1e-7)
-_TEXTS = ("", "a", "\0", "a\nb", "é", "../x", "/etc/passwd", ".", "x" * 5000, "\u2028", "fp32", "dynamic", "%s{0}\\", "‮")
+_TEXTS = (
+    "",
+    "a",
+    "\0",
+    "a\nb",
+    "é",
+    "../x",
+    "/etc/passwd",
+    ".",
+    "x" * 5000,
+    "\u2028",
+    "fp32",
+    "dynamic",
+    "%s{0}\\",
+    "‮",
+)
 _SHAPES = ([], {}, [None], [[]], [0], [1, 2], ["a"], {"a": None}, {"": []}, {"__class__": "x"})
 ODD: tuple[Any, ...] = (None, True, False, *_NUMBERS, *_FLOATS, *_TEXTS, *_SHAPES, *RAW)
 
 
 def places(document: Any, at: Sequence[Any] = ()) -> Iterator[Path]:
     """The path of every member, the root last."""
-    pairs = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    pairs = (
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
+    )
     for key, value in pairs:
         yield from places(value, [*at, key])
     yield list(at)
@@ -104,7 +125,9 @@ def changed(document: Any, steps: Sequence[Step]) -> bytes:
                 holder[rest[0]] = holder.pop(path[-1])
             elif kind == "swap":
                 other = at(document, rest[0][:-1])
-                holder[path[-1]], other[rest[0][-1]] = copy.deepcopy((at(document, rest[0]), at(document, path)))
+                holder[path[-1]], other[rest[0][-1]] = copy.deepcopy(
+                    (at(document, rest[0]), at(document, path))
+                )
         except (KeyError, IndexError, TypeError, AttributeError):
             continue
     text = json.dumps(document, indent=1)
@@ -118,7 +141,11 @@ def spoil(rng: random.Random, size: int) -> Step:
     kind = rng.choices(("flip", "cut", "insert", "remove", "copy"), (6, 2, 3, 2, 1))[0]
     place = rng.randrange(size)
     if kind == "insert":
-        return [kind, place, rng.choice(("00", "ff", "80" * 12, "0a", "2c", "efbbbf", "22", "7b", "5d", "e2808b"))]
+        return [
+            kind,
+            place,
+            rng.choice(("00", "ff", "80" * 12, "0a", "2c", "efbbbf", "22", "7b", "5d", "e2808b")),
+        ]
     if kind in ("remove", "copy"):
         return [kind, place, rng.choice((1, 2, 7, 64, 1000))]
     return [kind, place, rng.randrange(1, 256)]

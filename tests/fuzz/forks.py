@@ -15,8 +15,35 @@ from fuzz.world import World
 
 SECONDS = 70
 # What the parent is doing, what the child does with what it inherits, and how the child ends.
-_STATES = ("loaded", "one", "list", "stream-begun", "stream-second-window", "stream-nearly-done", "stream-other-thread", "list-other-thread", "closed", "closing", "explained")
-_USES = ("one", "list", "stream", "tokenize", "next", "rest", "explain", "verify", "report", "close", "load-own", "drop", "gc", "twice")
+_STATES = (
+    "loaded",
+    "one",
+    "list",
+    "stream-begun",
+    "stream-second-window",
+    "stream-nearly-done",
+    "stream-other-thread",
+    "list-other-thread",
+    "closed",
+    "closing",
+    "explained",
+)
+_USES = (
+    "one",
+    "list",
+    "stream",
+    "tokenize",
+    "next",
+    "rest",
+    "explain",
+    "verify",
+    "report",
+    "close",
+    "load-own",
+    "drop",
+    "gc",
+    "twice",
+)
 _ENDS = ("exit", "return", "os._exit")
 _TEXTS = ("the transformer is a model", "tokens of a sequence", "a text", "model " * 30)
 
@@ -32,7 +59,7 @@ def generate(rng: random.Random, world: World) -> Recipe:
     }
 
 
-_PROGRAM = '''
+_PROGRAM = """
 import faulthandler, gc, itertools, json, multiprocessing, os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")
 import sestina
@@ -75,7 +102,7 @@ def use(name):
     if name == "verify": return encoder.verify()
     if name == "load-own":
         with sestina.load(bundle, precision="fp32", threads=recipe["threads"]) as own:
-            return ["own", own.encode(texts).tolist()]
+            return own.encode(texts).tolist()
     if name == "drop":
         encoder = flow = None
         return gc.collect() and None
@@ -100,8 +127,14 @@ def child():
         except BaseException as error:
             told.append([name, f"wrong: {type(error).__name__}: {error}"])
         else:
-            kept = found[1] if isinstance(found, list) and found[:1] == ["own"] else None
-            told.append([name, "own" if kept else "free" if name in FREE or found is None else "wrong: it gives a result", kept])
+            if name in ("next", "rest") and found is not None:
+                rows = [found] if name == "next" else found
+                told.append([name, "kept", len(taken), [row.tolist() for row in rows]])
+                taken.extend(rows)
+            elif name == "load-own":
+                told.append([name, "own", 0, found])
+            else:
+                told.append([name, "free" if name in FREE or found is None else "wrong: it gives a result"])
     open("child.json", "w").write(json.dumps(told))
 
 if recipe["way"] == "os.fork":
@@ -142,7 +175,7 @@ if state not in ("closed", "closing"):
         busy.join()
     rows = encoder.encode(texts).tolist()
 open("parent.json", "w").write(json.dumps({"status": status, "rows": rows, "taken": [row.tolist() for row in taken], "many": many if taken else []}))
-'''
+"""
 
 
 def check(recipe: Recipe, world: World, scratch: Path) -> str:
@@ -153,12 +186,16 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     except subprocess.TimeoutExpired:
         raise Fault("the parent of a fork does not end", str(recipe)) from None
     if ended.returncode or b"Error" in ended.stderr:
-        raise Fault(f"the parent of a fork ends with {ended.returncode}", ended.stderr.decode(errors="replace")[-300:])
+        raise Fault(
+            f"the parent of a fork ends with {ended.returncode}", ended.stderr.decode(errors="replace")[-300:]
+        )
     parent = json.loads((scratch / "parent.json").read_text())
     if parent["status"] is None:
         raise Fault(f"a forked child does not end: {recipe['state']}", str(recipe))
     if parent["status"]:
-        raise Fault(f"a forked child ends with {parent['status']}", ended.stderr.decode(errors="replace")[-300:])
+        raise Fault(
+            f"a forked child ends with {parent['status']}", ended.stderr.decode(errors="replace")[-300:]
+        )
     reference = Reference(bundle)
     if parent["rows"]:
         near(parent["rows"], [reference.of(text) for text in _TEXTS], "the parent's vectors after a fork")
@@ -167,9 +204,16 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     for at in range(0, len(parent["taken"]), 97):
         near(parent["taken"][at], reference.of(parent["many"][at]), "the parent's stream after a fork")
     told = json.loads((scratch / "child.json").read_text())
+    many = [f"{_TEXTS[at % len(_TEXTS)]} {at}" for at in range(recipe["count"])]
     for name, what, *kept in told:
         if what.startswith("wrong"):
             raise Fault(f"a child's {name} is {what[:60]}", str(recipe))
         if what == "own":
-            near(kept[0], [reference.of(text) for text in _TEXTS], "the vectors of a child's own encoder")
+            near(kept[1], [reference.of(text) for text in _TEXTS], "the vectors of a child's own encoder")
+        if what == "kept":  # made before the fork, and right
+            begin, rows = kept
+            right = [reference.of(text) for text in many[begin : begin + len(rows)]]
+            near(rows, right, "what a child still had of its parent's stream")
+            if name == "rest" and begin + len(rows) != len(many):
+                raise Fault("a child's stream ends early", f"{begin + len(rows)} of {len(many)}")
     return "refused" if all(what.endswith("Error") for _, what, *_ in told) else "right"

@@ -69,7 +69,9 @@ def _true(found: Any, bundle: Path, reference: Reference) -> None:
         if type(result.name) is not str or type(result.passed) is not bool:
             raise Fault("a golden's result has other types", f"{result.name!r:.60} {result.passed!r}")
         if not isinstance(golden["text"], str) or result.name != golden["name"]:
-            raise Fault("a golden that is none is not refused", f"{golden['text']!r:.60} {golden['name']!r:.60}")
+            raise Fault(
+                "a golden that is none is not refused", f"{golden['text']!r:.60} {golden['name']!r:.60}"
+            )
         ids = reference.ids(golden["text"])
         error = float(np.abs(reference.of_ids(ids).astype(np.float64) - row).max())
         right = golden["ids"] == ids and all(type(each) is int for each in golden["ids"])

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from fuzz import surgery, wire
+from fuzz import elsewhere, surgery, wire
 from fuzz.bundles import copied, judged, listed, put
 from fuzz.core import Fault, Recipe, several
 from fuzz.documents import spoil, spoiled
@@ -19,32 +19,65 @@ _WAYS = (
     {"pad": 1}, {"pad": 4}, {"pad": 9}, {"high": 1}, {"high": 0x7FFF}, {"pad-value": 1}, {"pad-value": 8},
     {"pad-size": 1}, {"pad-size": 4}, {"high-size": 1}, {"group": True}, {"group": True, "pad": 2},
 )  # fmt: skip
-_LOCATIONS = ("other.bin", _FILE, "tokenizer.json", "./other.bin", "../other.bin", "/proc/self/mem", "/dev/zero", "", "*")
-_UNKNOWN = ("f8ff03" + "01", "c23e" + "05" + "0a03616263", "fa3f00", "f93f" + "00" * 8, "c33ec43e", "0a", "07", "ffffffffff")
+_LOCATIONS = (
+    "other.bin",
+    _FILE,
+    "tokenizer.json",
+    "./other.bin",
+    "../other.bin",
+    "/proc/self/mem",
+    "/dev/zero",
+    "",
+    "*",
+)
+_UNKNOWN = (
+    "f8ff03" + "01",
+    "c23e" + "05" + "0a03616263",
+    "fa3f00",
+    "f93f" + "00" * 8,
+    "c33ec43e",
+    "0a",
+    "07",
+    "ffffffffff",
+)
 
 
 def generate(rng: random.Random, world: World) -> Recipe:
     base = rng.choice(("wordpiece", "mapped", "bpe"))
     content = (world.bundle(base) / _FILE).read_bytes()
-    sort = rng.choice(("bytes", "head", "written", "written", "elsewhere", "elsewhere", "surgery", "surgery", "surgery"))
+    sort = rng.choice(
+        ("bytes", "head", "written", "written", "elsewhere", "elsewhere", "surgery", "surgery", "surgery")
+    )
     if sort == "bytes":
         return {"base": base, "bytes": [spoil(rng, len(content)) for _ in range(several(rng, 5))]}
     if sort == "head":  # where structure is, not weights
         return {"base": base, "bytes": [spoil(rng, min(len(content), 4000)) for _ in range(several(rng, 3))]}
     if sort == "surgery":
-        return {"base": base, "surgery": [surgery.drawn(rng) for _ in range(several(rng, 2))]}
+        return {
+            "base": base,
+            "cli": rng.random() < 0.15,
+            "surgery": [surgery.drawn(rng) for _ in range(several(rng, 2))],
+        }
     fields = len(list(wire.walk(wire.parsed(content))))
-    steps = [_step(rng, fields, elsewhere=sort == "elsewhere") for _ in range(several(rng, 3))]
+    steps = [_step(rng, fields, moves=sort == "elsewhere") for _ in range(several(rng, 3))]
     return {"base": base, "fields": steps}
 
 
-def _step(rng: random.Random, fields: int, *, elsewhere: bool) -> list[Any]:
+def _step(rng: random.Random, fields: int, *, moves: bool) -> list[Any]:
     """A change to the field of this number, counted as they are walked."""
-    ways: Any = rng.choice(_WAYS) if rng.random() < (0.6 if elsewhere else 1.0) else {}
-    if elsewhere:
-        place = rng.choice(("initializer", "initializer", *surgery.TENSOR_PLACES))
+    ways: Any = rng.choice(_WAYS) if rng.random() < (0.6 if moves else 1.0) else {}
+    if moves:
+        place = rng.choice(("initializer", "initializer", *elsewhere.PLACES))
         size = rng.choice((None, None, 128, 1 << 40))
-        return ["external", rng.randrange(40), place, rng.choice(_LOCATIONS), rng.choice((None, 0, 64, -1)), size, ways]
+        return [
+            "external",
+            rng.randrange(40),
+            place,
+            rng.choice(_LOCATIONS),
+            rng.choice((None, 0, 64, -1)),
+            size,
+            ways,
+        ]
     kind = rng.choice(("ways", "ways", "split", "unknown", "twice", "drop", "move"))
     at = rng.randrange(fields)
     if kind == "ways":
@@ -77,9 +110,17 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     listed(bundle, _FILE)
     # A graph that is only written in another way is the same graph.
     same = "fields" in recipe and all(step[0] in ("ways", "split", "external") for step in recipe["fields"])
-    ended = judged(bundle, Reference(base) if same else None, most=1e-5 if same else 1e-3, threads=2)
+    ended = judged(
+        bundle,
+        Reference(base) if same else None,
+        most=1e-5 if same else 1e-3,
+        threads=2,
+        cli=recipe.get("cli", False),
+    )
     if ended == "right" and (outside or surgery.refusable(recipe.get("surgery", ()))):
-        raise Fault("a graph is not refused", "it takes weights from elsewhere, or has what no graph of ours has")
+        raise Fault(
+            "a graph is not refused", "it takes weights from elsewhere, or has what no graph of ours has"
+        )
     return ended
 
 
@@ -87,7 +128,7 @@ def _apply(tree: wire.Tree, step: list[Any]) -> bool:
     """Make one change. Returns: whether a tensor is elsewhere now."""
     kind, at, *what = step
     if kind == "external":
-        return surgery.elsewhere(tree, at, *what)
+        return elsewhere.moved(tree, at, *what)
     places = list(wire.walk(tree))
     _, holder, index = places[at % len(places)]
     if kind == "ways":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -51,7 +50,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         _old(place / name, world)
     before = tree(place)
     process = started(argv, cwd=scratch, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _await(recipe, process, place, set(os.listdir(place)))
+    _await(recipe, process, place, set(place.iterdir()))
     number = getattr(signal, recipe["signal"])
     for _ in range(2 if recipe["twice"] else 1):
         if process.poll() is None:
@@ -106,10 +105,10 @@ def _old(path: Path, world: World) -> None:
         path.write_bytes(b"what was there before\n")
 
 
-def _await(recipe: Recipe, process: subprocess.Popen[bytes], place: Path, there: set[str]) -> None:
+def _await(recipe: Recipe, process: subprocess.Popen[bytes], place: Path, there: set[Path]) -> None:
     end = time.monotonic() + 20
     while recipe["when"] == "temporary" and process.poll() is None and time.monotonic() < end:
-        if set(os.listdir(place)) - there:
+        if set(place.iterdir()) - there:
             break
         time.sleep(0.001)
     time.sleep(recipe["delay_ms"] / 1000)
@@ -152,4 +151,9 @@ def _whole(name: str, place: Path, world: World) -> None:
     if rows.shape != (_COUNT, 32):
         raise Fault("half a file was put in place", f"{name}: {rows.shape}")
     with sestina.load(world.bundle("bpe")) as encoder:
-        near(rows[-1], encoder.encode(f"text {_COUNT - 1} of a sequence of words"), "the last vector written", 1e-6)
+        near(
+            rows[-1],
+            encoder.encode(f"text {_COUNT - 1} of a sequence of words"),
+            "the last vector written",
+            1e-6,
+        )

@@ -17,10 +17,42 @@ from fuzz.world import World
 
 SECONDS = 30
 # As Hugging Face's cache, Kubernetes' volumes, DVC, Nix and Bazel lay files out: these have to work.
-_GOOD = ("hub", "volume", "cache", "absolute", "folder-link", "folder-link-twice", "within", "hard", "plain", "relative")
-_BAD = ("passwd", "loop", "loop-of-two", "device", "zero", "fifo", "folder", "dangling", "proc", "deep", "socket", "manifest-loop")
+_GOOD = (
+    "hub",
+    "volume",
+    "cache",
+    "absolute",
+    "folder-link",
+    "folder-link-twice",
+    "within",
+    "hard",
+    "plain",
+    "relative",
+)
+_BAD = (
+    "passwd",
+    "loop",
+    "loop-of-two",
+    "device",
+    "zero",
+    "fifo",
+    "folder",
+    "dangling",
+    "proc",
+    "deep",
+    "socket",
+    "manifest-loop",
+)
 _MOMENTS = ("before-load", "after-load", "while-loading")
-_FILES = ("manifest.json", "tokenizer.json", "golden.json", "golden.npy", "cpu-fp32.onnx", "LICENSE", "README.md")
+_FILES = (
+    "manifest.json",
+    "tokenizer.json",
+    "golden.json",
+    "golden.npy",
+    "cpu-fp32.onnx",
+    "LICENSE",
+    "README.md",
+)
 
 
 def generate(rng: random.Random, world: World) -> Recipe:
@@ -115,7 +147,13 @@ def _harm(bundle: Path, recipe: Recipe, scratch: Path) -> None:
     """Put something else in the place of a file; state its size and checksum where that is asked for."""
     file, bad = bundle / recipe["file"], recipe["bad"]
     file.unlink(missing_ok=True)
-    ends = {"passwd": "/etc/passwd", "device": "/dev/null", "zero": "/dev/zero", "dangling": "nowhere", "proc": "/proc/self/environ"}
+    ends = {
+        "passwd": "/etc/passwd",
+        "device": "/dev/null",
+        "zero": "/dev/zero",
+        "dangling": "nowhere",
+        "proc": "/proc/self/environ",
+    }
     if bad in ends:
         file.symlink_to(ends[bad])
     elif bad == "fifo":
@@ -143,7 +181,12 @@ def _harm(bundle: Path, recipe: Recipe, scratch: Path) -> None:
         file.symlink_to("other_end")
     else:
         file.symlink_to(file.name)
-    if recipe["listed"] and recipe["moment"] == "before-load" and bad == "passwd" and recipe["file"] != "manifest.json":
+    if (
+        recipe["listed"]
+        and recipe["moment"] == "before-load"
+        and bad == "passwd"
+        and recipe["file"] != "manifest.json"
+    ):
         manifest = bundle / "manifest.json"
         put(manifest, manifest.read_bytes())
         listed(bundle, recipe["file"])
@@ -185,4 +228,3 @@ def _raced(bundle: Path, recipe: Recipe, scratch: Path, reference: Reference) ->
         stop.set()
         thread.join()
     return ended
-

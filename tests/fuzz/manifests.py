@@ -21,7 +21,11 @@ def generate(rng: random.Random, world: World) -> Recipe:
     if rng.random() < 0.15:
         return {"base": base, "bytes": [spoil(rng, len(content)) for _ in range(several(rng, 5))]}
     document = json.loads(content)
-    return {"base": base, "steps": [change(rng, document) for _ in range(several(rng, 4))]}
+    return {
+        "base": base,
+        "cli": rng.random() < 0.15,
+        "steps": [change(rng, document) for _ in range(several(rng, 4))],
+    }
 
 
 def check(recipe: Recipe, world: World, scratch: Path) -> str:
@@ -31,4 +35,4 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         content = changed(json.loads(content), recipe["steps"])
     put(bundle / "manifest.json", spoiled(content, recipe.get("bytes", ())))
     # The graph and the tokenizer are as they were, so whatever the manifest says, ids have one right vector.
-    return judged(bundle, Reference(world.bundle(recipe["base"])), texts=TEXTS)
+    return judged(bundle, Reference(world.bundle(recipe["base"])), texts=TEXTS, cli=recipe.get("cli", False))

@@ -34,7 +34,13 @@ _CALLS = {
     "explain": ("text", "on_truncate"),
     "similarity": ("a", "b"),
 }
-_OTHERS = {"texts": "['a text', 'b']", "text": "'a text'", "a": "'a text'", "b": "['a text']", "path": "BUNDLE"}
+_OTHERS = {
+    "texts": "['a text', 'b']",
+    "text": "'a text'",
+    "a": "'a text'",
+    "b": "['a text']",
+    "path": "BUNDLE",
+}
 
 
 class Liar(str):
@@ -95,8 +101,25 @@ def generate(rng: random.Random, world: World) -> Recipe:
 
 
 def _side(rng: random.Random) -> dict[str, Any]:
-    made = rng.choice(("plain", "plain", "masked", "matrix", "fortran", "strided", "readonly", "memmap", "list", "int", "object"))
-    return {"made": made, "ways": [way for way in ways(rng) if way[0] in ("type", "value", "shape", "scale", "order")]}
+    made = rng.choice(
+        (
+            "plain",
+            "plain",
+            "masked",
+            "matrix",
+            "fortran",
+            "strided",
+            "readonly",
+            "memmap",
+            "list",
+            "int",
+            "object",
+        )
+    )
+    return {
+        "made": made,
+        "ways": [way for way in ways(rng) if way[0] in ("type", "value", "shape", "scale", "order")],
+    }
 
 
 def _array(side: dict[str, Any], scratch: Path) -> Any:
@@ -127,7 +150,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         return _similar(base, [_array(side, scratch) for side in recipe["sides"]], recipe["sides"])
     scope = {"np": np, "Path": Path, "BUNDLE": base}
     scope |= {each.__name__: each for each in (Liar, Unhashable, Raises, PathLike)}
-    given = {name: eval(source, scope) for name, source in recipe["given"].items()}  # noqa: S307  from the list above
+    given = {name: eval(source, scope) for name, source in recipe["given"].items()}
     if recipe["call"] == "load":
         found = attempt(lambda: sestina.load(given.pop("path"), **given), (ZeroDivisionError,))
         if isinstance(found, Refused):
@@ -146,7 +169,12 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
             return "refused"
         if recipe["call"] in ("encode", "stream") and recipe["given"]["texts"] == _OTHERS["texts"]:
             width = len(found[0])
-            near(found[0][:1] / right[:1], np.ones(1) * float(1 / np.linalg.norm(right[:width])), "a shorter vector", 1e-4)
+            near(
+                found[0][:1] / right[:1],
+                np.ones(1) * float(1 / np.linalg.norm(right[:width])),
+                "a shorter vector",
+                1e-4,
+            )
             if "dimensions" in given and given["dimensions"] is not None and width != given["dimensions"]:
                 raise Fault("vectors of other dimensions", f"{width} for {recipe['given']['dimensions']}")
         odd = recipe["given"].get("on_truncate", "'warn'")
@@ -170,7 +198,9 @@ def _similar(base: Path, sides: list[Any], told: list[Any]) -> str:
     rows = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
     units = []
     for each in rows:
-        scaled = each / np.where(np.abs(each).max(axis=1, keepdims=True) == 0, 1, np.abs(each).max(axis=1, keepdims=True))
+        scaled = each / np.where(
+            np.abs(each).max(axis=1, keepdims=True) == 0, 1, np.abs(each).max(axis=1, keepdims=True)
+        )
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         units.append(scaled / np.where(norms == 0, 1, norms))
     near(found, units[0] @ units[1].T, "cosines", 1e-3)

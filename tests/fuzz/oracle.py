@@ -54,7 +54,9 @@ def _product_line(error: BaseException) -> str:
     import traceback
 
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if "/sestina" in frame.filename.replace("\\", "/")
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/sestina" in frame.filename.replace("\\", "/")
     ]
     return f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "no line of ours"
 
@@ -79,6 +81,10 @@ def attempt(call: Callable[[], Any], callers: tuple[type[Exception], ...] = ()) 
             raise Fault(f"{each.category.__name__} from a library", str(each.message))
         if len(str(each.message)) > LONGEST or _CONTROL.search(str(each.message)):
             raise Fault(f"{each.category.__name__} is no line", str(each.message)[:300])
+        if "/fuzz/" not in each.filename:
+            raise Fault(
+                f"{each.category.__name__} points into {Path(each.filename).name}", str(each.message)[:300]
+            )
     return result
 
 
@@ -118,7 +124,9 @@ def sound(encoder: sestina.Encoder, texts: Sequence[str], most: float = NEAR) ->
     for text in texts:
         tokens = attempt(lambda text=text: encoder.tokenize(text))
         if not isinstance(tokens, Refused) and len(tokens.ids) > encoder.max_tokens:
-            raise Fault("more ids than max_tokens", f"{len(tokens.ids)} of {encoder.max_tokens} for {text!r:.60}")
+            raise Fault(
+                "more ids than max_tokens", f"{len(tokens.ids)} of {encoder.max_tokens} for {text!r:.60}"
+            )
         one = attempt(lambda text=text: encoder.encode(text, on_truncate="ignore"))
         alone.append(one if isinstance(one, Refused) else vector(one, width, "the vector of one text"))
     again = [attempt(lambda text=text: encoder.encode(text, on_truncate="ignore")) for text in texts]

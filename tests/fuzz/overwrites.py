@@ -34,7 +34,9 @@ def generate(rng: random.Random, world: World) -> Recipe:
     recipe: Recipe = {"sort": sort, "link": rng.random() < 0.2}
     if sort == "foreign":
         recipe["manifest"] = rng.choice(_MANIFESTS)
-        recipe["files"] = rng.sample(("popup.js", "cpu-fp32.onnx", "tokenizer.json", "icons/icon.png"), rng.choice((0, 1, 3)))
+        recipe["files"] = rng.sample(
+            ("popup.js", "cpu-fp32.onnx", "tokenizer.json", "icons/icon.png"), rng.choice((0, 1, 3))
+        )
     if sort in ("own", "late", "checkpoint"):
         recipe["own"] = [rng.choice(_OWN) for _ in range(rng.choice((1, 1, 2)))]
     if sort == "late":
@@ -84,7 +86,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         call = lambda: checkpoint.save(source, given)  # noqa: E731
     found = attempt(call)
     after = tree(out) if out.exists() else {}
-    if left := [name for name in os.listdir(scratch) if name.startswith(".")]:
+    if left := [each.name for each in scratch.iterdir() if each.name.startswith(".")]:
         raise Fault("a temporary folder is left", str(left))
     if isinstance(found, Refused):
         if before != after:
@@ -96,7 +98,10 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         raise Fault(f"a folder was replaced that held a user's own: {sort}", str(recipe))
     if sort != "checkpoint":
         with sestina.load(given) as encoder:
-            if not encoder.verify().passed or json.loads((out / "manifest.json").read_text())["name"] != "tiny":
+            if (
+                not encoder.verify().passed
+                or json.loads((out / "manifest.json").read_text())["name"] != "tiny"
+            ):
                 raise Fault("what was put in place does not verify", "")
     return "right"
 

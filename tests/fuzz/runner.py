@@ -81,7 +81,9 @@ class Hunt:
             counts = {kind: count for (one, kind), count in sorted(self.ended.items()) if one == name}
             if counts:
                 told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-                lines.append(f"{name:>14}: {sum(counts.values()):6} cases in {self.seconds[name]:6.1f} s: {told}")
+                lines.append(
+                    f"{name:>14}: {sum(counts.values()):6} cases in {self.seconds[name]:6.1f} s: {told}"
+                )
         return "\n".join(lines)
 
 
@@ -93,7 +95,11 @@ def command(name: str, seed: int, number: int) -> str:
 def _tell(found: Found) -> None:
     _FAULTS.mkdir(parents=True, exist_ok=True)
     file = _FAULTS / f"{found.target}-{found.seed}-{found.number}.json"
-    document = {"target": found.target, "seen": f"{found.verdict.sort}: {found.verdict.what}", "recipe": found.recipe}
+    document = {
+        "target": found.target,
+        "seen": f"{found.verdict.sort}: {found.verdict.what}",
+        "recipe": found.recipe,
+    }
     file.write_text(json.dumps(document, indent=1) + "\n")
     print(
         f"FAULT in {found.target}: {found.verdict.sort}: {found.verdict.what}\n"
@@ -106,7 +112,11 @@ def _tell(found: Found) -> None:
 def _replay(sandbox: Sandbox, entry: Entry) -> bool:
     verdict = sandbox.run(entry.target, entry.recipe)
     good = verdict.kind in entry.right
-    said = "" if good else f": {verdict.sort}: {verdict.what}\n  right is: {' or '.join(entry.right)}; {entry.why}"
+    said = (
+        ""
+        if good
+        else f": {verdict.sort}: {verdict.what}\n  right is: {' or '.join(entry.right)}; {entry.why}"
+    )
     print(f"{'ok   ' if good else 'FAULT'} {entry.name}: {verdict.kind}{said}", flush=True)
     return good
 
@@ -114,12 +124,16 @@ def _replay(sandbox: Sandbox, entry: Entry) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns: 0 where nothing was found, 1 where something was."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=180, help="how long (default 180); not counting shrinking")
+    parser.add_argument(
+        "--seconds", type=float, default=180, help="how long (default 180); not counting shrinking"
+    )
     parser.add_argument("--seed", type=int, help="default: a new one, which is printed")
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all; may be repeated")
     parser.add_argument("--case", type=int, help="run one case of one target")
     parser.add_argument("--recipe", type=Path, help="run a recipe that was kept in a file")
-    parser.add_argument("--corpus", nargs="?", const="", metavar="NAME", help="run what was found before, alone")
+    parser.add_argument(
+        "--corpus", nargs="?", const="", metavar="NAME", help="run what was found before, alone"
+    )
     args = parser.parse_args(argv)
     world = prepare()
     with Sandbox(world) as sandbox:

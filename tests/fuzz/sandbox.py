@@ -55,10 +55,17 @@ class Sandbox:
     def run(self, name: str, recipe: Recipe) -> Verdict:
         """Run one. What takes too long is tried once more, in peace, before it is called endless."""
         module = target(name)
-        request = {"target": name, "recipe": recipe, "seconds": module.SECONDS, "world": str(self._world.folder)}
+        request = {
+            "target": name,
+            "recipe": recipe,
+            "seconds": module.SECONDS,
+            "world": str(self._world.folder),
+        }
         verdict = self._ask(request, heavy=getattr(module, "HEAVY", False))
         if verdict.sort == "endless":
-            verdict = self._ask({**request, "seconds": 2 * module.SECONDS}, heavy=getattr(module, "HEAVY", False))
+            verdict = self._ask(
+                {**request, "seconds": 2 * module.SECONDS}, heavy=getattr(module, "HEAVY", False)
+            )
         return verdict
 
     def _ask(self, request: dict[str, Any], *, heavy: bool) -> Verdict:

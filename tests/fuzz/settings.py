@@ -15,7 +15,15 @@ CLASSES = (
     "LayoutLMTokenizer", "SqueezeBertTokenizer", "LlamaTokenizer", "Nothing", "", None, 5, "BertTokenizerFastFast",
 )  # fmt: skip
 ADDED = ("[NEW]", "zzz", "<new>", "NEW", "model", " two", "ø", "the transformer")
-_TOKEN = {"content": "[NEW]", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True, "__type": "AddedToken"}
+_TOKEN = {
+    "content": "[NEW]",
+    "lstrip": False,
+    "normalized": False,
+    "rstrip": False,
+    "single_word": False,
+    "special": True,
+    "__type": "AddedToken",
+}
 _TOKENS = ("[UNK]", "[PAD]", "<pad>", "<unk>", "[NEW]", "zzz", "model", None, _TOKEN)
 
 SETTINGS: dict[str, tuple[Any, ...]] = {
@@ -73,7 +81,17 @@ CONFIG: dict[str, tuple[Any, ...]] = {
     "vocab_size": (10, 100, 10**9),
     "is_decoder": (True, False),
     "add_cross_attention": (True,),
-    "model_type": ("bert", "roberta", "xlm-roberta", "distilbert", "camembert", "electra", "mpnet", "BERT", "nothing"),
+    "model_type": (
+        "bert",
+        "roberta",
+        "xlm-roberta",
+        "distilbert",
+        "camembert",
+        "electra",
+        "mpnet",
+        "BERT",
+        "nothing",
+    ),
     "tokenizer_class": ("BertTokenizer", "RobertaTokenizer", "MPNetTokenizer", "XLMRobertaTokenizer", None),
     "architectures": (["BertModel"], ["BertForMaskedLM"], [], None, ["Nothing"]),
     "dtype": ("float16", "float32", "bfloat16"),
@@ -98,7 +116,12 @@ _USUAL = [
     {"idx": 1, "name": "1", "path": "1_Pooling", "type": _MODULE + "Pooling"},
 ]
 _NORMALIZE = {"idx": 2, "name": "2", "path": "2_Normalize", "type": _MODULE + "Normalize"}
-_POOLING = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False, "pooling_mode_max_tokens": False}
+_POOLING = {
+    "word_embedding_dimension": 32,
+    "pooling_mode_mean_tokens": True,
+    "pooling_mode_cls_token": False,
+    "pooling_mode_max_tokens": False,
+}
 # Of each file of the sentence-transformers layout the usual content first.
 LAYOUT: dict[str, tuple[Any, ...]] = {
     "modules.json": (
@@ -130,9 +153,15 @@ def added_tokens_decoder(rng: random.Random, world: World, family: str) -> dict[
     document = json.loads((world.checkpoint(family) / "tokenizer.json").read_bytes())
     size = len(document["model"]["vocab"])
     flags = ("lstrip", "rstrip", "single_word", "normalized", "special")
-    there = {str(token["id"]): {key: token[key] for key in ("content", *flags)} for token in document["added_tokens"]}
+    there = {
+        str(token["id"]): {key: token[key] for key in ("content", *flags)}
+        for token in document["added_tokens"]
+    }
     more = {
-        str(rng.choice((5, size, size + 1, size + 2, size + 300))): {"content": rng.choice(ADDED), **{flag: rng.random() < 0.3 for flag in flags}}
+        str(rng.choice((5, size, size + 1, size + 2, size + 300))): {
+            "content": rng.choice(ADDED),
+            **{flag: rng.random() < 0.3 for flag in flags},
+        }
         for _ in range(rng.choice((0, 1, 1, 2)))
     }
     return {**(there if rng.random() < 0.6 else {}), **more}

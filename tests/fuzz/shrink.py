@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from fuzz.core import Recipe
 
-_TRIES = 60  # each is a case run anew
+_TRIES, _SECONDS = 60, 20  # each try is a case run anew
 
 
 def shrunk(recipe: Recipe, fails: Callable[[Recipe], bool]) -> Recipe:
     """Lists of a recipe without what is not needed, its strings cut where that does no harm."""
-    tries, smaller = 0, True
-    while smaller and tries < _TRIES:
+    tries, smaller, end = 0, True, time.monotonic() + _SECONDS
+    while smaller and tries < _TRIES and time.monotonic() < end:
         smaller = False
         for candidate in _smaller(recipe):
             tries += 1
             if fails(candidate):
                 recipe, smaller = candidate, True
                 break
-            if tries >= _TRIES:
+            if tries >= _TRIES or time.monotonic() > end:
                 break
     return recipe
 

@@ -38,7 +38,18 @@ _COMMANDS = (
     ("encode", "--help"),
     (),
 )
-_STDIN = ("closed", "null", "text", "text", "latin", "endless-line", "directory", "no-end", "nul", "pipe-closed")
+_STDIN = (
+    "closed",
+    "null",
+    "text",
+    "text",
+    "latin",
+    "endless-line",
+    "directory",
+    "no-end",
+    "nul",
+    "pipe-closed",
+)
 _STDOUT = ("closed", "full", "pipe", "pipe", "pipe", "reader-gone", "file")
 _STDERR = ("closed", "full", "pipe", "pipe", "pipe", "reader-gone")
 _ENVIRONMENTS = (
@@ -146,7 +157,12 @@ def _judge(recipe: Recipe, argv: list[str], ended: Ended) -> None:
         held(ended, argv or ["sestina"], codes=codes)
     elif ended.code not in codes:
         raise Fault(f"exit code {ended.code} with stderr {recipe['stderr']}", str(recipe)[:300])
-    if recipe["stdout"] in ("full", "closed") and ended.code == 0 and argv and argv[0] in ("similar", "inspect", "tokenize"):
+    if (
+        recipe["stdout"] in ("full", "closed")
+        and ended.code == 0
+        and argv
+        and argv[0] in ("similar", "inspect", "tokenize")
+    ):
         raise Fault("facts that could not be written, and success", str(recipe)[:300])
     if ended.code == 0 and recipe["stdout"] == "pipe" and "--json" in argv:
         json.loads(ended.out)

@@ -1,4 +1,4 @@
-"""Operations on a graph that leave it one: other outputs, other operators, tensors that lie elsewhere."""
+"""Operations on a graph that leave it one: other outputs, other operators."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fuzz import wire
-
-# Wherever a TensorProto may stand, beside a graph's initializers.
-TENSOR_PLACES = ("constant", "tensors", "sparse", "sparse-attribute", "function", "training", "subgraph", "unused")
 _TYPES = ("FLOAT16", "DOUBLE", "BOOL", "INT32", "INT64", "BFLOAT16", "STRING", "FLOAT")
-_SHAPES = ("squeeze-0", "unsqueeze-0", "unsqueeze-2", "narrow", "wide", "flat", "scalar", "twice", "none", "transposed")
+_SHAPES = (
+    "squeeze-0",
+    "unsqueeze-0",
+    "unsqueeze-2",
+    "narrow",
+    "wide",
+    "flat",
+    "scalar",
+    "twice",
+    "none",
+    "transposed",
+)
 _VALUES = ("nan", "inf", "zero", "negative-zero", "huge", "row-of-batch", "nan-in-batch", "random")
 _LOOPS = ("Loop", "Loop-endless", "Scan", "If", "SequenceMap")
 # What no graph of ours has, and what can make a call endless.
@@ -24,18 +31,34 @@ def drawn(rng: random.Random) -> list[Any]:
     """One operation."""
     kind = rng.choice(("dtype", "shape", "shape", "value", "loop", "name", "domain", "input"))
     if kind == "dtype":
-        return [kind, rng.choice(("sentence_embedding", "sentence_embedding", "last_hidden_state")), rng.choice(_TYPES)]
+        return [
+            kind,
+            rng.choice(("sentence_embedding", "sentence_embedding", "last_hidden_state")),
+            rng.choice(_TYPES),
+        ]
     if kind == "shape":
-        return [kind, rng.choice(("sentence_embedding", "sentence_embedding", "last_hidden_state")), rng.choice(_SHAPES)]
+        return [
+            kind,
+            rng.choice(("sentence_embedding", "sentence_embedding", "last_hidden_state")),
+            rng.choice(_SHAPES),
+        ]
     if kind == "value":
         return [kind, rng.choice(("sentence_embedding", "last_hidden_state")), rng.choice(_VALUES)]
     if kind == "loop":
         return [kind, rng.choice(_LOOPS)]
     if kind == "input":
-        return [kind, rng.choice(("INT32", "FLOAT", "INT64", "STRING")), rng.choice(("rank-1", "rank-2", "rank-3", "fixed"))]
+        return [
+            kind,
+            rng.choice(("INT32", "FLOAT", "INT64", "STRING")),
+            rng.choice(("rank-1", "rank-2", "rank-3", "fixed")),
+        ]
     if kind == "name":
         return [kind, rng.choice(("swap", "", "x" * 5000, "a\nb", "é\0", "sentence_embedding"))]
-    return [kind, rng.choice(("", "ai.onnx.ml", "com.microsoft", "nowhere", "com.microsoft.nchwc")), rng.randrange(-1, 40)]
+    return [
+        kind,
+        rng.choice(("", "ai.onnx.ml", "com.microsoft", "nowhere", "com.microsoft.nchwc")),
+        rng.randrange(-1, 40),
+    ]
 
 
 def refusable(steps: Sequence[Sequence[Any]]) -> bool:
@@ -86,15 +109,21 @@ def _constant(onnx: Any, model: Any, name: str, values: Any) -> str:
 def _shape(onnx: Any, model: Any, output: str, how: str) -> None:
     make = onnx.helper.make_node
     nodes = {
-        "squeeze-0": lambda: [make("Gather", ["inner", _constant(onnx, model, "at", np.int64(0))], ["outer"], axis=0)],
+        "squeeze-0": lambda: [
+            make("Gather", ["inner", _constant(onnx, model, "at", np.int64(0))], ["outer"], axis=0)
+        ],
         "unsqueeze-0": lambda: [make("Unsqueeze", ["inner", _constant(onnx, model, "at", [0])], ["outer"])],
         "unsqueeze-2": lambda: [make("Unsqueeze", ["inner", _constant(onnx, model, "at", [2])], ["outer"])],
-        "narrow": lambda: [make("Gather", ["inner", _constant(onnx, model, "at", list(range(31)))], ["outer"], axis=-1)],
+        "narrow": lambda: [
+            make("Gather", ["inner", _constant(onnx, model, "at", list(range(31)))], ["outer"], axis=-1)
+        ],
         "wide": lambda: [make("Concat", ["inner", "inner"], ["outer"], axis=-1)],
         "flat": lambda: [make("Reshape", ["inner", _constant(onnx, model, "at", [-1])], ["outer"])],
         "scalar": lambda: [make("ReduceMax", ["inner"], ["outer"], keepdims=0)],
         "twice": lambda: [make("Concat", ["inner", "inner"], ["outer"], axis=0)],
-        "none": lambda: [make("Gather", ["inner", _constant(onnx, model, "at", np.array([], np.int64))], ["outer"], axis=0)],
+        "none": lambda: [
+            make("Gather", ["inner", _constant(onnx, model, "at", np.array([], np.int64))], ["outer"], axis=0)
+        ],
         "transposed": lambda: [make("Transpose", ["inner"], ["outer"])],
     }[how]()
     said = _through(onnx, model, output, nodes)
@@ -131,18 +160,28 @@ def _loop(onnx: Any, model: Any, how: str) -> None:
             [info("trip", whole, []), info("go", boolean, []), info("was", 1, None)],
             [info("on", boolean, []), info("is", 1, None)],
         )
-        inputs = [_constant(onnx, model, "trips", np.int64(trips)), _constant(onnx, model, "begin", np.bool_(True)), "inner"]
+        inputs = [
+            _constant(onnx, model, "trips", np.int64(trips)),
+            _constant(onnx, model, "begin", np.bool_(True)),
+            "inner",
+        ]
         _through(onnx, model, output, [make("Loop", inputs, ["outer"], body=body)])
     elif how.startswith("If"):
-        branch = onnx.helper.make_graph([make("Identity", ["inner"], ["kept"])], "b", [], [info("kept", 1, None)])
+        branch = onnx.helper.make_graph(
+            [make("Identity", ["inner"], ["kept"])], "b", [], [info("kept", 1, None)]
+        )
         condition = _constant(onnx, model, "sure", np.bool_(True))
         nodes = [make("If", [condition], ["outer"], then_branch=branch, else_branch=branch)]
         _through(onnx, model, output, nodes)
     elif how == "Scan":
-        body = onnx.helper.make_graph([make("Identity", ["row"], ["same"])], "b", [info("row", 1, None)], [info("same", 1, None)])
+        body = onnx.helper.make_graph(
+            [make("Identity", ["row"], ["same"])], "b", [info("row", 1, None)], [info("same", 1, None)]
+        )
         _through(onnx, model, output, [make("Scan", ["inner"], ["outer"], body=body, num_scan_inputs=1)])
     else:
-        body = onnx.helper.make_graph([make("Identity", ["x"], ["y"])], "b", [info("x", 1, None)], [info("y", 1, None)])
+        body = onnx.helper.make_graph(
+            [make("Identity", ["x"], ["y"])], "b", [info("x", 1, None)], [info("y", 1, None)]
+        )
         nodes = [
             make("SequenceConstruct", ["inner"], ["row"]),
             make("SequenceMap", ["row"], ["mapped"], body=body),
@@ -169,42 +208,3 @@ def _input(onnx: Any, model: Any, kind: str, rank: str) -> None:
     value = model.graph.input[0]
     shape = {"rank-1": ["n"], "rank-2": ["b", "s"], "rank-3": ["b", "s", 1], "fixed": [1, 4]}[rank]
     value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, getattr(onnx.TensorProto, kind), shape))
-
-
-def elsewhere(tree: wire.Tree, at: int, place: str, location: str, offset: Any, length: Any, ways: dict[str, Any]) -> bool:
-    """Say of one tensor that it is in another file. Returns: whether there was one to say it of."""
-    graph = next(field[2] for field in tree if field[0] == 7)
-    tensors = [field for field in graph if field[0] == 5]
-    held = tensors[at % len(tensors)][2]
-    said = wire.external(location, offset, length)
-    for field in said:
-        if field[1] == "message":
-            field[2][0].append(ways)  # the key, and what holds it
-        field.append(ways)
-    there = [field for field in held if field[0] not in (4, 5, 6, 7, 9, 10, 11)] + said
-    if place == "initializer":
-        held[:] = there
-        return True
-    name = [8, "bytes", b"another"]
-    tensor = [field for field in there if field[0] != 8] + [name]
-    sparse = [[1, "message", tensor], [2, "message", [[1, "varint", 1], [2, "varint", 7], [8, "bytes", b"i"]]], [3, "varint", 9]]
-    attribute = {
-        "constant": [[1, "bytes", b"value"], [20, "varint", 4], [5, "message", tensor]],
-        "tensors": [[1, "bytes", b"more"], [20, "varint", 9], [10, "message", tensor]],
-        "sparse-attribute": [[1, "bytes", b"sparse_value"], [20, "varint", 11], [22, "message", sparse]],
-        "subgraph": [[1, "bytes", b"g"], [20, "varint", 5], [6, "message", [[2, "bytes", b"g"], [5, "message", tensor]]]],
-    }.get(place)
-    if attribute is not None:
-        node = [[2, "bytes", b"unused"], [4, "bytes", b"Constant"], [5, "message", attribute]]
-        graph.append([1, "message", node])
-    elif place == "sparse":
-        graph.append([15, "message", sparse])
-    elif place == "unused":
-        graph.append([5, "message", tensor])
-    elif place == "training":
-        tree.append([20, "message", [[1, "message", [[2, "bytes", b"g"], [5, "message", tensor]]]]])
-    elif place == "function":
-        attribute = [[1, "bytes", b"value"], [20, "varint", 4], [5, "message", tensor]]
-        node = [[2, "bytes", b"y"], [4, "bytes", b"Constant"], [5, "message", attribute]]
-        tree.append([25, "message", [[1, "bytes", b"F"], [5, "bytes", b"y"], [7, "message", node], [10, "bytes", b"own"]]])
-    return True

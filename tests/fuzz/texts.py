@@ -27,8 +27,36 @@ _PIECES = (
     "١٢٣", "①", "\u00ad", "👩‍👩‍👧‍👦", "🏽", "🇩🇪", "\ufffd", "\uffff",
 )  # fmt: skip
 # Kinds of member that a list may have beside plain texts, and whether they are texts.
-_KINDS = ("str", "str", "str", "str", "str", "numpy", "liar", "loud", "surrogate", "bytes", "none", "int", "list", "path")
-_CONTAINERS = ("list", "list", "tuple", "deque", "array", "generator", "range-like", "dict", "table", "views", "set", "userlist")
+_KINDS = (
+    "str",
+    "str",
+    "str",
+    "str",
+    "str",
+    "numpy",
+    "liar",
+    "loud",
+    "surrogate",
+    "bytes",
+    "none",
+    "int",
+    "list",
+    "path",
+)
+_CONTAINERS = (
+    "list",
+    "list",
+    "tuple",
+    "deque",
+    "array",
+    "generator",
+    "range-like",
+    "dict",
+    "table",
+    "views",
+    "set",
+    "userlist",
+)
 
 
 def generate(rng: random.Random, world: World) -> Recipe:
@@ -54,7 +82,9 @@ def _text(rng: random.Random) -> str:
     size = rng.choice((0, 1, 2, 5, 20, 60, 200, 4000))
     if size == 4000:
         size = rng.choice((1000, 4000, 20000))
-        unit = rng.choice(("a", "the ", "é", "注", "\u0301", "a b\n", "👍", "x\u3000", "1", "\n", "[SEP]", "a\u200d"))
+        unit = rng.choice(
+            ("a", "the ", "é", "注", "\u0301", "a b\n", "👍", "x\u3000", "1", "\n", "[SEP]", "a\u200d")
+        )
         return (unit * size)[:size] + rng.choice(("", " end", "[SEP]"))
     parts = []
     low, high = rng.choice(_RANGES)
@@ -129,7 +159,7 @@ def _container(kind: str, members: list[Any]) -> Any:
         "list": lambda: members, "tuple": lambda: tuple(members), "deque": lambda: deque(members), "array": lambda: np.array(members, dtype=object),
         "generator": lambda: (each for each in members), "range-like": lambda: iter(members),
         "dict": lambda: {f"key {at}": each for at, each in enumerate(members)}, "table": lambda: Table(members),
-        "views": lambda: {at: each for at, each in enumerate(members)}.values(), "set": lambda: {"a", "b"}, "userlist": lambda: UserList(members),
+        "views": lambda: dict(enumerate(members)).values(), "set": lambda: {"a", "b"}, "userlist": lambda: UserList(members),
     }[kind]()  # fmt: skip
 
 
@@ -151,12 +181,16 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
             if encoder.report().precision == "fp32":
                 near(found, reference.of(text), "the vector and its right value")
         right = [encoder.encode(text, on_truncate="ignore") for text in texts] * recipe["repeats"]
-        error_mode = recipe["on_truncate"] == "error" and any(encoder.tokenize(text).truncated for text in texts)
+        error_mode = recipe["on_truncate"] == "error" and any(
+            encoder.tokenize(text).truncated for text in texts
+        )
         ended = set()
         for way in ("encode", "stream"):
             given = _container(recipe["container"], members)
             call = getattr(encoder, way)
-            rows = attempt(lambda call=call, given=given: list(call(given, on_truncate=recipe["on_truncate"])))
+            rows = attempt(
+                lambda call=call, given=given: list(call(given, on_truncate=recipe["on_truncate"]))
+            )
             if isinstance(rows, Refused):
                 ended.add("refused")
                 certain = recipe["container"] in ("list", "tuple", "deque", "userlist")
@@ -170,5 +204,10 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
                 continue
             if not good:
                 raise Fault(f"{way} encodes what is no text", str(recipe["kinds"])[:200])
-            near(rows, right, f"vectors by {way} and one by one", 0.0 if encoder.report().precision == "int8" else 1e-6)
+            near(
+                rows,
+                right,
+                f"vectors by {way} and one by one",
+                0.0 if encoder.report().precision == "int8" else 1e-6,
+            )
     return "refused" if ended == {"refused"} else "right"

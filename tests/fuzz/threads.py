@@ -24,19 +24,43 @@ from fuzz.world import World
 SECONDS = 60
 _OPERATIONS = ("one", "list", "stream", "states", "explain", "tokenize", "verify", "report", "similarity")
 _EVENTS = ("rename", "remove", "chdir", "empty", "rename-twice")
-_PROGRAMS = ("consumer", "consumer-list", "daemon", "many", "at-exit", "unused", "stream-left", "executor", "close-late")
-_TEXTS = ("the transformer is a model", "a", "tokens of a sequence", "model " * 40, "one more text, of words", "注意力")
+_PROGRAMS = (
+    "consumer",
+    "consumer-list",
+    "daemon",
+    "many",
+    "at-exit",
+    "unused",
+    "stream-left",
+    "executor",
+    "close-late",
+)
+_TEXTS = (
+    "the transformer is a model",
+    "a",
+    "tokens of a sequence",
+    "model " * 40,
+    "one more text, of words",
+    "注意力",
+)
 
 
 def generate(rng: random.Random, world: World) -> Recipe:
     sort = rng.choice(("crowd", "crowd", "replaced", "replaced", "program"))
     if sort == "program":
-        return {"sort": sort, "program": rng.choice(_PROGRAMS), "threads": rng.choice((1, 2)), "texts": rng.choice((1, 3, 700))}
+        return {
+            "sort": sort,
+            "program": rng.choice(_PROGRAMS),
+            "threads": rng.choice((1, 2)),
+            "texts": rng.choice((1, 3, 700)),
+        }
     operations = [rng.choice(_OPERATIONS) for _ in range(rng.choice((2, 4, 8)))]
     recipe: Recipe = {"sort": sort, "operations": operations, "threads": rng.choice((1, 2, 3))}
     if sort == "crowd":
         return {**recipe, "rounds": rng.choice((1, 3)), "close": rng.choice((None, None, 0.0, 0.002, 0.02))}
-    recipe.update(event=rng.choice(_EVENTS), relative=rng.random() < 0.4, first=rng.choice((None, "one", "list")))
+    recipe.update(
+        event=rng.choice(_EVENTS), relative=rng.random() < 0.4, first=rng.choice((None, "one", "list"))
+    )
     return recipe
 
 
@@ -136,13 +160,14 @@ def _crowd(recipe: Recipe, encoder: sestina.Encoder, reference: Reference) -> st
     def work(operation: str) -> None:
         begin.wait()
         try:
-            for _ in range(recipe["rounds"]):
-                if (found := _operate(encoder, operation, reference)) is not None:
-                    refusals.append(found)
+            found = [_operate(encoder, operation, reference) for _ in range(recipe["rounds"])]
+            refusals.extend(each for each in found if each is not None)
         except BaseException as error:  # noqa: BLE001  told by the thread that waits
             problems.append(error)
 
-    threads = [threading.Thread(target=work, args=(operation,), daemon=True) for operation in recipe["operations"]]
+    threads = [
+        threading.Thread(target=work, args=(operation,), daemon=True) for operation in recipe["operations"]
+    ]
     for thread in threads:
         thread.start()
     begin.wait()
@@ -198,7 +223,14 @@ _BODIES = {
 
 def _program(recipe: Recipe, world: World, scratch: Path) -> str:
     texts = (list(_TEXTS) * 200)[: recipe["texts"]]
-    argv = [sys.executable, "-c", _HEAD + _BODIES[recipe["program"]], str(world.bundle("bpe")), str(recipe["threads"]), json.dumps(texts)]
+    argv = [
+        sys.executable,
+        "-c",
+        _HEAD + _BODIES[recipe["program"]],
+        str(world.bundle("bpe")),
+        str(recipe["threads"]),
+        json.dumps(texts),
+    ]
     what = f"a program ({recipe['program']})"
     try:
         ended = subprocess.run(argv, cwd=scratch, capture_output=True, timeout=25)

@@ -18,7 +18,13 @@ from fuzz.world import World
 SECONDS = 20
 _FILE = "tokenizer.json"
 # Long enough for the shortcut that reads only the beginning of a text.
-_LONG = ("the model " * 900, "a" * 9000, "word\n" * 3000 + "[SEP]", "x " + "é" * 20000, "\u3000".join(["注意"] * 4000))
+_LONG = (
+    "the model " * 900,
+    "a" * 9000,
+    "word\n" * 3000 + "[SEP]",
+    "x " + "é" * 20000,
+    "\u3000".join(["注意"] * 4000),
+)
 _UNIGRAM = ("<s>", "</s>", "<unk>")
 _WORDPIECE = ("[CLS]", "[SEP]", "[UNK]", "[PAD]")
 
@@ -27,7 +33,7 @@ def generate(rng: random.Random, world: World) -> Recipe:
     base = rng.choice(("wordpiece", "bpe", "unigram"))
     content = (world.bundle(base) / _FILE).read_bytes()
     texts = [*rng.sample(TEXTS, 3), rng.choice(_LONG)] if rng.random() < 0.5 else list(TEXTS)
-    recipe: Recipe = {"base": base, "texts": texts}
+    recipe: Recipe = {"base": base, "texts": texts, "cli": rng.random() < 0.15}
     if rng.random() < 0.2:
         recipe["max_tokens"] = rng.choice((1, 2, 3, 4, 5, 63, 64))
     sort = rng.choices(("parts", "document", "bytes"), (8, 3, 1))[0]
@@ -36,7 +42,11 @@ def generate(rng: random.Random, world: World) -> Recipe:
         return {**recipe, "bytes": [spoil(rng, len(content)) for _ in range(several(rng, 4))]}
     if sort == "document":
         vocabulary = document["model"]["vocab"]
-        among = [path for path in places(document) if path and (path[:2] != ["model", "vocab"] or rng.random() < 8 / len(vocabulary))]
+        among = [
+            path
+            for path in places(document)
+            if path and (path[:2] != ["model", "vocab"] or rng.random() < 8 / len(vocabulary))
+        ]
         return {**recipe, "steps": [change(rng, document, among) for _ in range(several(rng, 3))]}
     return {**recipe, "steps": [_part(rng, base, document) for _ in range(several(rng, 3))]}
 
@@ -45,7 +55,9 @@ def _part(rng: random.Random, base: str, document: Any) -> list[Any]:
     """A whole part in the place of another."""
     names = {"unigram": list(_UNIGRAM), "bpe": []}.get(base, list(_WORDPIECE))
     size = len(document["model"]["vocab"])
-    kind = rng.choices(("normalizer", "pre_tokenizer", "post_processor", "added", "model", "limit"), (4, 4, 4, 4, 4, 1))[0]
+    kind = rng.choices(
+        ("normalizer", "pre_tokenizer", "post_processor", "added", "model", "limit"), (4, 4, 4, 4, 4, 1)
+    )[0]
     if kind == "normalizer":
         return ["set", ["normalizer"], normalizer(rng)]
     if kind == "pre_tokenizer":
@@ -54,10 +66,26 @@ def _part(rng: random.Random, base: str, document: Any) -> list[Any]:
         return ["set", ["post_processor"], post_processor(rng, names)]
     if kind == "added":
         tokens = rng.choice(([], document["added_tokens"], document["added_tokens"]))
-        return ["set", ["added_tokens"], [*tokens, *(added_token(rng, size) for _ in range(rng.choice((0, 1, 3))))]]
+        return [
+            "set",
+            ["added_tokens"],
+            [*tokens, *(added_token(rng, size) for _ in range(rng.choice((0, 1, 3))))],
+        ]
     if kind == "limit":
-        truncation = {"direction": rng.choice(("Left", "Right")), "max_length": rng.choice((0, 1, 5)), "strategy": "LongestFirst", "stride": rng.choice((0, 4, 9))}
-        padding = {"strategy": {"Fixed": 9}, "direction": "Left", "pad_to_multiple_of": 8, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
+        truncation = {
+            "direction": rng.choice(("Left", "Right")),
+            "max_length": rng.choice((0, 1, 5)),
+            "strategy": "LongestFirst",
+            "stride": rng.choice((0, 4, 9)),
+        }
+        padding = {
+            "strategy": {"Fixed": 9},
+            "direction": "Left",
+            "pad_to_multiple_of": 8,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "[PAD]",
+        }
         return ["set", [rng.choice(("truncation", "padding"))], rng.choice((truncation, padding, None))]
     return _model(rng, document["model"])
 
@@ -80,7 +108,9 @@ def _model(rng: random.Random, model: dict[str, Any]) -> list[Any]:
     if key != "vocab":
         return ["set", ["model", key], rng.choice(choices[key])]
     vocabulary = model["vocab"]
-    place: Any = rng.choice(sorted(vocabulary)) if isinstance(vocabulary, dict) else rng.randrange(len(vocabulary))
+    place: Any = (
+        rng.choice(sorted(vocabulary)) if isinstance(vocabulary, dict) else rng.randrange(len(vocabulary))
+    )
     path = ["model", "vocab", place]
     return ["drop", path] if rng.random() < 0.4 else ["set", path, odd(rng, vocabulary[place])]
 
@@ -97,7 +127,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         manifest["contract"]["max_tokens"] = recipe["max_tokens"]
         put(bundle / "manifest.json", json.dumps(manifest).encode())
     listed(bundle, _FILE)
-    ended = judged(bundle, Reference(base), texts=recipe["texts"])
+    ended = judged(bundle, Reference(base), texts=recipe["texts"], cli=recipe.get("cli", False))
     if ended == "right":
         _held_to_the_library(bundle, recipe)
     return ended
@@ -124,6 +154,8 @@ def _held_to_the_library(bundle: Path, recipe: Recipe) -> None:
             if isinstance(right, BaseException):
                 raise Fault("ids where the library gives none", f"{text!r:.60}: {right}")
             if list(found.ids) != right.ids:
-                raise Fault("ids other than the library's", f"{text!r:.60}: {found.ids[:6]} for {right.ids[:6]}")
+                raise Fault(
+                    "ids other than the library's", f"{text!r:.60}: {found.ids[:6]} for {right.ids[:6]}"
+                )
             if found.truncated is not bool(right.overflowing):
                 raise Fault("truncated is not true", f"{text!r:.60}: {found.truncated}")

@@ -30,7 +30,19 @@ def generate(rng: random.Random, world: World) -> Recipe:
         return {"line": rng.randrange(6), "steps": [change(rng, sample) for _ in range(several(rng, 2))]}
     if sort == "bytes":
         return {"line": 0, "bytes": [spoil(rng, 2400) for _ in range(several(rng, 4))]}
-    odd = ("", "null", "[]", '"a"', "{", "1e999", '{"vector": null}', "\x00", '{"text": "b"}', "[" * 9000, '{"a":' * 9000)
+    odd = (
+        "",
+        "null",
+        "[]",
+        '"a"',
+        "{",
+        "1e999",
+        '{"vector": null}',
+        "\x00",
+        '{"text": "b"}',
+        "[" * 9000,
+        '{"a":' * 9000,
+    )
     return {"line": rng.randrange(6), "instead": rng.choice(odd)}
 
 
@@ -48,13 +60,29 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
             more = ["--texts", "names.txt"]
     else:
         file = scratch / "saved.jsonl"
-        lines = [json.dumps({"text": text, "vector": row.tolist()}) for text, row in zip(_TEXTS, rows, strict=True)]
+        lines = [
+            json.dumps({"text": text, "vector": row.tolist()}) for text, row in zip(_TEXTS, rows, strict=True)
+        ]
         at = recipe["line"]
         if "steps" in recipe:
             lines[at] = changed(json.loads(lines[at]), recipe["steps"]).decode().replace("\n", " ")
         lines[at] = recipe.get("instead", lines[at])
-        file.write_bytes(spoiled(("\n".join(lines) + "\n").encode(errors="surrogatepass"), recipe.get("bytes", ())))
-    argv = ["search", str(base), _QUERY, "--in", file.name, "--json", "--precision", "fp32", "--top", str(recipe.get("top", 10)), *more]
+        file.write_bytes(
+            spoiled(("\n".join(lines) + "\n").encode(errors="surrogatepass"), recipe.get("bytes", ()))
+        )
+    argv = [
+        "search",
+        str(base),
+        _QUERY,
+        "--in",
+        file.name,
+        "--json",
+        "--precision",
+        "fp32",
+        "--top",
+        str(recipe.get("top", 10)),
+        *more,
+    ]
     before = tree(scratch)
     ended = forked(argv)
     held(ended, argv)
@@ -68,7 +96,11 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
 def _read(file: Path) -> np.ndarray:
     if file.suffix == ".npy":
         return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-    records = [json.loads(line) for line in file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
+    records = [
+        json.loads(line)
+        for line in file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        if line.strip()
+    ]
     return np.array([record["vector"] for record in records], dtype=np.float64).reshape(len(records), -1)
 
 

@@ -7,9 +7,41 @@ from typing import Any
 
 Part = dict[str, Any]
 
-_REGEXES = ("", "a*", "(a+)+$", "(?=x)", ".", "\\s+", "[", "(?i)the", "\\b", "^", "(a|a)*b", "x{1,60000}", "\\p{L}+", "(.+)+\\1$")
+_REGEXES = (
+    "",
+    "a*",
+    "(a+)+$",
+    "(?=x)",
+    ".",
+    "\\s+",
+    "[",
+    "(?i)the",
+    "\\b",
+    "^",
+    "(a|a)*b",
+    "x{1,60000}",
+    "\\p{L}+",
+    "(.+)+\\1$",
+)
 _BEHAVIOURS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
-_WORDS = ("a", "the", "transformer", "[UNK]", "[SEP]", "[PAD]", "<s>", "zzz", " ", "a b", "", "é", "\u0130", "model model", "\n", "##s")
+_WORDS = (
+    "a",
+    "the",
+    "transformer",
+    "[UNK]",
+    "[SEP]",
+    "[PAD]",
+    "<s>",
+    "zzz",
+    " ",
+    "a b",
+    "",
+    "é",
+    "\u0130",
+    "model model",
+    "\n",
+    "##s",
+)
 
 
 def normalizer(rng: random.Random, deep: int = 0) -> Part | None:
@@ -30,7 +62,12 @@ def normalizer(rng: random.Random, deep: int = 0) -> Part | None:
         },
     ]  # fmt: skip
     if deep < 2 and rng.random() < 0.25:
-        return {"type": "Sequence", "normalizers": [each for _ in range(rng.choice((0, 1, 2, 6))) if (each := normalizer(rng, deep + 1))]}
+        return {
+            "type": "Sequence",
+            "normalizers": [
+                each for _ in range(rng.choice((0, 1, 2, 6))) if (each := normalizer(rng, deep + 1))
+            ],
+        }
     if rng.random() < 0.05:  # ten times as long with every step
         step = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a" * 10}
         return {"type": "Sequence", "normalizers": [step] * rng.choice((2, 6, 9))}
@@ -53,7 +90,12 @@ def pre_tokenizer(rng: random.Random, deep: int = 0) -> Part | None:
         {"type": "FixedLength", "length": rng.choice((0, 1, 5))},
     ]  # fmt: skip
     if deep < 2 and rng.random() < 0.25:
-        return {"type": "Sequence", "pretokenizers": [each for _ in range(rng.choice((0, 1, 2, 5))) if (each := pre_tokenizer(rng, deep + 1))]}
+        return {
+            "type": "Sequence",
+            "pretokenizers": [
+                each for _ in range(rng.choice((0, 1, 2, 5))) if (each := pre_tokenizer(rng, deep + 1))
+            ],
+        }
     return rng.choice(kinds)
 
 
@@ -66,7 +108,9 @@ def post_processor(rng: random.Random, names: list[str], deep: int = 0) -> Part 
         types = rng.choices((0, 1, 7), (8, 2, 1))[0]
         if kind in "AB":
             return {"Sequence": {"id": kind, "type_id": types}}
-        return {"SpecialToken": {"id": "[NONE]" if kind == "missing" else rng.choice(known), "type_id": types}}
+        return {
+            "SpecialToken": {"id": "[NONE]" if kind == "missing" else rng.choice(known), "type_id": types}
+        }
 
     def special(name: str) -> Part:
         ids = rng.choices(([1], [2], [1, 2], [], [99999], [2**32 - 1]), (4, 4, 1, 1, 1, 1))[0]
@@ -93,6 +137,8 @@ def post_processor(rng: random.Random, names: list[str], deep: int = 0) -> Part 
 
 def added_token(rng: random.Random, size: int) -> Part:
     """One with any flags, for an id within the vocabulary, at its end or beyond."""
-    flags = {flag: rng.random() < 0.35 for flag in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+    flags = {
+        flag: rng.random() < 0.35 for flag in ("single_word", "lstrip", "rstrip", "normalized", "special")
+    }
     at = rng.choice((0, 1, 5, size - 1, size, size + 1, size + 40, 2**31, 2**32 - 1))
     return {"id": at, "content": rng.choice(_WORDS), **flags}

@@ -97,6 +97,25 @@ def _make(folder: Path) -> None:
     (folder / "done").touch()
 
 
+def _roberta() -> Any:
+    """Byte-level BPE with the tokens that RoBERTa has, and <s> text </s>."""
+    import json
+
+    from tokenizers import Tokenizer
+
+    import _tiny
+
+    document = json.loads(_tiny.tiny_bpe().to_str())
+    names = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    pieces = [*names, *sorted(document["model"]["vocab"], key=document["model"]["vocab"].get)]
+    document["model"]["vocab"] = {piece: index for index, piece in enumerate(pieces)}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    document["added_tokens"] = [{"id": at, "content": name, **flags} for at, name in enumerate(names)]
+    ends = {"cls": ["<s>", 0], "sep": ["</s>", 2], "trim_offsets": True, "add_prefix_space": False}
+    document["post_processor"] = {"type": "RobertaProcessing", **ends}
+    return Tokenizer.from_str(json.dumps(document))
+
+
 def _make_families(folder: Path, transformers: Any) -> None:
     import torch
 
@@ -111,7 +130,7 @@ def _make_families(folder: Path, transformers: Any) -> None:
         "roberta": (
             transformers.RobertaConfig,
             {**sizes, "max_position_embeddings": 42, "pad_token_id": 1},
-            _tiny.tiny_bpe,
+            _roberta,
         ),
         "xlm-roberta": (
             transformers.XLMRobertaConfig,
@@ -123,12 +142,17 @@ def _make_families(folder: Path, transformers: Any) -> None:
         made = tokenizer()
         torch.manual_seed(7)
         # Some rows more than tokens, so that tokens may be added.
-        model = transformers.AutoModel.from_config(config(vocab_size=made.get_vocab_size() + 16, **values)).eval()
+        model = transformers.AutoModel.from_config(
+            config(vocab_size=made.get_vocab_size() + 16, **values)
+        ).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
         model.save_pretrained(folder / family)
         made.save(str(folder / family / "tokenizer.json"))
+        # As its class saves it, with the files and the parts that such folders have.
+        loaded = transformers.AutoTokenizer.from_pretrained(folder / family, model_max_length=40)
+        loaded.save_pretrained(folder / family)
 
 
 if __name__ == "__main__":
