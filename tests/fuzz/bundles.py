@@ -75,6 +75,8 @@ def judged(
             ["encode", str(bundle), *texts[:2]],
             ["tokenize", str(bundle), texts[0]],
             ["verify", str(bundle)],
+            ["inspect", str(bundle), "--json"],
+            ["explain", str(bundle), texts[0], "--json"],
         ):
             held(forked(argv), argv)
     encoder = attempt(lambda: sestina.load(bundle, precision=precision, **options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,10 @@ _UNKNOWN = (
 
 
 def generate(rng: random.Random, world: World) -> Recipe:
-    base = rng.choice(("wordpiece", "mapped", "bpe"))
-    content = (world.bundle(base) / _FILE).read_bytes()
-    sort = rng.choice(
-        ("bytes", "head", "written", "written", "elsewhere", "elsewhere", "surgery", "surgery", "surgery")
-    )
+    base = rng.choice(("wordpiece", "mapped", "bpe", "static", "mobile"))
+    content = (world.bundle(base) / graph_of(world.bundle(base))).read_bytes()
+    sorts = ("bytes", "head", "written", "written", "elsewhere", "elsewhere", "surgery", "surgery", "surgery")
+    sort = rng.choice(sorts[:2] if base == "mobile" else sorts)
     if sort == "bytes":
         return {"base": base, "bytes": [spoil(rng, len(content)) for _ in range(several(rng, 5))]}
     if sort == "head":  # where structure is, not weights
@@ -61,6 +61,11 @@ def generate(rng: random.Random, world: World) -> Recipe:
     fields = len(list(wire.walk(wire.parsed(content))))
     steps = [_step(rng, fields, moves=sort == "elsewhere") for _ in range(several(rng, 3))]
     return {"base": base, "fields": steps}
+
+
+def graph_of(bundle: Path) -> str:
+    """The file of its first variant."""
+    return str(json.loads((bundle / "manifest.json").read_text())["variants"][0]["file"])
 
 
 def _step(rng: random.Random, fields: int, *, moves: bool) -> list[Any]:
@@ -90,9 +95,9 @@ def _step(rng: random.Random, fields: int, *, moves: bool) -> list[Any]:
 
 
 def check(recipe: Recipe, world: World, scratch: Path) -> str:
-    base = world.bundle(recipe["base"])
     bundle = copied(world, recipe["base"], scratch)
-    content = (bundle / _FILE).read_bytes()
+    file = graph_of(bundle)
+    content = (bundle / file).read_bytes()
     outside = False
     if "surgery" in recipe:
         content = surgery.operated(content, recipe["surgery"])
@@ -102,18 +107,19 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
             outside |= _apply(tree, step)
         content = wire.serialised(tree)
     content = spoiled(content, recipe.get("bytes", ()))
-    put(bundle / _FILE, content)
+    put(bundle / file, content)
     # Whatever looks for another file, beside the graph or in the working directory, finds other values.
     for place in (bundle, scratch, scratch.parent):
         (place / "other.bin").write_bytes(b"\x3f\x80\x00\x3f" * (1 << 18))
     (scratch / _FILE).write_bytes(b"\x3f\x80\x00\x3f" * (1 << 18))
-    listed(bundle, _FILE)
+    listed(bundle, file)
     # A graph that is only written in another way is the same graph.
     same = "fields" in recipe and all(step[0] in ("ways", "split", "external") for step in recipe["fields"])
     ended = judged(
         bundle,
-        Reference(base) if same else None,
+        Reference(world.reference(recipe["base"])) if same else None,
         most=1e-5 if same else 1e-3,
+        precision="int8" if recipe["base"] == "mobile" else "fp32",
         threads=2,
         cli=recipe.get("cli", False),
     )

@@ -21,7 +21,7 @@ _SHAPES = (
     "none",
     "transposed",
 )
-_VALUES = ("nan", "inf", "zero", "negative-zero", "huge", "row-of-batch", "nan-in-batch", "random")
+_VALUES = ("nan", "inf", "zero", "negative-zero", "huge")
 _LOOPS = ("Loop", "Loop-endless", "Scan", "If", "SequenceMap")
 # What no graph of ours has, and what can make a call endless.
 _REFUSED = ("loop", "dtype", "shape", "name")
@@ -131,21 +131,9 @@ def _shape(onnx: Any, model: Any, output: str, how: str) -> None:
 
 
 def _value(onnx: Any, model: Any, output: str, how: str) -> None:
-    make, constant = onnx.helper.make_node, lambda value: _constant(onnx, model, "by", np.float32(value))
     numbers = {"nan": "nan", "inf": "inf", "zero": 0.0, "negative-zero": -0.0, "huge": 3e38}
-    if how in numbers:
-        nodes = [make("Mul", ["inner", constant(numbers[how])], ["outer"])]
-    elif how == "random":
-        nodes = [make("RandomNormalLike", ["inner"], ["noise"]), make("Add", ["inner", "noise"], ["outer"])]
-    else:  # what other rows of the batch hold
-        nodes = [make("ReduceMax", ["inner", _constant(onnx, model, "over", [0])], ["most"], keepdims=1)]
-        last = make("Add", ["inner", "most"], ["outer"])
-        if how == "nan-in-batch":
-            nodes.append(make("Log", ["lack"], ["bad"]))
-            nodes.insert(1, make("Sub", ["inner", "most"], ["lack"]))
-            last = make("Add", ["inner", "bad"], ["outer"])
-        nodes.append(last)
-    _through(onnx, model, output, nodes)
+    by = _constant(onnx, model, "by", np.float32(numbers[how]))
+    _through(onnx, model, output, [onnx.helper.make_node("Mul", ["inner", by], ["outer"])])
 
 
 def _loop(onnx: Any, model: Any, how: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BASES = ("wordpiece", "bpe", "unigram", "mapped")
+BASES = ("wordpiece", "bpe", "unigram", "mapped", "static", "mobile")
+_OF_TARGET = {"wordpiece": "cpu", "static": "portable", "mobile": "mobile-cpu"}
 FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta")
 _MAKERS = ("runtime", "model", "export", "tests/_tiny.py", "tests/fuzz/world.py")
 
@@ -25,8 +27,14 @@ class World:
         self.folder = folder
 
     def bundle(self, name: str) -> Path:
-        """One of `BASES`. "mapped" has weights that are large enough to stay in their file."""
+        """One of `BASES`. "mapped" has weights that are large enough to stay in their file; "static" and "mobile"
+        have only a graph of static shapes, and one for a small build, of what "wordpiece" is.
+        """
         return self.folder / f"{name}.sestina"
+
+    def reference(self, name: str) -> Path:
+        """The bundle whose fp32 graph says what its vectors are."""
+        return self.bundle("wordpiece" if name in _OF_TARGET else name)
 
     def checkpoint(self, family: str) -> Path:
         """One of `FAMILIES`, a folder as transformers saves it; "own" is one of Sestina's layout."""
@@ -75,7 +83,9 @@ def _make(folder: Path) -> None:
 
     folder.mkdir(parents=True)
     wordpiece = _tiny.tiny_checkpoint(_tiny.tiny_wordpiece())
-    export(wordpiece, folder / "wordpiece.sestina")
+    export(wordpiece, folder / "full.sestina", targets=list(_OF_TARGET.values()))
+    for name, target in _OF_TARGET.items():
+        _of_one_target(folder / "full.sestina", folder / f"{name}.sestina", target)
     checkpoint.save(wordpiece, folder / "own")
     made = {
         "bpe": _tiny.tiny_checkpoint(
@@ -97,10 +107,19 @@ def _make(folder: Path) -> None:
     (folder / "done").touch()
 
 
+def _of_one_target(full: Path, out: Path, target: str) -> None:
+    """The bundle with the variants of one target alone."""
+    shutil.copytree(full, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for variant in manifest["variants"]:
+        if variant["target"] != target:
+            (out / variant["file"]).unlink()
+    manifest["variants"] = [variant for variant in manifest["variants"] if variant["target"] == target]
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2))
+
+
 def _roberta() -> Any:
     """Byte-level BPE with the tokens that RoBERTa has, and <s> text </s>."""
-    import json
-
     from tokenizers import Tokenizer
 
     import _tiny
