@@ -1,5 +1,5 @@
 # make demo: the slim install and its embedded encoder.  make demo-export: a real checkpoint becomes a bundle.
-# make test: everything that CI tests.
+# make test: everything that CI tests.  make fuzz: hostile inputs for minutes; FUZZ_SECONDS= and FUZZ_SEED= choose.
 PYTHON ?= python3
 VENV   := .venv
 # Windows, from Git Bash and with PYTHON=python, has its programs elsewhere.
@@ -18,7 +18,11 @@ PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-
 # Two processes; what a file's tests share is made once; in this order the long ones do not come last.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo demo-export default-bundle test test-arm test-javascript lint clean
+# How long `make fuzz` hunts; without a seed it takes a new one and says which.
+FUZZ_SECONDS ?= 300
+FUZZ_SEED    ?=
+
+.PHONY: setup demo demo-export default-bundle test test-arm test-javascript fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -56,6 +60,10 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# Whatever goes in: the right vector, or an error of ours in one line.  python tests/fuzz --help tells more.
+fuzz: setup
+	$(BIN)/python tests/fuzz --seconds $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 # The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
 test-arm: $(SLIM)/.ready
