@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 from _tiny import LINES, tiny_checkpoint, tiny_wordpiece
 from sestina_model import bpe
 from sestina_model._errors import ConfigError, DivergenceError, FileError, ModelError
+from sestina_model._lines import find_files, read_lines
 from sestina_model.checkpoint import load, save
 from sestina_model.config import EncoderConfig
 from sestina_model.distillation import DistillationConfig, Phase, __main__, distil
 from sestina_model.distillation.alterations import shortened
-from sestina_model.distillation.corpus import find_files, passages, read_lines, sample_lines, tokenized
+from sestina_model.distillation.corpus import passages, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve, draw
 from sestina_model.distillation.learner import Learner, read_states

@@ -13,11 +13,12 @@ import torch
 
 from sestina_model import bpe
 from sestina_model._errors import FileError
+from sestina_model._lines import find_files
 from sestina_model.checkpoint import Checkpoint, load, save
 from sestina_model.config import HeadConfig
 from sestina_model.distillation.alterations import with_copies
 from sestina_model.distillation.config import DistillationConfig
-from sestina_model.distillation.corpus import Corpus, Reading, find_files, sample_lines, tokenized
+from sestina_model.distillation.corpus import Corpus, Reading, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve
 from sestina_model.distillation.learner import Learner
