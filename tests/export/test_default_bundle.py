@@ -69,5 +69,5 @@ def test_its_int8_is_near_the_checkpoint(checkpoint: Checkpoint) -> None:
 
 def test_the_card_states_what_there_is() -> None:
     card = (FOLDER / "README.md").read_text()
-    for said in ("all-MiniLM-L6-v2", "STS-B dev", "CISI", "English alone", "NOTICE", "base-cpu.json"):
+    for said in ("all-MiniLM-L6-v2", "STS-B dev", "CISI", "English alone", "NOTICE", "base.json"):
         assert said in card

@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 from _tiny import LINES, tiny_checkpoint, tiny_wordpiece
 from sestina_model import bpe
 from sestina_model._errors import ConfigError, DivergenceError, FileError, ModelError
+from sestina_model._lines import find_files, read_lines
 from sestina_model.checkpoint import load, save
 from sestina_model.config import EncoderConfig
-from sestina_model.distillation import DistillationConfig, Phase, __main__, distil
+from sestina_model.distillation import DistillationConfig, Phase, Recipe, __main__, distil
 from sestina_model.distillation.alterations import shortened
-from sestina_model.distillation.corpus import find_files, passages, read_lines, sample_lines, tokenized
+from sestina_model.distillation.corpus import passages, sample_lines, tokenized
 from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.curve import Curve, draw
 from sestina_model.distillation.learner import Learner, read_states
@@ -445,8 +446,8 @@ class TestTeacher:
         teacher = load(folder / "teacher")
         start = Start(TransformerEncoder(dataclasses.replace(STUDENT, n_layers=3)), None)
         with pytest.raises(ConfigError, match="the teacher has 2 layers, the student 3.*layer_weight to 0"):
-            Learner(start, Teacher(teacher), settings(folder), "cpu")
-        Learner(start, Teacher(teacher), settings(folder, layer_weight=0.0), "cpu")
+            Learner(start, teacher.model.encoder.config, settings(folder), "cpu")
+        Learner(start, teacher.model.encoder.config, settings(folder, layer_weight=0.0), "cpu")
 
 
 class TestLearning:
@@ -471,7 +472,7 @@ class TestLearning:
                 [state[:0] for state in turned],
                 Lesson(torch.zeros(1, 2), None, goal[:1], at[:0], at[:0], [state[:0] for state in states]),
             )
-        assert [float(loss) for loss in same] == pytest.approx([0] * 6, abs=1e-5)
+        assert [float(loss) for loss in same] == pytest.approx([0] * 7, abs=1e-5)
         assert float(other.total) == pytest.approx(
             float(other.cosine) + 2 * float(other.similarity) + 5 * float(other.near), abs=1e-5
         )
@@ -481,7 +482,7 @@ class TestLearning:
         assert float(last.token) > 0.1
         assert float(first.total) == pytest.approx(4 * float(first.layer), abs=1e-5)
         assert float(first.layer) > 0.1
-        assert [float(loss) for loss in one] == pytest.approx([0] * 6, abs=1e-5)
+        assert [float(loss) for loss in one] == pytest.approx([0] * 7, abs=1e-5)
 
     def test_near_pairs_are_those_of_the_teacher(self) -> None:
         """Two of three texts are near, at a cosine of 0.8; the student has that pair at 0.5, others right."""
@@ -642,7 +643,8 @@ class TestRun:
         path.write_text(json.dumps(settings(folder, tokens=600, teacher="none", data=None).to_dict()))
         assert __main__.main([str(path), "--out", str(folder / "run")]) == 1
         assert (
-            capsys.readouterr().err == "error: none does not exist; name a folder that holds a checkpoint\n"
+            capsys.readouterr().err
+            == "stage whole\nerror: none does not exist; name a folder that holds a checkpoint\n"
         )
         options = ["--teacher", str(folder / "teacher"), "--data", str(folder / "data")]
         assert __main__.main([str(path), "--out", str(folder / "run"), *options]) == 0
@@ -687,7 +689,7 @@ class TestConfig:
             ("[]", "must hold a JSON object"),
             (
                 '{"teachers": 1}',
-                "unknown configuration names: teachers; allowed are altered_share, batch_texts",
+                "unknown configuration names: teachers; allowed are altered_share, bank_temperature",
             ),
             ("{}", "teacher, texts, tokens missing"),
             ('{"teacher": "t", "texts": "a", "tokens": 1}', "texts is 'a'; it must be a list"),
@@ -698,10 +700,12 @@ class TestConfig:
         ):
             path.write_text(text)
             with pytest.raises(ModelError, match=re.escape(said)):
-                DistillationConfig.from_file(path)
+                Recipe.from_file(path)
 
-    @pytest.mark.parametrize("name", ["", "-anneal", "-further", "-larger", "-near", "-nearer"])
-    def test_the_shipped_configurations(self, name: str) -> None:
-        path = Path(__main__.__file__).with_name(f"base-cpu{name}.json")
-        config = DistillationConfig.from_file(path)
-        assert config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)
+    def test_the_shipped_recipe(self) -> None:
+        recipe = Recipe.from_file(Path(__main__.__file__).with_name("base.json"))
+        assert [stage.name for stage in recipe.stages] == [
+            "begin", "settle", "further", "larger", "near", "nearer", "words"
+        ]  # fmt: skip
+        for stage in recipe.stages:
+            assert stage.config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sestina_model._errors import ConfigError
 from sestina_model.config import EncoderConfig
+from sestina_model.distillation.checks import check
 
-__all__ = ["SMALLEST_BATCH", "DistillationConfig", "Phase"]
-
-SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
-_LARGEST = sys.float_info.max
+__all__ = ["DistillationConfig", "Phase"]
 
 # What may differ between a run and its resumption: where things are, and what is reported. That the texts
 # and the teacher are the same ones is told by their contents.
-_FREE = ("cache", "data", "evaluate_every", "report_every", "save_every", "teacher", "texts", "threads")
+_FREE = (
+    "bundle",
+    "cache",
+    "data",
+    "evaluate_every",
+    "report_every",
+    "save_every",
+    "teacher",
+    "texts",
+    "threads",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,7 @@ class DistillationConfig:
             project's English tokenizer.
         max_tokens: The length limit that the finished checkpoint states.
         tokens: The budget: student tokens to train on.
+        until: Where the run ends before its budget is spent, so before its rate has come down; None: not.
         phases: What is read when, short passages first.
         join_lines: Every so many lines together are one more passage, as long texts; 0: none.
         batch_tokens, batch_texts: The most that a batch holds. Its texts have one length, unless copies are
@@ -64,6 +71,17 @@ class DistillationConfig:
             moved: pairs that are near. At most 0.5.
         token_weight: Of 1 - cosine to the teacher's last states of the tokens that both cut alike.
         layer_weight: Of the same after each layer before the last.
+        mix: None: the lines as they are, and the teacher reads them beside the student. Else, for each kind
+            of text (see `material`), its share of the tokens: then the teacher's vectors are computed once
+            and kept in the cache, what is held out for measuring fidelity is left out, the student's own
+            space is held to the teacher's by a turn that stays as it is, and the losses of states have no
+            place.
+        bank_weight: With a mix, of the divergence of each text's similarities to the bank, the student's
+            vectors against the teacher's, from those that the teacher has.
+        bank_texts: How many lines and passages of the last shards are the bank, drawn anew for each batch.
+        bank_temperature: What those similarities are divided by; the smaller, the more the nearest count.
+        bundle: With a mix, a bundle of the teacher: its vectors come through Sestina's runtime, which on a
+            CPU is several times as fast. None: through PyTorch.
         warm_start: "teacher": layers and embeddings start from the teacher's; "none": from a draw; else
             from the weights in this checkpoint's folder.
         calibration_texts: Texts on which a warm start measures and refits; 0: mapped weights alone.
@@ -84,6 +102,7 @@ class DistillationConfig:
     encoder: Mapping[str, Any] | None = None
     max_tokens: int = 256
     tokens: int
+    until: int | None = None
     phases: tuple[Phase, ...] = (Phase(max_tokens=128, share=1.0),)
     join_lines: int = 0
     batch_tokens: int = 2048
@@ -102,6 +121,11 @@ class DistillationConfig:
     altered_share: float = 0.0
     token_weight: float = 1.0
     layer_weight: float = 0.5
+    mix: Mapping[str, float] | None = None
+    bank_weight: float = 0.0
+    bank_texts: int = 4096
+    bank_temperature: float = 0.05
+    bundle: str | None = None
     warm_start: str = "teacher"
     calibration_texts: int = 1500
     seed: int = 0
@@ -111,33 +135,7 @@ class DistillationConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for field in ("tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "run_texts"):
-            self._whole(field, 1)
-        for field in ("evaluate_every", "save_every", "report_every"):
-            self._whole(field, 1)
-        for field in ("seed", "join_lines", "calibration_texts"):
-            self._whole(field, 0)
-        if self.threads is not None:
-            self._whole("threads", 1)
-        for field in ("learning_rate", "clip"):
-            self._number(field, above=0.0)
-        for field in ("weight_decay", "cosine_weight", "similarity_weight", "near_weight"):
-            self._number(field)
-        for field in ("token_weight", "layer_weight"):
-            self._number(field)
-        for field in ("warm_up", "final_rate"):
-            self._number(field, most=1.0)
-        self._number("dropout", most=0.9)
-        self._number("altered_share", most=0.5)
-        if self.cosine_weight + self.similarity_weight == 0:
-            raise ConfigError("cosine_weight and similarity_weight are both 0; one of them must be above 0")
-        if not isinstance(self.warm_start, str) or not self.warm_start:
-            raise ConfigError(
-                f'warm_start is {self.warm_start!r}; it must be "teacher", "none" or a checkpoint\'s folder'
-            )
-        if not self.texts:
-            raise ConfigError("texts is empty; name at least one file of text")
-        self._check_phases()
+        check(self)
 
     @property
     def longest(self) -> int:
@@ -156,8 +154,14 @@ class DistillationConfig:
         return values
 
     def identity(self) -> dict[str, Any]:
-        """What a resumption must share with the run that it resumes, besides texts and teacher."""
-        return {name: value for name, value in self.to_dict().items() if name not in _FREE}
+        """What a resumption must share with the run that it resumes, besides texts and teacher.
+
+        A checkpoint that it started from may have been moved since: its weights are in the state.
+        """
+        shared = {name: value for name, value in self.to_dict().items() if name not in _FREE}
+        if self.warm_start not in ("none", "teacher"):
+            shared["warm_start"] = "a checkpoint"
+        return shared
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DistillationConfig:
@@ -186,53 +190,3 @@ class DistillationConfig:
         if not given["phases"]:
             del given["phases"]
         return cls(**given)
-
-    @classmethod
-    def from_file(cls, path: Path) -> DistillationConfig:
-        """Read a JSON file.
-
-        Raises:
-            ConfigError: Where it cannot be read, or a value is not allowed.
-        """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-        except ValueError as error:
-            raise ConfigError(f"{path} is not valid JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path} holds {json.dumps(values)[:40]}; it must hold a JSON object")
-        return cls.from_dict(values)
-
-    def _whole(self, field: str, least: int) -> None:
-        value = getattr(self, field)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{field} is {value!r}; it must be a whole number of at least {least}")
-
-    def _number(self, field: str, *, above: float | None = None, most: float = _LARGEST) -> None:
-        value = getattr(self, field)
-        least = 0.0 if above is None else above
-        sound = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
-        if not sound or (above is not None and value == above):
-            limit = f", at most {most}" if most < _LARGEST else " and finite"
-            raise ConfigError(
-                f"{field} is {value!r}; it must be {'at least' if above is None else 'above'} 0{limit}"
-            )
-
-    def _check_phases(self) -> None:
-        for phase in self.phases:
-            if not isinstance(phase.max_tokens, int) or not 1 <= phase.max_tokens <= self.max_tokens:
-                raise ConfigError(
-                    f"a phase has max_tokens {phase.max_tokens!r}; it must be a whole number from 1 to "
-                    f"{self.max_tokens}, the run's own max_tokens"
-                )
-            if not isinstance(phase.share, int | float) or phase.share <= 0:
-                raise ConfigError(f"a phase has the share {phase.share!r}; it must be a number above 0")
-        if self.batch_tokens < SMALLEST_BATCH * self.longest:
-            raise ConfigError(
-                f"batch_tokens is {self.batch_tokens}; it must be at least {SMALLEST_BATCH * self.longest}, "
-                f"{SMALLEST_BATCH} texts of the longest phase"
-            )
-        total = sum(phase.share for phase in self.phases)
-        if abs(total - 1.0) > 1e-6:
-            raise ConfigError(f"the shares of the phases add up to {total:g}; they must add up to 1")

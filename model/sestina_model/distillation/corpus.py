@@ -6,18 +6,14 @@ cut alike: NAME.values.npy, uint16, one text's after another's, and NAME.ends.np
 
 from __future__ import annotations
 
-import glob
-import gzip
 import hashlib
 import json
-import lzma
-import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +22,11 @@ from tokenizers import Tokenizer
 from sestina_model._errors import FileError
 from sestina_model._files import file_sha256
 from sestina_model._folders import folder_in_place
+from sestina_model._lines import read_lines
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.distillation.alignment import shared_places
 
-__all__ = ["Corpus", "Reading", "Rows", "find_files", "read_lines", "sample_lines", "tokenized"]
+__all__ = ["Corpus", "Reading", "Rows", "passages", "sample_lines", "tokenized"]
 
 _WINDOW = 4096  # lines tokenized at a time
 _SHORT = 200  # characters of a sampled line
@@ -38,16 +35,16 @@ _ROWS = ("student", "teacher", "student-places", "teacher-places")
 
 
 class Rows:
-    """Token ids, or places of tokens, of many texts, as a sequence."""
+    """Token ids of many texts, or places of tokens, or bytes, as a sequence."""
 
-    def __init__(self, values: npt.NDArray[np.uint16], ends: npt.NDArray[np.int64]) -> None:
+    def __init__(self, values: npt.NDArray[Any], ends: npt.NDArray[np.int64]) -> None:
         self._values, self._ends = values, ends
         self.lengths: npt.NDArray[np.int64] = np.diff(ends, prepend=0)
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.uint16]:
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
         end = int(self._ends[index])
         return self._values[end - int(self.lengths[index]) : end]
 
@@ -81,53 +78,6 @@ class Corpus(NamedTuple):
         """One text."""
         rows = (self.student, self.teacher, self.student_places, self.teacher_places)
         return Reading(*(row[number] for row in rows))
-
-
-def find_files(patterns: Sequence[str]) -> list[Path]:
-    """The files that match, sorted.
-
-    Raises:
-        FileError: Where a pattern matches none.
-    """
-    found: set[Path] = set()
-    for pattern in patterns:
-        matches = [Path(name) for name in glob.glob(str(Path(pattern).expanduser()))]  # noqa: PTH207
-        if not any(path.is_file() for path in matches):
-            raise FileError(f"{pattern} matches no file; name files of text, one passage a line")
-        found.update(path for path in matches if path.is_file())
-    return sorted(found)
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, .xz or .gz or plain, without their ends.
-
-    Raises:
-        FileError: Where it cannot be read to its end as UTF-8.
-    """
-    try:
-        with _open(path) as file:
-            for line in file:
-                yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise FileError(
-            f"{path} has bytes that are not UTF-8 ({error.reason}); convert it to UTF-8"
-        ) from None
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(
-            f"{path} cannot be read ({reason}); it must be text, or that in a whole .xz or .gz"
-        ) from None
-
-
-def _open(path: Path) -> IO[str]:
-    # Without newline="\n" a text would be cut at lone carriage returns too.
-    match path.suffix:
-        case ".xz":
-            return lzma.open(path, "rt", encoding="utf-8", newline="\n")
-        case ".gz":
-            return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-        case _:
-            return path.open(encoding="utf-8", newline="\n")
 
 
 def sample_lines(paths: Sequence[Path], n: int) -> list[str]:

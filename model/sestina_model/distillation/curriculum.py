@@ -5,13 +5,14 @@ Everything follows from the lengths, the seed and the position, so a resumed run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sestina_model.distillation.config import SMALLEST_BATCH, DistillationConfig, Phase
+from sestina_model.distillation.checks import SMALLEST_BATCH
+from sestina_model.distillation.config import DistillationConfig, Phase
 from sestina_model.evaluation.batches import by_length
 
 __all__ = ["Curriculum", "Shard"]
@@ -58,17 +59,16 @@ class Curriculum:
         kept = [batch for batch in batches if len(batch) >= SMALLEST_BATCH] or batches
         return [kept[place] for place in draw.permutation(len(kept))]
 
-    def _cut_shards(self, limits: Sequence[int]) -> list[Shard]:
+    def _cut_shards(self, limits: Sequence[int]) -> Iterator[Shard]:
         draw = np.random.default_rng((self._config.seed, 0))
-        shards, shorter = [], 0
+        shorter = 0
         for limit in limits:
             texts = np.flatnonzero((self._lengths > shorter) & (self._lengths <= limit))
             texts = _shuffled(texts, self._config.run_texts, draw)
             for begin in range(0, len(texts), self._config.shard_texts):
                 some = np.sort(texts[begin : begin + self._config.shard_texts])
-                shards.append(Shard(some, int(self._lengths[some].sum()), limit))
+                yield Shard(some, int(self._lengths[some].sum()), limit)
             shorter = limit
-        return shards
 
     def _order(self, phases: Sequence[Phase]) -> list[int]:
         """Shard numbers; in each phase the least visited first, and among those a seeded draw."""
@@ -83,13 +83,12 @@ class Curriculum:
                 fewest = visited[open_to].min()
                 number = int(draw.choice([number for number in open_to if visited[number] == fewest]))
                 visited[number] += 1
-                spent += self._read(number)
+                spent += self._readable(self.shards[number])
                 order.append(number)
         return order
 
-    def _read(self, number: int) -> int:
+    def _readable(self, shard: Shard) -> int:
         """Tokens that a visit reads; how many texts are left over depends on the lengths alone."""
-        shard = self.shards[number]
         sizes = [
             (len(batch), int(self._lengths[shard.texts[batch]].sum()))
             for batch in by_length(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError, DivergenceError
+from sestina_model.config import EncoderConfig
 from sestina_model.distillation.arithmetic import fast_products
 from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.objective import Losses, Objective, Weights
 from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
-from sestina_model.distillation.start import Start, fitted_projections
-from sestina_model.distillation.teacher import Lesson, Teacher, states_at
+from sestina_model.distillation.start import Start, fitted_projections, fitted_turn
+from sestina_model.distillation.teacher import Lesson, states_at
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.sentence import pool
 
@@ -32,7 +34,7 @@ class Learner:
     Args:
         start: What is trained, with the projections to begin with where there are some. Its dropout is the
             configuration's while it learns.
-        teacher: Of whom it learns.
+        teacher: Of whom it learns: the shape.
         config: The run.
         device: torch's name. Where it is fast there, products are in bfloat16, weights and all else in
             float32.
@@ -41,7 +43,7 @@ class Learner:
         ConfigError: Where layers are to be compared and the teacher has another number of them.
     """
 
-    def __init__(self, start: Start, teacher: Teacher, config: DistillationConfig, device: str) -> None:
+    def __init__(self, start: Start, teacher: EncoderConfig, config: DistillationConfig, device: str) -> None:
         self._config, self._device = config, torch.device(device)
         self._n_teacher_layers = teacher.n_layers
         weights = Weights(
@@ -50,6 +52,8 @@ class Learner:
             config.near_weight,
             config.token_weight,
             config.layer_weight,
+            config.bank_weight,
+            config.bank_temperature,
         )
         shape = start.encoder.config
         if config.layer_weight and shape.n_layers != teacher.n_layers:
@@ -57,8 +61,10 @@ class Learner:
                 f"the teacher has {teacher.n_layers} layers, the student {shape.n_layers}: they cannot be "
                 "compared one by one; set layer_weight to 0"
             )
-        objective = Objective(shape.d_model, teacher.width, shape.n_layers, weights)
+        objective = Objective(shape.d_model, teacher.d_model, shape.n_layers, weights)
         objective.start_from(start.projections or ())
+        if config.mix is not None:
+            objective.hold()
         self.encoder = start.encoder.to(self._device)
         self._objective = objective.to(self._device)
         for module in self.encoder.modules():
@@ -101,9 +107,19 @@ class Learner:
     @torch.no_grad()
     def fit_projections(self, lessons: Iterable[Lesson]) -> None:
         """Start from the projections that fit the encoder as it is; a checkpoint does not hold any."""
-        if len(self._objective.projections) == self._n_teacher_layers:
-            pairs = ((read_states(self.encoder, lesson)[1], lesson.states) for lesson in lessons)
-            self._objective.start_from(fitted_projections(pairs))
+        if self._config.mix is not None:
+            # A text counts by its tokens: the space is that of texts, and words are yet to find theirs.
+            pairs = (
+                (
+                    F.normalize(read_states(self.encoder, lesson)[0], dim=-1) * lesson.ids.shape[1],
+                    F.normalize(lesson.vectors, dim=-1),
+                )
+                for lesson in lessons
+            )
+            self._objective.hold(fitted_turn(pairs).to(self._device))
+        elif len(self._objective.projections) == self._n_teacher_layers:
+            states = ((read_states(self.encoder, lesson)[1], lesson.states) for lesson in lessons)
+            self._objective.start_from(fitted_projections(states))
 
     def averages(self) -> dict[str, float]:
         """Means since the last call."""

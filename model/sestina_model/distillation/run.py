@@ -7,23 +7,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from sestina_model import bpe
 from sestina_model._errors import FileError
+from sestina_model._lines import find_files
 from sestina_model.checkpoint import Checkpoint, load, save
 from sestina_model.config import HeadConfig
-from sestina_model.distillation.alterations import with_copies
 from sestina_model.distillation.config import DistillationConfig
-from sestina_model.distillation.corpus import Corpus, Reading, find_files, sample_lines, tokenized
-from sestina_model.distillation.curriculum import Curriculum
+from sestina_model.distillation.corpus import sample_lines
 from sestina_model.distillation.curve import Curve
 from sestina_model.distillation.learner import Learner
+from sestina_model.distillation.source import open_lessons
 from sestina_model.distillation.start import Start, continued
 from sestina_model.distillation.state import Position, read_state, write_state
-from sestina_model.distillation.teacher import Lesson, Teacher, find_teacher
+from sestina_model.distillation.teacher import Lesson, find_teacher
 from sestina_model.distillation.warm_start import warm_start
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.evaluation import BatchedCheckpoint, score
@@ -79,19 +77,19 @@ class Run:
         cache = Path(config.cache).expanduser() if config.cache else out / "cache"
         self._tokenizer = bpe.english()
         teacher = load(find_teacher(config.teacher))
-        corpus = self._read_corpus(teacher, cache)
-        contents = {"corpus_fingerprint": corpus.fingerprint, "teacher_sha256": teacher.source_sha256}
+        self._source = open_lessons(config, self._tokenizer, teacher, cache, device, progress=progress)
+        self._curriculum = self._source.curriculum
+        contents = {"corpus_fingerprint": self._source.fingerprint, "teacher_sha256": teacher.source_sha256}
         self._identity = config.identity() | contents
-        self._curriculum = Curriculum(corpus.student.lengths, config)
         self._begun = time.monotonic()
 
         torch.manual_seed(config.seed)
         resuming = (out / _STATE).is_file()
         start = self._start(teacher, resuming=resuming)
         teacher.model.to(device)  # once the warm start, which is quick on a CPU, has read it
-        self._corpus, self._teacher = corpus, Teacher(teacher)
-        self._learner = Learner(start, self._teacher, config, device)
-        if not resuming and start.projections is None and config.warm_start != "none":
+        self._learner = Learner(start, teacher.model.encoder.config, config, device)
+        fitted = config.mix is not None or config.warm_start != "none"
+        if not resuming and start.projections is None and fitted:
             self._learner.fit_projections(self._first_lessons())
         self.position = Position()
         if resuming:
@@ -113,10 +111,10 @@ class Run:
         with progress_bar(
             config.tokens, self._progress, unit="token", title="distil", done=position.tokens
         ) as advance:
-            while position.visit < len(self._curriculum.visits) and not stop():
+            while not self._spent() and not stop():
                 self._visit(stop, advance)
         self._save()
-        if position.visit >= len(self._curriculum.visits):
+        if self._spent():
             if position.evaluated != position.step:
                 self._evaluate()
                 self._save()
@@ -126,23 +124,24 @@ class Run:
     def _visit(self, stop: Callable[[], bool], advance: Callable[[int], object]) -> None:
         """What is left of one shard."""
         position = self.position
-        shard = self._curriculum.shards[int(self._curriculum.visits[position.visit])]
         batches = self._curriculum.batches(position.visit)
         while position.batch < len(batches):
-            texts = shard.texts[batches[position.batch]]
-            draw = np.random.default_rng((self._config.seed, 2, position.visit, position.batch))
-            readings = with_copies(
-                self._readings(texts), self._config.altered_share, draw, self._teacher.max_positions
-            )
-            lesson = self._teacher.lesson(readings)
+            lesson = self._source.lesson(position.visit, position.batch, batches[position.batch])
             read = self._learner.learn(lesson, position.tokens)
             position.batch, position.step = position.batch + 1, position.step + 1
             position.tokens += read
             advance(read)
             self._report()
-            if stop():
+            if stop() or self._spent():
                 return
         position.visit, position.batch = position.visit + 1, 0
+
+    def _spent(self) -> bool:
+        """Whether the run is over."""
+        until, position = self._config.until, self.position
+        return position.visit >= len(self._curriculum.visits) or (
+            until is not None and position.tokens >= until
+        )
 
     def _report(self) -> None:
         """What is due after this step."""
@@ -192,20 +191,6 @@ class Run:
         model = SentenceEncoder(self._learner.encoder, HeadConfig(max_tokens=config.max_tokens)).eval()
         return Checkpoint(model, self._tokenizer, config.name, config.licence, None)
 
-    def _read_corpus(self, teacher: Checkpoint, cache: Path) -> Corpus:
-        config = self._config
-        files = find_files(config.texts)
-        with progress_bar(0, self._progress, unit="line", title="tokenize") as advance:
-            return tokenized(
-                files,
-                self._tokenizer,
-                teacher,
-                cache,
-                longest=config.longest,
-                join_lines=config.join_lines,
-                advance=advance,
-            )
-
     def _start(self, teacher: Checkpoint, *, resuming: bool) -> Start:
         """The student's first weights; any will do where a saved state replaces them."""
         config, origin = self._config.student(self._tokenizer.get_vocab_size()), self._config.warm_start
@@ -216,15 +201,12 @@ class Run:
             return warm_start(teacher, config, self._tokenizer, texts, seed=self._config.seed)
         return Start(continued(origin, config), None)
 
-    def _readings(self, texts: npt.NDArray[np.int64]) -> list[Reading]:
-        return [self._corpus.reading(int(text)) for text in texts]
-
     def _first_lessons(self) -> Iterator[Lesson]:
         """Of about `calibration_texts` texts, those that the run begins with."""
-        curriculum, count = self._curriculum, 0
-        for visit, number in enumerate(curriculum.visits):
-            for batch in curriculum.batches(visit):
+        count = 0
+        for visit in range(len(self._curriculum.visits)):
+            for number, batch in enumerate(self._curriculum.batches(visit)):
                 if count >= self._config.calibration_texts:
                     return
                 count += len(batch)
-                yield self._teacher.lesson(self._readings(curriculum.shards[int(number)].texts[batch]))
+                yield self._source.lesson(visit, number, batch, plain=True)

@@ -13,7 +13,7 @@ from sestina_model.checkpoint import load
 from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 
-__all__ = ["Start", "continued", "fitted_projections"]
+__all__ = ["Start", "continued", "fitted_projections", "fitted_turn"]
 
 _RIDGE = 1e-3  # of the mean square of a dimension
 
@@ -46,6 +46,21 @@ def continued(folder: str, config: EncoderConfig) -> TransformerEncoder:
     if differing:
         raise ConfigError(f"warm_start names {folder}, which has {'; '.join(differing)}: start from another")
     return encoder
+
+
+def fitted_turn(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The turn of a teacher's space that brings it closest to a student's (Procrustes).
+
+    Args:
+        pairs: Of batches, the student's vectors (B, D) and the teacher's (B, T); the longer they are, the
+            more they count. T is at most D.
+
+    Returns: (T, D) with orthonormal rows, as a projection of the student's space.
+    """
+    products = [theirs.detach().cpu().double().T @ mine.detach().cpu().double() for mine, theirs in pairs]
+    u, _, v = torch.linalg.svd(torch.stack(products).sum(0), full_matrices=False)
+    turn: Tensor = (u @ v).float()
+    return turn
 
 
 def fitted_projections(pairs: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> list[Tensor]:

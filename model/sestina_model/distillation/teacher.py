@@ -49,7 +49,8 @@ class Lesson(NamedTuple):
         mask: (B, S) bool, True where one is real; None where all are.
         vectors: (B, T), the teacher's pooled vectors.
         texts, places: (n,) int64, which tokens of the batch the teacher has too: row and column in `ids`.
-        states: For each of the teacher's layers, its states of those tokens, (n, T).
+        states: For each of the teacher's layers, its states of those tokens, (n, T); none: not compared.
+        bank: (N, T), the teacher's vectors of other texts, to which these are held; None: there is none.
     """
 
     ids: Tensor
@@ -58,28 +59,22 @@ class Lesson(NamedTuple):
     texts: Tensor
     places: Tensor
     states: list[Tensor]
+    bank: Tensor | None = None
 
 
 class Teacher:
     """Gives lessons.
 
     Args:
-        checkpoint: On the device that computes.
+        checkpoint: It may be moved to the device that computes afterwards.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model
-        self._device = checkpoint.model.encoder.tokens.weight.device
 
     @property
-    def n_layers(self) -> int:
-        """How many layers it has."""
-        return len(self._model.encoder.layers)
-
-    @property
-    def width(self) -> int:
-        """T, the width of its vectors and states."""
-        return self._model.encoder.config.d_model
+    def _device(self) -> torch.device:
+        return self._model.encoder.tokens.weight.device
 
     @property
     def max_positions(self) -> int:

@@ -18,7 +18,7 @@ from sestina_model.evaluation.metrics import accuracy, cosines, ndcg_at_10, spea
 __all__ = ["DEFAULT_TASKS", "STS_TASKS", "Score", "TextEncoder", "score"]
 
 STS_TASKS = ("stsb-dev", "semrel24-eng-dev", "sickr-trial")
-DEFAULT_TASKS = (*STS_TASKS, "cisi", "banking77-train")
+DEFAULT_TASKS = (*STS_TASKS, "cisi", "cacm", "npl", "banking77-train")
 
 # Of each class every fifth text, counted in file order, is tested; the others train the probe.
 _HELD_OUT = 5

@@ -16,7 +16,7 @@ from sestina_model.evaluation.batches import encode_rows
 from sestina_model.evaluation.progress import progress_bar
 from sestina_model.evaluation.scores import TextEncoder
 
-__all__ = ["BatchedCheckpoint", "MissingPackageError", "open_source"]
+__all__ = ["BatchedCheckpoint", "MissingPackageError", "open_exact", "open_source"]
 
 _MANIFEST = "manifest.json"
 
@@ -56,6 +56,12 @@ class _Bundle:
             list(texts), on_truncate="ignore", progress=self._progress
         )
         return vectors
+
+
+def open_exact(path: Path, *, progress: bool = False) -> TextEncoder:
+    """As `open_source`, a bundle in fp32: a teacher is measured against as it is, not as it was rounded."""
+    precision = "fp32" if (path / _MANIFEST).is_file() else "auto"
+    return open_source(path, precision=precision, progress=progress)
 
 
 def open_source(path: Path, *, precision: str = "auto", progress: bool = False) -> TextEncoder:
