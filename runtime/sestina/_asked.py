@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sestina._arguments import plain_str, truth, whole_number
 from sestina._errors import OptionError
 from sestina._manifest import Variant
 from sestina._provider import Option, Provider
 from sestina._providers import AUTO_ORDER, PROVIDERS
+from sestina._quote import quote
 
 ProviderArgument = str | Sequence[str | tuple[str, Mapping[str, object]]]
 
@@ -35,13 +38,18 @@ def read_asked(argument: object) -> tuple[Asked, ...] | None:
         OptionError: On an unknown provider, an option that it does not have, or a value that the option does
             not take.
     """
-    if isinstance(argument, str):
-        return None if argument == AUTO else (Asked(_provider(argument), MappingProxyType({})),)
-    if not isinstance(argument, Sequence) or isinstance(argument, bytes | bytearray) or not argument:
+    name = plain_str(argument)
+    if name is not None:
+        return None if name == AUTO else (Asked(_provider(name), MappingProxyType({})),)
+    entries: tuple[object, ...] = ()
+    with contextlib.suppress(Exception):  # whatever a sequence raises where it is read
+        if isinstance(argument, Sequence) and not isinstance(argument, bytes | bytearray):
+            entries = tuple(argument)
+    if not entries:
         raise OptionError(
-            f"provider is {argument!r:.80}; it must be a name, or a list of names and (name, options)"
+            f"provider is {quote(argument)}; it must be a name, or a list of names and (name, options)"
         )
-    return tuple(_entry(entry) for entry in argument)
+    return tuple(_entry(entry) for entry in entries)
 
 
 def in_order(
@@ -75,51 +83,67 @@ def spell(argument: ProviderArgument) -> str:
 
 
 def _entry(entry: object) -> Asked:
-    if isinstance(entry, str):
+    if plain_str(entry) is not None:
         return Asked(_provider(entry), MappingProxyType({}))
-    if isinstance(entry, tuple | list) and len(entry) == 2 and isinstance(entry[1], Mapping):
-        provider = _provider(entry[0])
-        options = {name: _value(provider, name, value) for name, value in entry[1].items()}
-        return Asked(provider, MappingProxyType(options))
-    raise OptionError(f"provider has the entry {entry!r:.80}; it must be a name, or (name, options)")
+    pair: tuple[object, ...] = ()
+    given: list[tuple[object, object]] | None = None
+    with contextlib.suppress(Exception):  # as above
+        pair = tuple(entry) if isinstance(entry, tuple | list) else ()
+        if len(pair) == 2 and isinstance(pair[1], Mapping):
+            given = list(pair[1].items())
+    if given is None:
+        raise OptionError(f"provider has the entry {quote(entry)}; it must be a name, or (name, options)")
+    provider = _provider(pair[0])
+    return Asked(provider, MappingProxyType(dict(_option(provider, *each) for each in given)))
 
 
-def _provider(name: object) -> Provider:
-    found = PROVIDERS.get(name) if isinstance(name, str) else None
+def _provider(given: object) -> Provider:
+    name = plain_str(given)
+    found = None if name is None else PROVIDERS.get(name)
     if found is None:
-        raise OptionError(f"provider is {name!r:.80}; it must be one of auto, {', '.join(PROVIDERS)}")
+        raise OptionError(f"provider is {quote(given)}; it must be one of auto, {', '.join(PROVIDERS)}")
     return found
 
 
-def _value(provider: Provider, name: object, value: object) -> str:
-    """The value of an option as onnxruntime takes it, which is text."""
+def _option(provider: Provider, given: object, value: object) -> tuple[str, str]:
+    """The name of an option, and its value as onnxruntime takes it, which is text."""
     known = {option.name: option for option in provider.options}
-    if name not in known:
+    name = plain_str(given)
+    if name is None or name not in known:
         have = f"it has {', '.join(known)}" if known else "it has none"
-        raise OptionError(f"{provider.name} has no option {name!r:.60}; {have}")
-    option = known[str(name)]
-    read = {"flag": _flag, "number": _number, "choice": _choice, "json": _json}[option.type](option, value)
-    if read is None:
-        raise OptionError(f"option {name} of {provider.name} is {value!r:.60}; it must be {_allowed(option)}")
-    return read
+        raise OptionError(f"{provider.name} has no option {quote(given)}; {have}")
+    option, text = known[name], plain_str(value)
+    read = {"flag": _flag, "number": _number, "choice": _choice, "json": _json}[option.type]
+    found = read(option, value if text is None else text)
+    if found is None:
+        raise OptionError(
+            f"option {name} of {provider.name} is {quote(value)}; it must be {_allowed(option)}"
+        )
+    return name, found
 
 
-def _flag(_: Option, value: object) -> str | None:
-    return {True: "1", False: "0", "1": "1", "0": "0"}.get(value) if isinstance(value, bool | str) else None
+def _flag(option: Option, value: object) -> str | None:
+    if isinstance(value, str):
+        return value if value in ("0", "1") else None
+    try:
+        return str(int(truth(option.name, value)))
+    except OptionError:
+        return None
 
 
 def _number(option: Option, value: object) -> str | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not option.least <= value <= _NUMBER_MOST:
+    try:
+        return str(whole_number(option.name, value, option.least, _NUMBER_MOST))
+    except OptionError:
         return None
-    return str(value)
 
 
 def _choice(option: Option, value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and value in option.choices else None
+    number = None if isinstance(value, str) else _number(option, value)
+    text = value if isinstance(value, str) else number
+    return text if text in option.choices else None
 
 
 def _json(_: Option, value: object) -> str | None:
@@ -129,7 +153,7 @@ def _json(_: Option, value: object) -> str | None:
         if not isinstance(found, Mapping) or not all(isinstance(each, Mapping) for each in found.values()):
             return None
         return json.dumps({str(name): dict(each) for name, each in found.items()}, sort_keys=True)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001  whatever a mapping raises where it is read
         return None
 
 

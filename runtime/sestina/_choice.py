@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from typing import NamedTuple, get_args
 
+from sestina._arguments import one_of
 from sestina._bundle import Bundle
 from sestina._errors import OptionError, ProviderError
 from sestina._manifest import Precision, Variant
@@ -99,16 +100,13 @@ def choose(bundle: Bundle, provider: str, precision: str, *, automatic: bool = F
     return Choice(tuple(fitting), provider, reason, tuple(passed_over))
 
 
-def check_precision(precision: str) -> None:
-    """Refuse an unknown precision.
+def check_precision(precision: object) -> str:
+    """A precision that may be asked for: "auto", or one that a bundle may have.
 
     Raises:
-        OptionError: Where it is neither "auto" nor one that a bundle may have.
+        OptionError: Where it is anything else.
     """
-    if precision not in ("auto", *get_args(Precision)):
-        raise OptionError(
-            f"precision is {precision!r}; it must be one of auto, {', '.join(get_args(Precision))}"
-        )
+    return one_of("precision", precision, ("auto", *get_args(Precision)))
 
 
 def _reason(fitting: list[Variant], provider: str) -> str:

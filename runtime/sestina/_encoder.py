@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
 from sestina._bundle import Bundle
 from sestina._choice import Choice
 from sestina._distinct import Distinct
 from sestina._engine import Engine
-from sestina._errors import OptionError, TextTypeError
 from sestina._progress import progress_bar
-from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
+from sestina._text import OnTruncate, Tokens, TruncationWatch
 from sestina._vectors import as_rows, cosine, shorten
 
 if TYPE_CHECKING:
@@ -86,21 +86,23 @@ class Encoder:
         """
         width = self._width(dimensions)
         watch = TruncationWatch(on_truncate, self.max_tokens)
-        if isinstance(texts, str):
-            vector: Vectors = self._shorten(self._engine.vector(texts, watch), width)[0]
-            watch.report(stacklevel=2)
+        show = truth("progress", progress)
+        text = plain_str(texts)
+        if text is not None:
+            vector: Vectors = self._shorten(self._engine.vector(text, watch), width)[0]
+            watch.report()
             return vector
-        check_sequence(texts)
+        # In a list of our own: whoever changes the sequence meanwhile does not change the work.
+        distinct = Distinct(text_sequence(texts))
         self._engine.sessions()  # a closed encoder refuses an empty sequence too
-        distinct = Distinct(list(texts))  # whoever changes the sequence meanwhile does not change the work
         vectors: Vectors = np.empty((len(distinct.texts), width), dtype=np.float32)
         seen, end = distinct.watched(watch), 0
-        with progress_bar(len(distinct.texts) + distinct.repeated, progress) as advance:
+        with progress_bar(len(distinct.texts) + distinct.repeated, show) as advance:
             for rows in self._engine.vectors(distinct.texts, lambda: seen, advance):
                 begin, end = end, end + len(rows)
                 vectors[begin:end] = self._shorten(rows, width)
             advance(distinct.repeated)
-        watch.report(stacklevel=2)
+        watch.report()
         return distinct.spread(vectors)
 
     def stream(
@@ -121,17 +123,17 @@ class Encoder:
         """
         width = self._width(dimensions)
         TruncationWatch(on_truncate, self.max_tokens)
-        if isinstance(texts, str | bytes | bytearray) or not isinstance(texts, Iterable):
-            raise TextTypeError(f"texts is {type(texts).__name__}; it must be an iterable of str")
+        tell = callback("on_progress", on_progress)
+        given = text_iterator(texts)
         self._engine.sessions()  # refuses now, not at the first vector
-        return self._stream(texts, width, on_truncate, on_progress)
+        return self._stream(given, width, on_truncate, tell)
 
     def _stream(
         self,
-        texts: Iterable[str],
+        texts: Iterable[Any],
         width: int,
         on_truncate: OnTruncate,
-        on_progress: Callable[[int], object] | None,
+        on_progress: Callable[[int], object],
     ) -> Iterator[Vectors]:
         watches: deque[TruncationWatch] = deque()
 
@@ -139,8 +141,8 @@ class Encoder:
             watches.append(TruncationWatch(on_truncate, self.max_tokens))
             return watches[-1]
 
-        for rows in self._engine.vectors(texts, watch, on_progress or (lambda _: None)):
-            watches.popleft().report(stacklevel=2)
+        for rows in self._engine.vectors(texts, watch, on_progress):
+            watches.popleft().report()
             yield from self._shorten(rows, width)
 
     def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
@@ -151,10 +153,11 @@ class Encoder:
         Raises: as `encode`; OptionError where the variant in use gives none.
         """
         watch = TruncationWatch(on_truncate, self.max_tokens)
-        listed = [texts] if isinstance(texts, str) else check_sequence(texts)
-        ids = self._engine.ids(listed, None if isinstance(texts, str) else 0, watch)
+        text = plain_str(texts)
+        listed: Sequence[Any] = text_sequence(texts) if text is None else [text]
+        ids = self._engine.ids(listed, 0 if text is None else None, watch)
         states = self._engine.hidden_states(ids, int(self._bundle.manifest.encoder["d_model"]))
-        watch.report(stacklevel=2)
+        watch.report()
         return states
 
     def tokenize(self, text: str) -> Tokens:
@@ -180,7 +183,7 @@ class Encoder:
 
         watch = TruncationWatch(on_truncate, self.max_tokens)
         explanation = explain(self._engine, self._bundle.manifest, text, watch)
-        watch.report(stacklevel=2)
+        watch.report()
         return explanation
 
     def similarity(self, a: str | Sequence[str] | Vectors, b: str | Sequence[str] | Vectors) -> Vectors:
@@ -246,14 +249,10 @@ class Encoder:
     def _width(self, dimensions: int | None) -> int:
         if dimensions is None:
             return self.dimensions
-        whole = isinstance(dimensions, int) and not isinstance(dimensions, bool)
-        if not whole or not 1 <= dimensions <= self.dimensions:
-            raise OptionError(
-                f"dimensions is {dimensions!r}; it must be a whole number from 1 to {self.dimensions}"
-            )
-        return dimensions
+        return whole_number("dimensions", dimensions, 1, self.dimensions)
 
     def _rows(self, given: str | Sequence[str] | Vectors) -> Vectors:
         if isinstance(given, np.ndarray):
             return as_rows(given)
-        return self.encode([given] if isinstance(given, str) else given)
+        text = plain_str(given)
+        return self.encode(given if text is None else [text])

@@ -1,7 +1,10 @@
 """Every error that Sestina raises on purpose: one root, and leaves that are also a builtin.
 
-Messages are one line: the value, what is allowed, and the fix.
+Messages are one line: the value, what is allowed, and the fix. Whatever name or text a message quotes, one
+line of bounded length comes out.
 """
+
+from sestina._quote import in_one_line
 
 __all__ = [
     "BundleError",
@@ -25,8 +28,15 @@ __all__ = [
 ]
 
 
+def _lines(arguments: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(in_one_line(each) if isinstance(each, str) else each for each in arguments)
+
+
 class SestinaError(Exception):
     """Root of every error that Sestina raises on purpose."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*_lines(arguments))
 
 
 class BundleError(SestinaError):
@@ -60,6 +70,9 @@ class ProviderError(SestinaError, RuntimeError):
 class ProviderWarning(UserWarning):
     """No provider that was named could run the bundle, so the CPU does; the message says why not."""
 
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*_lines(arguments))
+
 
 class TextTypeError(SestinaError, TypeError):
     """What was given as a text is not a `str`."""
@@ -90,7 +103,7 @@ class TruncationWarning(UserWarning):
     """
 
     def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(*_lines((message,)))
         self.count = count
         self.first = first
 
@@ -112,4 +125,12 @@ class OutputError(SestinaError, OSError):
 
 
 class MissingExtraError(SestinaError, ModuleNotFoundError):
-    """A command needs an optional part of Sestina that is not installed."""
+    """A command needs an optional part of Sestina that is not installed.
+
+    Attributes:
+        name: Of the module that is missing, as in every `ImportError`.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name

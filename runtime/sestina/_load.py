@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sestina._arguments import path_text, truth, whole_number
 from sestina._aside import Aside
-from sestina._asked import ProviderArgument, in_order, read_asked, spell
+from sestina._asked import AUTO, ProviderArgument, in_order, read_asked, spell
 from sestina._attachment import CPU
 from sestina._budget import plan
 from sestina._bundle import Bundle
+from sestina._caller import warn_caller
 from sestina._choice import check_precision, choose
 from sestina._errors import OptionError, ProviderWarning, SestinaError
+from sestina._quote import quote
 from sestina._threads import usable_cores
 
 if TYPE_CHECKING:
@@ -66,15 +68,19 @@ def load(
         ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
         OutputError: Where `cache_dir` cannot be written.
     """
-    for name, value, most in (("threads", threads, 1024), ("max_memory_mb", max_memory_mb, 1 << 24)):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value is not None and (not whole or not 1 <= value <= most):
-            raise OptionError(f"{name} is {value!r:.40}; it must be a whole number from 1 to {most}, or None")
-    if not isinstance(cache_dir, str | os.PathLike | None) or cache_dir == "":
-        raise OptionError(f"cache_dir is {cache_dir!r:.40}; it must be the path of a directory, or None")
+    if threads is not None:
+        threads = whole_number("threads", threads, 1, 1024, ", or None")
+    if max_memory_mb is not None:
+        max_memory_mb = whole_number("max_memory_mb", max_memory_mb, 1, 1 << 24, ", or None")
+    if cache_dir is not None:
+        cache_dir = _cache_dir(cache_dir)
+    strict = truth("strict", strict)
     named = read_asked(provider)
-    check_precision(precision)
-    if path is None:
+    provider = AUTO if named is None else [asked.provider.name for asked in named]
+    precision = check_precision(precision)
+    if path is not None:
+        path = path_text("path", path, "a bundle's directory")
+    else:
         from sestina._default import default_bundle
 
         path = default_bundle()
@@ -113,10 +119,7 @@ def load(
         raise
     checked.result()
     if named is not None and choice.provider not in [asked.provider.name for asked in named]:
-        warnings.warn(
-            ProviderWarning(f"{spell(provider)} was asked for, the CPU is used: {'; '.join(tried)}"),
-            stacklevel=2,
-        )
+        warn_caller(ProviderWarning(f"{spell(provider)} was asked for, the CPU is used: {'; '.join(tried)}"))
 
     def describe() -> Report:
         from sestina._report import Report  # as everything that not every start needs
@@ -149,3 +152,10 @@ def load(
         )
 
     return Encoder(bundle, choice, engine, tolerance, describe)
+
+
+def _cache_dir(given: str | os.PathLike[str]) -> str:
+    text = "" if isinstance(given, bytes) else path_text("cache_dir", given, "a directory")
+    if not text or "\0" in text:
+        raise OptionError(f"cache_dir is {quote(given)}; it must be the path of a directory, or None")
+    return text

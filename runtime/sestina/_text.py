@@ -1,24 +1,29 @@
-"""Texts to token ids under the bundle's contract, with truncation that is never silent."""
+"""Texts to token ids under the bundle's contract, with truncation that is never silent.
+
+One wall stands around the tokenizers library: nothing that it raises gets out as it is.
+"""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
+from sestina._arguments import one_of, plain_str
+from sestina._caller import warn_caller
 from sestina._errors import (
     BundleFormatError,
-    OptionError,
     TextTypeError,
     TextValueError,
     TruncationError,
     TruncationWarning,
 )
+from sestina._quote import in_one_line, quote
+from sestina._tokenizer_json import check_normalizer, check_parts, word_ends
 
 OnTruncate = Literal["error", "warn", "ignore"]
 
 _PREFIX_CHARACTERS_PER_TOKEN = 32  # several times what any language takes
+_SAID = 300  # characters of what the library says
 
 
 class Tokens(NamedTuple):
@@ -47,92 +52,123 @@ def check_text(text: object, position: int | None = None) -> str:
         TextTypeError: Where it is not a `str`.
         TextValueError: Where it holds lone surrogates, which no encoding of Unicode can carry.
     """
-    where = _name(position)
-    if not isinstance(text, str):
-        raise TextTypeError(f"{where} is {type(text).__name__}; it must be str")
-    if type(text) is not str:
-        text = str.__str__(text)  # a subclass may have another idea of equality
+    plain = plain_str(text)  # a subclass may have another idea of equality
+    if plain is None:
+        raise TextTypeError(f"{_name(position)} is {type(text).__name__}; it must be str")
     try:
-        text.encode()
+        plain.encode()
     except UnicodeEncodeError as error:
         raise TextValueError(
-            f"{where} has a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}; "
-            "decode its source with errors='replace'"
+            f"{_name(position)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
+            f"{error.start}; decode its source with errors='replace'"
         ) from None
-    return text
-
-
-def check_sequence(texts: object) -> Sequence[str]:
-    """Return `texts` if it is a sequence that can be one of texts; its members are checked when read.
-
-    Raises:
-        TextTypeError: Where it is not a sequence, or is one of bytes.
-    """
-    if isinstance(texts, bytes | bytearray) or not isinstance(texts, Sequence):
-        raise TextTypeError(
-            f"texts is {type(texts).__name__}; it must be a str or a sequence of str (use stream for any "
-            "other iterable)"
-        )
-    return texts
-
-
-def check_on_truncate(value: str) -> None:
-    """Refuse an unknown truncation mode.
-
-    Raises:
-        OptionError: Where `value` is not "error", "warn" or "ignore".
-    """
-    if value not in get_args(OnTruncate):
-        raise OptionError(f"on_truncate is {value!r}; it must be one of {', '.join(get_args(OnTruncate))}")
+    return plain
 
 
 class Tokenizer:
     """The bundle's tokenizer, cutting at the contract's limit and nowhere else.
 
-    Padding and truncation that are baked into `tokenizer.json` are ignored.
+    Padding and truncation that are baked into `tokenizer.json` are ignored. No result has more ids than the
+    limit, and nothing that the library raises gets out as it is.
+
+    Raises:
+        BundleFormatError: Where it cannot be read, is refused, or leaves no room for a text.
     """
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int) -> None:
         import tokenizers
 
+        check_normalizer(tokenizer_json)
         try:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
             self._tokenizer.no_padding()
-            self._tokenizer.enable_truncation(max_tokens)
-        except Exception as error:  # noqa: BLE001  the library raises bare Exception
-            raise BundleFormatError(f"tokenizer.json cannot be read: {error}") from None
+            added = check_parts(self._tokenizer)
+            # One more than the limit, so that a text that goes on is known by its length: what is cut off
+            # would be copied to be counted, and some versions of the library do not even make it.
+            self._tokenizer.enable_truncation(max_tokens + 1)
+            self._spaces = word_ends(self._tokenizer)
+            self._tokenizer.encode("")  # what fails on every text fails here
+        except BundleFormatError:
+            raise
+        except BaseException as error:  # noqa: BLE001  see `_said`
+            raise BundleFormatError(f"tokenizer.json cannot be read: {_said(error)}") from None
+        if sum(added) >= max_tokens:
+            raise BundleFormatError(
+                f"the manifest has a max_tokens of {max_tokens}, and the tokenizer adds {sum(added)} special "
+                "tokens to a text: there is no room for the text; export the bundle again"
+            )
         self.max_tokens = max_tokens
-        self._spaces = _word_ends(self._tokenizer)
+        self._after = added.after
         self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens
 
     def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-        """Token ids of each text, and the positions of the texts that were truncated."""
+        """Token ids of each text, and the positions of the texts that were truncated.
+
+        Raises:
+            TextValueError: Where the tokenizer has no token for a text.
+            BundleFormatError: Where it fails on one.
+        """
         begun = [self._beginning(text) for text in texts]
         ids: list[list[int]] = []
         truncated: list[int] = []
-        for at, encoding in enumerate(self._tokenizer.encode_batch_fast(begun)):
-            cut = bool(encoding.overflowing)
-            if not cut and len(begun[at]) < len(texts[at]):  # the limit lies further on after all
-                encoding = self._tokenizer.encode_batch_fast([texts[at]])[0]
-                cut = bool(encoding.overflowing)
-            ids.append(encoding.ids)
-            if cut:
+        for at, encoding in enumerate(self._encode_all(begun)):
+            row: list[int] = encoding.ids
+            if len(row) <= self.max_tokens and len(begun[at]) < len(texts[at]):
+                row = self._encode_all([texts[at]])[0].ids  # the limit lies further on after all
+            if len(row) > self.max_tokens:
+                row = self._cut(row)
                 truncated.append(at)
+            ids.append(row)
         return ids, truncated
 
     def tokens(self, text: str) -> Tokens:
-        """Everything there is to see about the tokens of one text."""
+        """Everything there is to see about the tokens of one text. Raises as `ids`."""
         beginning = self._beginning(text)
-        encoding = self._tokenizer.encode(beginning)
-        if not encoding.overflowing and len(beginning) < len(text):
-            encoding = self._tokenizer.encode(text)
-        return Tokens(
-            ids=tuple(encoding.ids),
-            tokens=tuple(encoding.tokens),
-            offsets=tuple(encoding.offsets),
-            truncated=bool(encoding.overflowing),
-            max_tokens=self.max_tokens,
-        )
+        encoding = self._encode(beginning)
+        if len(encoding.ids) <= self.max_tokens and len(beginning) < len(text):
+            encoding = self._encode(text)
+        parts = [encoding.ids, encoding.tokens, encoding.offsets]
+        truncated = len(parts[0]) > self.max_tokens
+        ids, tokens, offsets = [self._cut(part) for part in parts] if truncated else parts
+        return Tokens(tuple(ids), tuple(tokens), tuple(offsets), truncated, self.max_tokens)
+
+    def _cut(self, row: list[Any]) -> list[Any]:
+        """A row of one more than the limit without the last token of its text."""
+        if len(row) != self.max_tokens + 1:
+            raise BundleFormatError(
+                f"the bundle's tokenizer gives {len(row)} tokens where {self.max_tokens + 1} were asked for: "
+                "export the bundle again"
+            )
+        last = self.max_tokens - self._after
+        return row[:last] + row[last + 1 :]
+
+    def _encode_all(self, texts: list[str]) -> list[Any]:
+        try:
+            encodings: list[Any] = self._tokenizer.encode_batch_fast(texts)
+        except BaseException as error:  # noqa: BLE001  see `_said`
+            _said(error)
+            for text in texts:  # which of them?
+                self._encode(text)
+            self._refuse(error, texts[0] if len(texts) == 1 else None)
+        return encodings
+
+    def _encode(self, text: str) -> Any:
+        try:
+            return self._tokenizer.encode(text)
+        except BaseException as error:  # noqa: BLE001  see `_said`
+            self._refuse(error, text)
+
+    def _refuse(self, error: BaseException, text: str | None) -> NoReturn:
+        said = _said(error)
+        what = "a text" if text is None else f"the text {quote(text)}"
+        if isinstance(error, Exception):
+            raise TextValueError(
+                f"the bundle's tokenizer has no tokens for {what} ({said}): leave it out, or export a "
+                "tokenizer that has a token for what is unknown"
+            ) from None
+        raise BundleFormatError(
+            f"the bundle's tokenizer fails on {what} ({said}): leave it out, or export another tokenizer"
+        ) from None
 
     def _beginning(self, text: str) -> str:
         """Enough of a very long text: what follows a space cannot change the tokens before it.
@@ -146,32 +182,28 @@ class Tokenizer:
         return text[:cut].rstrip() if cut > 0 else text
 
 
-def _word_ends(tokenizer: Any) -> str:
-    """The characters that end a word for a tokenizer that forms its tokens word by word; "" for others.
+def _said(error: BaseException) -> str:
+    """What the library says where it fails.
 
-    Added tokens that swallow the space beside them, or hold one, can reach over the end of a word.
+    A panic in it is a BaseException of a type that nothing exports. Whatever else is no Exception is somebody
+    else's (an interrupt, the end of the program), and so is a lack of memory: these are raised as they are.
     """
-    for token in tokenizer.get_added_tokens_decoder().values():
-        if token.lstrip or token.rstrip or any(character.isspace() for character in token.content):
-            return ""
-    if tokenizer.pre_tokenizer is None:
-        return ""
-    state = json.loads(tokenizer.pre_tokenizer.__getstate__())  # its part of tokenizer.json
-    steps = state.get("pretokenizers", [state])
-    kinds = {step.get("type") for step in steps}
-    if kinds & {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}:
-        return " \n\t"
-    if any(step.get("type") == "ByteLevel" and step.get("use_regex", True) for step in steps):
-        return " \n\t"
-    return " " if any(step.get("type") == "Metaspace" and step.get("split", True) for step in steps) else ""
+    if isinstance(error, MemoryError):
+        raise error
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
+    return in_one_line(str(error), _SAID)
 
 
 class TruncationWatch:
-    """Says once per call, in one line, that texts were cut; or refuses the first one that would be."""
+    """Says once per call, in one line, that texts were cut; or refuses the first one that would be.
+
+    Raises:
+        OptionError: Where the mode is not "error", "warn" or "ignore".
+    """
 
     def __init__(self, mode: OnTruncate, max_tokens: int) -> None:
-        check_on_truncate(mode)
-        self._mode = mode
+        self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
         self._max_tokens = max_tokens
         self._first: int | None = None
         self._count = 0
@@ -192,18 +224,17 @@ class TruncationWatch:
             self._first = self._first if self._count else position
             self._count += 1
 
-    def report(self, stacklevel: int) -> None:
-        """Warn about what was seen, where the mode is "warn"."""
+    def report(self) -> None:
+        """Warn the caller about what was seen, where the mode is "warn"."""
         if self._count and self._mode == "warn":
             first = _name(self._first)
             what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
-            warnings.warn(
+            warn_caller(
                 TruncationWarning(
                     f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
                     count=self._count,
                     first=self._first,
-                ),
-                stacklevel=stacklevel + 1,
+                )
             )
 
 

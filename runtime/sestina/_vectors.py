@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from io import BytesIO
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -46,30 +46,57 @@ def shorten(rows: Vectors, width: int, normalize: bool) -> Vectors:
     return unit_rows(short) if normalize else short
 
 
-def as_rows(given: npt.NDArray[np.floating]) -> Vectors:
+def as_rows(given: npt.NDArray[Any]) -> Vectors:
     """(d,) or (n, d) of any float type as (n, d) float32.
 
     Raises:
-        OptionError: On any other shape or type, and on rows that float32 cannot hold.
+        OptionError: On any other shape or type, on masked values, and on rows that float32 cannot hold.
     """
-    if given.ndim not in (1, 2) or not np.issubdtype(given.dtype, np.floating):
+    if type(given) is not np.ndarray and np.ma.is_masked(given):
         raise OptionError(
-            f"vectors are {given.dtype} of shape {given.shape}; they must be floats of shape (d,) or (n, d)"
+            "vectors have masked values: a cosine needs every number; fill them or leave them out"
         )
-    rows = np.atleast_2d(given)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        single: Vectors = rows.astype(np.float32)
-    _check_finite(single)
-    lost = np.flatnonzero(~single.any(axis=1) & rows.any(axis=1))
-    if lost.size:
-        raise OptionError(f"vector {lost[0]} is too small for float32: scale it up")
+    rows = np.asarray(given)  # no subclass with an arithmetic of its own
+    if rows.ndim not in (1, 2) or not np.issubdtype(rows.dtype, np.floating):
+        raise OptionError(
+            f"vectors are {rows.dtype} of shape {rows.shape}; they must be floats of shape (d,) or (n, d)"
+        )
+    single, unfit = in_float32(np.atleast_2d(rows))
+    if unfit is not None:
+        _refuse(unfit)
     return single
 
 
-def _check_finite(rows: Vectors) -> None:
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+class Unfit(NamedTuple):
+    """A row that float32 cannot hold: which, and whether it is too small, or else not finite."""
+
+    row: int
+    small: bool
+
+
+def _refuse(unfit: Unfit) -> NoReturn:
+    if unfit.small:
+        raise OptionError(f"vector {unfit.row} is too small for float32: scale it up")
+    raise OptionError(f"vector {unfit.row} is not finite in float32: a cosine needs finite numbers")
+
+
+def in_float32(rows: npt.NDArray[np.floating]) -> tuple[Vectors, Unfit | None]:
+    """(n, d) of any float type in float32, and the first row that does not survive it, if any.
+
+    A row does not where a number is not finite, or where all are so small that float32 keeps few of their
+    digits or none: their cosine would be wrong, or 0.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        single: Vectors = np.asarray(rows).astype(np.float32, copy=False)
+    bad = np.flatnonzero(~np.isfinite(single).all(axis=1))
     if bad.size:
-        raise OptionError(f"vector {bad[0]} is not finite in float32: a cosine needs finite numbers")
+        return single, Unfit(int(bad[0]), small=False)
+    if rows.dtype.itemsize > single.dtype.itemsize and rows.shape[1]:
+        largest = np.abs(rows).max(axis=1)
+        lost = np.flatnonzero((largest > 0) & (largest < np.finfo(np.float32).tiny))
+        if lost.size:
+            return single, Unfit(int(lost[0]), small=True)
+    return single, None
 
 
 def cosine(left: Vectors, right: Vectors) -> Vectors:
@@ -84,7 +111,9 @@ def cosine(left: Vectors, right: Vectors) -> Vectors:
     for rows in (left, right):
         norms = _norms(rows)
         if not np.isfinite(norms).all():
-            _check_finite(rows)
+            _, unfit = in_float32(rows)
+            if unfit is not None:
+                _refuse(unfit)
         sides.append(_unit(rows, norms))
     matrix: Vectors = np.clip(sides[0] @ sides[1].T, -1.0, 1.0)
     return matrix

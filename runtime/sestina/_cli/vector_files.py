@@ -12,9 +12,11 @@ from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.texts import Text, json_objects, text_of
 from sestina._errors import InputError, OutputError
-from sestina._vectors import load_array
+from sestina._vectors import in_float32, load_array
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from sestina._arrays import Vectors
 
 _ROWS = 4096  # rows of a saved array that are read at once
@@ -132,12 +134,11 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
         )
     _check_width(array.shape[1], width, path)
     for begin in range(0, len(array), _ROWS):
-        with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold is refused below
-            vectors = np.asarray(array[begin : begin + _ROWS], dtype=np.float32)
+        vectors, unfit = in_float32(array[begin : begin + _ROWS])
         lines = list(range(begin + 1, begin + len(vectors) + 1))
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if bad.size:
-            raise InputError(f"{path} row {lines[bad[0]]} is not finite: encode the texts again")
+        if unfit is not None:
+            what = "too small for float32" if unfit.small else "not finite"
+            raise InputError(f"{path} row {lines[unfit.row]} is {what}: encode the texts again")
         yield Saved(vectors, lines, [None] * len(lines))
 
 
@@ -155,25 +156,26 @@ def read_jsonl(path: str, width: int) -> Iterator[Saved]:
                 f"{where} has no field 'vector': pass --field NAME to read texts from this file, or encode "
                 "it first"
             )
-        vector = _numbers(record["vector"])
-        if not vector.size or not np.isfinite(vector).all():
+        numbers = _numbers(record["vector"])
+        vectors, unfit = in_float32(numbers[np.newaxis])
+        if not numbers.size or (unfit is not None and not unfit.small):
             raise InputError(f"{where}: field 'vector' is not an array of numbers")
-        _check_width(len(vector), width, where)
+        if unfit is not None:
+            raise InputError(f"{where}: field 'vector' is too small for float32: encode the texts again")
+        _check_width(len(numbers), width, where)
         text = text_of(record["text"], "text", where) if "text" in record else None
-        yield Saved(vector[np.newaxis], [number], [text])
+        yield Saved(vectors, [number], [text])
 
 
-def _numbers(value: object) -> Vectors:
+def _numbers(value: object) -> npt.NDArray[np.float64]:
     """(d,) of a JSON array of numbers; empty where it is anything else, or a number is out of range."""
-    nothing: Vectors = np.empty(0, dtype=np.float32)
+    nothing = np.empty(0, dtype=np.float64)
     if not isinstance(value, list) or not set(map(type, value)) <= {int, float}:
         return nothing
     try:
-        with np.errstate(over="ignore", under="ignore"):
-            vector: Vectors = np.array(value, dtype=np.float32)
+        return np.array(value, dtype=np.float64)
     except OverflowError:
         return nothing
-    return vector
 
 
 def _check_width(found: int, width: int, where: str) -> None:
