@@ -6,6 +6,7 @@
 (2, 384)
 """
 
+from sestina import _native as _native  # what it has called at the interpreter's end must be called late
 from sestina._errors import (
     BundleError,
     BundleFormatError,
@@ -53,7 +54,8 @@ else:
             raise AttributeError(f"module 'sestina' has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
+        with _native.opening:
+            value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
         return value
 
     def __dir__() -> list[str]:

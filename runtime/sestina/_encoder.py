@@ -14,6 +14,7 @@ from sestina._choice import Choice
 from sestina._distinct import Distinct
 from sestina._engine import Engine
 from sestina._errors import OptionError, TextTypeError
+from sestina._native import opening
 from sestina._progress import progress_bar
 from sestina._text import OnTruncate, Tokens, TruncationWatch, check_sequence
 from sestina._vectors import as_rows, cosine, shorten
@@ -139,9 +140,10 @@ class Encoder:
             watches.append(TruncationWatch(on_truncate, self.max_tokens))
             return watches[-1]
 
-        for rows in self._engine.vectors(texts, watch, on_progress or (lambda _: None)):
+        mine = self._engine.here(texts)
+        for rows in self._engine.vectors(mine, watch, on_progress or (lambda _: None)):
             watches.popleft().report(stacklevel=2)
-            yield from self._shorten(rows, width)
+            yield from self._engine.here(self._shorten(rows, width))
 
     def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
         """The last layer's vector of every token.
@@ -174,7 +176,8 @@ class Encoder:
         Raises: as `encode`; TextValueError where the attention would take more than a GiB;
             BundleFormatError where the bundle was exported before its graphs could be looked into.
         """
-        from sestina._explanation import explain
+        with opening:
+            from sestina._explanation import explain
 
         watch = TruncationWatch(on_truncate, self.max_tokens)
         explanation = explain(self._engine, self._bundle.manifest, text, watch)
@@ -203,15 +206,10 @@ class Encoder:
             BundleFormatError: Where the goldens cannot be read.
             BundleIntegrityError: Where a file is not the one that was exported.
         """
-        from sestina._goldens import compare, read_goldens
+        with opening:
+            from sestina._verify import verify
 
-        self._bundle.check(None)
-        goldens = read_goldens(self._bundle)
-        texts = [golden.text for golden in goldens]
-        watch = TruncationWatch("ignore", self.max_tokens)
-        ids = self._engine.ids(texts, 0, watch)
-        vectors = np.concatenate(list(self._engine.vectors(texts, lambda: watch, lambda _: None)))
-        return compare(goldens, ids, vectors, self._tolerance)
+        return verify(self._engine, self._bundle, self._tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from sestina._attachment import CPU
 from sestina._budget import plan
 from sestina._bundle import Bundle
 from sestina._choice import check_precision, choose
-from sestina._errors import OptionError, ProviderWarning, SestinaError
+from sestina._errors import ClosedError, OptionError, ProviderWarning, SestinaError
+from sestina._fork import this_process
+from sestina._native import opening
 from sestina._threads import usable_cores
 
 if TYPE_CHECKING:
@@ -65,7 +68,13 @@ def load(
         OptionError: On an option that is not allowed or that this bundle cannot serve.
         ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
         OutputError: Where `cache_dir` cannot be written.
+        ForkError: In a process that was forked while another thread was loading, or in the middle of this.
+        ClosedError: Where Python is ending: in another thread than the main one once handlers of `atexit`
+            are called, and everywhere after these.
     """
+    if sys.is_finalizing():  # modules are being taken apart
+        raise ClosedError("Python is ending: load a bundle before that")
+    process = this_process()
     for name, value, most in (("threads", threads, 1024), ("max_memory_mb", max_memory_mb, 1 << 24)):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and (not whole or not 1 <= value <= most):
@@ -74,11 +83,12 @@ def load(
         raise OptionError(f"cache_dir is {cache_dir!r:.40}; it must be the path of a directory, or None")
     named = read_asked(provider)
     check_precision(precision)
-    if path is None:
-        from sestina._default import default_bundle
+    with opening:
+        if path is None:
+            from sestina._default import default_bundle
 
-        path = default_bundle()
-    bundle = Bundle(path)
+            path = default_bundle()
+        bundle = Bundle(path)
     manifest = bundle.manifest
     threads = threads or usable_cores()
     order = in_order(named, manifest.variants, strict=strict)
@@ -86,7 +96,8 @@ def load(
     if [asked.provider.name for asked in order] == ["cpu"]:
         choice = choose(bundle, "cpu", precision)
     else:
-        from sestina._selection import select  # only here: it would cost every start on a CPU
+        with opening:
+            from sestina._selection import select  # only here: it would cost every start on a CPU
 
         choice, accepted, tried = select(
             bundle,
@@ -105,9 +116,10 @@ def load(
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
     checked = Aside(partial(bundle.check, choice.variant))
     try:
-        from sestina._opened import Encoder, open_engine
+        with opening:
+            from sestina._opened import Encoder, open_engine
 
-        engine = open_engine(bundle, choice, accepted, threads, budget)
+            engine = open_engine(process, bundle, choice, accepted, threads, budget)
     except SestinaError:
         checked.result()  # an altered file is the cause, not what became of it
         raise
@@ -119,7 +131,8 @@ def load(
         )
 
     def describe() -> Report:
-        from sestina._report import Report  # as everything that not every start needs
+        with opening:
+            from sestina._report import Report  # as everything that not every start needs
 
         session = engine.sessions().any
         placement = session.placement()

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sestina._attachment import CPU, Attachment
-from sestina._errors import BundleFormatError, OptionError, ProviderError
+from sestina._errors import BundleFormatError, OptionError, ProviderError, SestinaError
+from sestina._fork import Inheritance, check_process, never_destroy, this_process, watch_forks
 from sestina._manifest import Variant
 from sestina._mapped import outline
+from sestina._native import calling, opening
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._placement import Placement, read_placement
 
@@ -91,11 +93,15 @@ class Session:
     Raises:
         ProviderError: Where onnxruntime does not load it.
         BundleFormatError: Where it is not what its manifest entry says.
+        ForkError: In a child that was forked meanwhile, as in `run`.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], variant: Variant, setting: Setting, content: bytes | None = None
     ) -> None:
+        process = this_process()
+        self._session: Any = None
+        watch_forks(self)
         module, path = onnxruntime(), os.fspath(path)
         self.variant = variant
         self.version = str(module.__version__)
@@ -113,17 +119,36 @@ class Session:
             options.add_session_config_entry(name, value)
         try:
             providers = setting.attachment.attach(options, setting.options)
-            self._session: Any = module.InferenceSession(
-                _source(path, content, options, mapped=self._provider.name == "cpu"),
-                options,
-                providers=providers or None,
-                enable_fallback=0,
-            )
+            cpu = self._provider.name == "cpu"
+            with opening if cpu else calling:  # other providers may compile for minutes
+                self._session = module.InferenceSession(
+                    _source(path, content, options, mapped=cpu),
+                    options,
+                    providers=providers or None,
+                    enable_fallback=0,
+                )
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
+        if process is not this_process():
+            self.after_fork()
+            check_process(process)
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
         self._check_interface(path, setting)
+
+    def after_fork(self) -> None:
+        """In a child: neither run it nor destroy it, which would wait for the parent's threads."""
+        session, self._session = self._session, Inheritance()
+        if session is None or isinstance(session, Inheritance):
+            return
+        never_destroy(session)
+        if (inner := getattr(session, "_sess", None)) is not None:
+            never_destroy(inner)
+            session._sess = (
+                Inheritance()
+            )  # for a run that forked in a signal handler, in Python of onnxruntime
 
     def _check_interface(self, where: str, setting: Setting) -> None:
         """The graph must take and give what its manifest entry says, at the length it was opened for."""
@@ -153,7 +178,10 @@ class Session:
             ProviderError: Where onnxruntime fails.
         """
         try:
-            results = self._session.run(list(outputs), {"input_ids": ids})
+            with calling:
+                results = self._session.run(list(outputs), {"input_ids": ids})
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {line(error)}") from None
         return dict(zip(outputs, results, strict=True))
@@ -165,10 +193,13 @@ class Session:
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
         try:
-            if self._provider.bound is None:
-                result: Vectors = self._session.run([output], feeds)[0]
-                return result
-            return self._run_bound(output, feeds)
+            with calling:
+                if self._provider.bound is None:
+                    result: Vectors = self._session.run([output], feeds)[0]
+                    return result
+                return self._run_bound(output, feeds)
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             shape = feeds["input_ids"].shape
             raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
