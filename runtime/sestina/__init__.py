@@ -52,9 +52,9 @@ else:
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
             raise AttributeError(f"module 'sestina' has no attribute {name!r}")
-        from importlib import import_module
-
         with _native.opening:
+            from importlib import import_module
+
             value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
         return value
 

@@ -205,6 +205,7 @@ class Encoder:
         Raises:
             BundleFormatError: Where the goldens cannot be read.
             BundleIntegrityError: Where a file is not the one that was exported.
+            ClosedError, ForkError, ProviderError: As their names say.
         """
         with opening:
             from sestina._verify import verify

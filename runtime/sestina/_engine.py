@@ -80,8 +80,8 @@ class Engine:
         A child that goes on with what its parent had begun shares the parent's place in a file or a socket:
         it takes nothing more from there.
         """
+        check_process(self._process)
         for thing in things:
-            check_process(self._process)
             yield thing
             check_process(self._process)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from sestina._attachment import CPU
 from sestina._budget import plan
 from sestina._bundle import Bundle
 from sestina._choice import check_precision, choose
-from sestina._errors import ClosedError, OptionError, ProviderWarning, SestinaError
+from sestina._errors import OptionError, ProviderWarning, SestinaError
 from sestina._fork import this_process
 from sestina._native import opening
 from sestina._threads import usable_cores
@@ -72,8 +71,6 @@ def load(
         ClosedError: Where Python is ending: in another thread than the main one once handlers of `atexit`
             are called, and everywhere after these.
     """
-    if sys.is_finalizing():  # modules are being taken apart
-        raise ClosedError("Python is ending: load a bundle before that")
     process = this_process()
     for name, value, most in (("threads", threads, 1024), ("max_memory_mb", max_memory_mb, 1 << 24)):
         whole = isinstance(value, int) and not isinstance(value, bool)

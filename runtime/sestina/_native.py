@@ -26,6 +26,7 @@ _ENDING = (
     "Python is ending, and would end this daemon thread in the middle of its work: encode before the main "
     "thread ends, or in a thread that is no daemon"
 )
+_ENDED = "Python has ended, and nothing can be imported or opened any more: load and encode before that"
 _HALF = (
     "this process was forked while another thread was loading a bundle, and cannot load any: fork before or "
     "after that (or use the 'spawn' start method)"
@@ -59,16 +60,18 @@ class _Calling:
 
 
 class _Opening(_Calling):
-    """`with opening:` around imports of native code and what makes a session: a fork waits for it too.
+    """`with opening:` around imports in functions, and what makes a session: a fork waits for it too.
 
     Raises:
-        ClosedError: As `calling`.
+        ClosedError: As `calling`, and everywhere once modules are being taken apart.
         ForkError: In a child that has inherited half of it.
     """
 
     def __enter__(self) -> None:
         if _half_loaded:
             raise ForkError(_HALF)
+        if sys.is_finalizing():
+            raise ClosedError(_ENDED)
         me = get_ident()
         inside = me in _openings  # a fork that waits for what is around this must not be waited for
         _openings.append(me)

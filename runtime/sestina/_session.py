@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sestina._attachment import CPU, Attachment
 from sestina._errors import BundleFormatError, OptionError, ProviderError, SestinaError
-from sestina._fork import Inheritance, check_process, never_destroy, this_process, watch_forks
+from sestina._guarded import GuardedSession
 from sestina._manifest import Variant
 from sestina._mapped import outline
-from sestina._native import calling, opening
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._placement import Placement, read_placement
 
@@ -99,9 +99,6 @@ class Session:
     def __init__(
         self, path: str | os.PathLike[str], variant: Variant, setting: Setting, content: bytes | None = None
     ) -> None:
-        process = this_process()
-        self._session: Any = None
-        watch_forks(self)
         module, path = onnxruntime(), os.fspath(path)
         self.variant = variant
         self.version = str(module.__version__)
@@ -120,35 +117,22 @@ class Session:
         try:
             providers = setting.attachment.attach(options, setting.options)
             cpu = self._provider.name == "cpu"
-            with opening if cpu else calling:  # other providers may compile for minutes
-                self._session = module.InferenceSession(
-                    _source(path, content, options, mapped=cpu),
-                    options,
-                    providers=providers or None,
-                    enable_fallback=0,
-                )
+            make = partial(
+                module.InferenceSession,
+                _source(path, content, options, mapped=cpu),
+                options,
+                providers=providers or None,
+                enable_fallback=0,
+            )
+            self._guarded = GuardedSession(make, quick=cpu)
+            self._session = self._guarded.native
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
-        if process is not this_process():
-            self.after_fork()
-            check_process(process)
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
         self._check_interface(path, setting)
-
-    def after_fork(self) -> None:
-        """In a child: neither run it nor destroy it, which would wait for the parent's threads."""
-        session, self._session = self._session, Inheritance()
-        if session is None or isinstance(session, Inheritance):
-            return
-        never_destroy(session)
-        if (inner := getattr(session, "_sess", None)) is not None:
-            never_destroy(inner)
-            session._sess = (
-                Inheritance()
-            )  # for a run that forked in a signal handler, in Python of onnxruntime
 
     def _check_interface(self, where: str, setting: Setting) -> None:
         """The graph must take and give what its manifest entry says, at the length it was opened for."""
@@ -178,8 +162,7 @@ class Session:
             ProviderError: Where onnxruntime fails.
         """
         try:
-            with calling:
-                results = self._session.run(list(outputs), {"input_ids": ids})
+            results = self._guarded.run(lambda session: session.run(list(outputs), {"input_ids": ids}))
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
@@ -193,18 +176,16 @@ class Session:
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
         try:
-            with calling:
-                if self._provider.bound is None:
-                    result: Vectors = self._session.run([output], feeds)[0]
-                    return result
-                return self._run_bound(output, feeds)
+            if self._provider.bound is None:
+                return self._guarded.run(lambda session: session.run([output], feeds))[0]
+            return self._guarded.run(lambda _: self._run_bound(output, feeds))[0]
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             shape = feeds["input_ids"].shape
             raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
 
-    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> list[Vectors]:
         """With the one output made in the device's memory and copied once, instead of all of them.
 
         A binding belongs to one run, so that runs side by side share nothing.
@@ -214,8 +195,8 @@ class Session:
             binding.bind_cpu_input(name, value)
         binding.bind_output(output, self._provider.bound, self._device_id)
         self._session.run_with_iobinding(binding)
-        result: Vectors = binding.copy_outputs_to_cpu()[0]
-        return result
+        results: list[Vectors] = binding.copy_outputs_to_cpu()
+        return results
 
     def placement(self) -> Placement:
         """Which operators run where, as onnxruntime assigned them."""
