@@ -6,6 +6,7 @@
 (2, 384)
 """
 
+from sestina import _native as _native  # what it has called at the interpreter's end must be called late
 from sestina._errors import (
     BundleError,
     BundleFormatError,
@@ -51,9 +52,10 @@ else:
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
             raise AttributeError(f"module 'sestina' has no attribute {name!r}")
-        from importlib import import_module
+        with _native.opening:
+            from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
+            value = globals()[name] = getattr(import_module(f"sestina.{_LAZY[name]}"), name)
         return value
 
     def __dir__() -> list[str]:

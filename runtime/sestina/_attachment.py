@@ -6,18 +6,19 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from threading import Lock
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sestina._asked import Asked
 from sestina._errors import ProviderError
+from sestina._fork import ForkLock
 from sestina._onnxruntime import line, onnxruntime
 from sestina._provider import Provider
 from sestina._providers import PROVIDERS
 
 _DEVICE = "device"  # the one option of ours, which onnxruntime never sees
-_registering = Lock()
+_registering = ForkLock()
 
 
 class Attachment(NamedTuple):
@@ -125,17 +126,20 @@ def _over(defaults: dict[str, str], given: dict[str, str]) -> dict[str, str]:
 def _register(provider: Provider, name: str) -> None:
     if not _is_installed(name):
         raise ProviderError(f"the package {name} is not installed: {provider.install}")
+    _registering.holding(partial(_register_once, provider, name))
+
+
+def _register_once(provider: Provider, name: str) -> None:
     module = onnxruntime()
-    with _registering:
-        # Whoever registered it before, the application perhaps, onnxruntime refuses it a second time.
-        if any(device.ep_name == provider.ep for device in module.get_ep_devices()):
-            return
-        try:
-            package = importlib.import_module(name)
-            module.register_execution_provider_library(package.get_ep_name(), package.get_library_path())
-        except Exception as error:  # noqa: BLE001  whatever a foreign package or library does
-            if "already registered" not in str(error):
-                raise ProviderError(f"its library cannot be registered: {line(error)}") from None
+    # Whoever registered it before, the application perhaps, onnxruntime refuses it a second time.
+    if any(device.ep_name == provider.ep for device in module.get_ep_devices()):
+        return
+    try:
+        package = importlib.import_module(name)
+        module.register_execution_provider_library(package.get_ep_name(), package.get_library_path())
+    except Exception as error:  # noqa: BLE001  whatever a foreign package or library does
+        if "already registered" not in str(error):
+            raise ProviderError(f"its library cannot be registered: {line(error)}") from None
 
 
 def _pairs(metadata: Mapping[str, str]) -> list[str]:

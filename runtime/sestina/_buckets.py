@@ -5,12 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sestina._errors import OptionError
+from sestina._fork import ForkLock
 from sestina._manifest import Variant
 from sestina._placement import Placement
 from sestina._session import Run, Session, Setting
@@ -35,7 +36,7 @@ class BucketSession:
         self.variant = variant
         self._open = open_bucket
         self._most_open = most_open
-        self._lock = Lock()
+        self._lock = ForkLock()
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         first = self.session(variant.buckets[0])
         self.version = first.version
@@ -63,18 +64,20 @@ class BucketSession:
 
     def session(self, bucket: int) -> Session:
         """The open session of a bucket; others wait while one is opened, which may take minutes."""
-        with self._lock:
-            if bucket not in self._sessions:
-                if len(self._sessions) == self._most_open:  # before another is opened, for its memory
-                    self._sessions.popitem(last=False)
-                self._sessions[bucket] = self._open(bucket)
-            self._sessions.move_to_end(bucket)
-            return self._sessions[bucket]
+        return self._lock.holding(partial(self._have, bucket))
+
+    def _have(self, bucket: int) -> Session:
+        session = self._sessions.pop(bucket, None)
+        if session is None:
+            if len(self._sessions) == self._most_open:  # before another is opened, for its memory
+                self._sessions.popitem(last=False)
+            session = self._open(bucket)
+        self._sessions[bucket] = session
+        return session
 
     def placement(self) -> Placement:
         """Of the session that was used last."""
-        with self._lock:
-            return next(reversed(self._sessions.values())).placement()
+        return self._lock.holding(lambda: next(reversed(self._sessions.values()))).placement()
 
 
 def open_on_cpu(path: str, variant: Variant, threads: int) -> Run:

@@ -14,6 +14,7 @@ from sestina._bundle import Bundle
 from sestina._choice import Choice
 from sestina._distinct import Distinct
 from sestina._engine import Engine
+from sestina._native import opening
 from sestina._progress import progress_bar
 from sestina._text import OnTruncate, Tokens, TruncationWatch
 from sestina._vectors import as_rows, cosine, shorten
@@ -141,9 +142,10 @@ class Encoder:
             watches.append(TruncationWatch(on_truncate, self.max_tokens))
             return watches[-1]
 
-        for rows in self._engine.vectors(texts, watch, on_progress):
+        mine = self._engine.here(texts)
+        for rows in self._engine.vectors(mine, watch, on_progress):
             watches.popleft().report()
-            yield from self._shorten(rows, width)
+            yield from self._engine.here(self._shorten(rows, width))
 
     def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
         """The last layer's vector of every token.
@@ -179,7 +181,8 @@ class Encoder:
             TextValueError: Where the attention would take more than a GiB.
             BundleFormatError: Where the bundle was exported before its graphs could be looked into.
         """
-        from sestina._explanation import explain
+        with opening:
+            from sestina._explanation import explain
 
         watch = TruncationWatch(on_truncate, self.max_tokens)
         explanation = explain(self._engine, self._bundle.manifest, text, watch)
@@ -207,16 +210,12 @@ class Encoder:
         Raises:
             BundleFormatError: Where the goldens cannot be read.
             BundleIntegrityError: Where a file is not the one that was exported.
+            ClosedError, ForkError, ProviderError: As their names say.
         """
-        from sestina._goldens import compare, read_goldens
+        with opening:
+            from sestina._verify import verify
 
-        self._bundle.check(None)
-        goldens = read_goldens(self._bundle)
-        texts = [golden.text for golden in goldens]
-        watch = TruncationWatch("ignore", self.max_tokens)
-        ids = self._engine.ids(texts, 0, watch)
-        vectors = np.concatenate(list(self._engine.vectors(texts, lambda: watch, lambda _: None)))
-        return compare(goldens, ids, vectors, self._tolerance)
+        return verify(self._engine, self._bundle, self._tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from sestina._batching import exact_length_batches
 from sestina._budget import Budget
-from sestina._errors import ClosedError, ForkError
-from sestina._fork import watch_forks
+from sestina._errors import ClosedError
+from sestina._fork import ForkLock, check_process, watch_forks
+from sestina._native import calling, ending, opening
 from sestina._pipeline import Window, begin_window, flow, windows
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from sestina._arrays import Vectors
+    from sestina._workers import Workers
+
+T = TypeVar("T")
 
 VECTORS, STATES = "sentence_embedding", "last_hidden_state"
 _CLOSED = "this encoder is closed: load the bundle again"
-_FORKED = (
-    "this encoder was loaded before a fork, and its threads exist only in the parent: load the bundle in "
-    "each process (or use the 'spawn' start method)"
-)
 
 
 class Watch(Protocol):
@@ -38,16 +35,26 @@ class Watch(Protocol):
 
 
 class Engine:
-    """The tokenizer, the sessions and the workers of one loaded bundle."""
+    """The tokenizer, the sessions and the workers of one loaded bundle.
 
-    def __init__(self, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int) -> None:
+    Args:
+        process: The one in which loading was begun (`this_process`).
+        tokenizer: Of the bundle.
+        sessions: Of its variant.
+        budget: What runs at once.
+        width: Of a vector.
+    """
+
+    def __init__(
+        self, process: object, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int
+    ) -> None:
+        self._process = process
         self._tokenizer = tokenizer
         self._sessions: Sessions | None = sessions
         self._budget = budget
         self._width = width
-        self._lock = Lock()
-        self._workers: ThreadPoolExecutor | None = None
-        self._forked = False
+        self._lock = ForkLock()
+        self._workers: Workers | None = None
         watch_forks(self)
 
     def sessions(self) -> Sessions:
@@ -57,30 +64,42 @@ class Engine:
             ClosedError: After `close`.
             ForkError: In a process that was forked from the one that loaded the bundle.
         """
+        check_process(self._process)
         sessions = self._sessions
-        if self._forked:
-            raise ForkError(_FORKED)
         if sessions is None:
             raise ClosedError(_CLOSED)
         return sessions
 
     def after_fork(self) -> None:
-        """In a child: forget what only works in the parent, whatever state it was caught in."""
-        self._forked, self._sessions, self._workers = True, None, None
-        self._lock = Lock()
+        """In a child: forget what only works in the parent."""
+        self._sessions, self._workers = None, None
+
+    def here(self, things: Iterable[T]) -> Iterator[T]:
+        """Things as they come, as long as this is the process in which the bundle was loaded.
+
+        A child that goes on with what its parent had begun shares the parent's place in a file or a socket:
+        it takes nothing more from there.
+        """
+        check_process(self._process)
+        for thing in things:
+            yield thing
+            check_process(self._process)
 
     def close(self) -> None:
-        """Let go of the weights, and of the workers once they are done with what they run."""
-        with self._lock:
-            self._sessions = None
-            if self._workers is not None:
-                self._workers.shutdown(wait=False, cancel_futures=False)
-            self._workers = None
+        """Let go of the weights, and of the workers once they are done with what they run.
+
+        Waits for nothing, so that a signal handler or a destructor may call it at any moment.
+        """
+        self._sessions = None
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text."""
         self.sessions()
-        return self._tokenizer.tokens(check_text(text))
+        with calling:
+            return self._tokenizer.tokens(check_text(text))
 
     def ids(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch) -> list[list[int]]:
         """Token ids of texts, in order.
@@ -91,7 +110,8 @@ class Engine:
             watch: Is told of every text that is over the limit.
         """
         checked = [check_text(text, None if begin is None else begin + at) for at, text in enumerate(texts)]
-        ids, truncated = self._tokenizer.ids(checked)
+        with calling:
+            ids, truncated = self._tokenizer.ids(checked)
         watch.see(None if begin is None else begin + at for at in truncated)
         return ids
 
@@ -122,17 +142,22 @@ class Engine:
     def _begin(self, texts: Sequence[str], begin: int, watch: Watch) -> Window:
         first: dict[str, int] = {}  # each different text is encoded once
         rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
-        ids, truncated = self._tokenizer.ids(list(first))
+        with calling:
+            ids, truncated = self._tokenizer.ids(list(first))
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
-        with self._lock:
-            run = partial(self.sessions().shared().run, VECTORS)
-            if self._workers is None:
-                from concurrent.futures import ThreadPoolExecutor  # a lone text need not wait for it
+        workers = None if ending() else self._lock.holding(self._have_workers)
+        run = partial(self.sessions().shared().run, VECTORS)
+        return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
-                self._workers = ThreadPoolExecutor(self._budget.workers, thread_name_prefix="sestina")
-            pool = self._workers
-        return begin_window(pool, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
+    def _have_workers(self) -> Workers:
+        workers = self._workers
+        if workers is None:
+            with opening:
+                from sestina._workers import Workers  # a lone text need not wait for it
+
+            workers = self._workers = Workers()
+        return workers
 
     def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
         """Hidden states of the last layer, (n_tokens, d_model) for each text."""

@@ -1,14 +1,27 @@
-"""Sessions and forks: what a child process inherits is of no use to it, and must not be destroyed there.
+"""Forks: what a child inherits is of no use to it, must not be waited for, and must not be destroyed there.
 
-onnxruntime waits, when a session is destroyed, for threads that exist only in the parent: a forked child
-would hang when it closes an encoder, loads another in its place, or ends.
+Only the thread that forked exists in the child. Whoever waits there for another, which holds a lock or does
+some work, would wait for ever. onnxruntime too waits, when a session runs or is destroyed, for threads that
+exist only in the parent: a child would hang when it encodes, closes an encoder, loads another in its place,
+or ends.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from collections.abc import Callable
+from threading import Lock, get_ident
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
+
+from sestina._errors import ForkError
+
+T = TypeVar("T")
+
+_FORKED = (
+    "this encoder was loaded before a fork, and its threads exist only in the parent: load the bundle in "
+    "each process (or use the 'spawn' start method)"
+)
 
 
 class Inherited(Protocol):
@@ -19,6 +32,22 @@ class Inherited(Protocol):
 
 
 _living: WeakSet[Any] = WeakSet()
+_process = object()
+
+
+def this_process() -> object:
+    """Stands for the process that calls: another object in every child."""
+    return _process
+
+
+def check_process(process: object) -> None:
+    """Refuse to go on with what was begun in another process.
+
+    Raises:
+        ForkError: Where `process` is not this one.
+    """
+    if process is not _process:
+        raise ForkError(_FORKED)
 
 
 def watch_forks(thing: Inherited) -> None:
@@ -33,7 +62,42 @@ def never_destroy(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+class ForkLock:
+    """A lock that is free in a forked child, and that a signal handler or a destructor may take once more."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._holder: int | None = None
+        watch_forks(self)
+
+    def holding(self, call: Callable[[], T]) -> T:
+        """Call while no other thread does."""
+        if self._holder == get_ident():
+            return call()
+        with self._lock:
+            self._holder = get_ident()
+            try:
+                return call()
+            finally:
+                self._holder = None
+
+    def after_fork(self) -> None:
+        """In a child: let go of it in place of a thread that is not there, and wake who waits for that."""
+        if self._holder != get_ident() and self._lock.locked():
+            self._holder = None
+            self._lock.release()
+
+
+class Inheritance:
+    """Takes the place of what works only in the parent, for those who hold on to that."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ForkError(_FORKED)
+
+
 def _in_child() -> None:
+    global _process
+    _process = object()
     for thing in list(_living):
         thing.after_fork()
 

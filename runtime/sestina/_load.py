@@ -15,6 +15,8 @@ from sestina._bundle import Bundle
 from sestina._caller import warn_caller
 from sestina._choice import check_precision, choose
 from sestina._errors import OptionError, ProviderWarning, SestinaError
+from sestina._fork import this_process
+from sestina._native import opening
 from sestina._quote import quote
 from sestina._threads import usable_cores
 
@@ -67,7 +69,11 @@ def load(
         OptionError: On an option that is not allowed or that this bundle cannot serve.
         ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
         OutputError: Where `cache_dir` cannot be written.
+        ForkError: In a process that was forked while another thread was loading, or in the middle of this.
+        ClosedError: Where Python is ending: in another thread than the main one once handlers of `atexit`
+            are called, and everywhere after these.
     """
+    process = this_process()
     if threads is not None:
         threads = whole_number("threads", threads, 1, 1024, ", or None")
     if max_memory_mb is not None:
@@ -80,11 +86,12 @@ def load(
     precision = check_precision(precision)
     if path is not None:
         path = path_text("path", path, "a bundle's directory")
-    else:
-        from sestina._default import default_bundle
+    with opening:
+        if path is None:
+            from sestina._default import default_bundle
 
-        path = default_bundle()
-    bundle = Bundle(path)
+            path = default_bundle()
+        bundle = Bundle(path)
     manifest = bundle.manifest
     threads = threads or usable_cores()
     order = in_order(named, manifest.variants, strict=strict)
@@ -92,7 +99,8 @@ def load(
     if [asked.provider.name for asked in order] == ["cpu"]:
         choice = choose(bundle, "cpu", precision)
     else:
-        from sestina._selection import select  # only here: it would cost every start on a CPU
+        with opening:
+            from sestina._selection import select  # only here: it would cost every start on a CPU
 
         choice, accepted, tried = select(
             bundle,
@@ -111,9 +119,10 @@ def load(
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
     checked = Aside(partial(bundle.check, choice.variant))
     try:
-        from sestina._opened import Encoder, open_engine
+        with opening:
+            from sestina._opened import Encoder, open_engine
 
-        engine = open_engine(bundle, choice, accepted, threads, budget)
+            engine = open_engine(process, bundle, choice, accepted, threads, budget)
     except SestinaError:
         checked.result()  # an altered file is the cause, not what became of it
         raise
@@ -122,7 +131,8 @@ def load(
         warn_caller(ProviderWarning(f"{spell(provider)} was asked for, the CPU is used: {'; '.join(tried)}"))
 
     def describe() -> Report:
-        from sestina._report import Report  # as everything that not every start needs
+        with opening:
+            from sestina._report import Report  # as everything that not every start needs
 
         session = engine.sessions().any
         placement = session.placement()

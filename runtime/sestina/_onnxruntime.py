@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from sestina._native import opening
+
 
 def onnxruntime() -> Any:
     """The module, with its telemetry off.
@@ -13,7 +15,8 @@ def onnxruntime() -> Any:
     environment, and only before the import, keeps them from beginning.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime as module
+    with opening:
+        import onnxruntime as module
 
     module.disable_telemetry_events()  # where the application imported it before us
     return module

@@ -17,6 +17,7 @@ from sestina._choice import Choice, choose
 from sestina._encoder import Encoder
 from sestina._engine import Engine
 from sestina._manifest import TOKENIZER
+from sestina._native import opening
 from sestina._session import Session
 from sestina._sessions import Sessions
 from sestina._text import Tokenizer
@@ -30,11 +31,17 @@ __all__ = ["Encoder", "open_engine"]
 
 
 def open_engine(
-    bundle: Bundle, choice: Choice, accepted: Accepted | None, threads: int, budget: Budget
+    process: object,
+    bundle: Bundle,
+    choice: Choice,
+    accepted: Accepted | None,
+    threads: int,
+    budget: Budget,
 ) -> Engine:
     """Everything that encodes.
 
     Args:
+        process: The one in which loading was begun (`this_process`).
         bundle: What is opened.
         choice: Its variant.
         accepted: The session of a provider that passed; None: the CPU.
@@ -47,7 +54,8 @@ def open_engine(
     contract = bundle.manifest.contract
 
     def inside(threads: int, names: Sequence[str]) -> Session:
-        from sestina._inside import open_inside  # only here: not every start needs it
+        with opening:
+            from sestina._inside import open_inside  # only here: not every start needs it
 
         variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
         return open_inside(bundle, variant, threads, names)
@@ -59,4 +67,4 @@ def open_engine(
     else:
         file = bundle.file(choice.variant.entry.file)
         sessions = Sessions(partial(open_on_cpu, file, choice.variant), inside, threads)
-    return Engine(tokenizer, sessions, budget, contract.dimensions)
+    return Engine(process, tokenizer, sessions, budget, contract.dimensions)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sestina._batching import exact_length_batches
 from sestina._errors import ClosedError
+from sestina._native import ending
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-    from queue import SimpleQueue
-
     from sestina._arrays import Ids, Vectors
     from sestina._batching import Batch
+    from sestina._workers import Results, Workers
 
     Run = Callable[[Ids], Vectors]
+    Done = tuple[list[int], Vectors]
 
 _WINDOW = 4096  # different texts that are tokenized, sorted and encoded together
 _FIRST_WINDOW = 256  # smaller, so that workers and readers need not wait; each next is four times as large
@@ -53,49 +55,91 @@ def windows(texts: Iterable[str], characters: int) -> Iterator[tuple[int, list[s
 class Job:
     """The batches of one window, on their way to its vectors.
 
-    As many chains as workers: each runs a batch and then asks the pool to run its next, so that closing the
-    pool, leaving the program or abandoning the job ends it after the batches that run at that moment.
+    As many chains as workers: each runs a batch and then asks the workers to run its next, so that closing
+    them or abandoning the job ends it after the batches that run at that moment. Where there are no workers,
+    or they stop because the interpreter is ending, who waits for the result runs the batches instead.
+
+    Args:
+        workers: None where there are none.
+        count: Chains at most.
+        run: Gives a batch's vectors.
+        batches: What to run.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, workers: int, run: Run, batches: Iterable[Batch]) -> None:
-        from queue import SimpleQueue  # a lone text need not wait for it
-
-        self._pool = pool
+    def __init__(self, workers: Workers | None, count: int, run: Run, batches: Iterable[Batch]) -> None:
         self._run = run
         self._batches = deque(batches)
         self._left = len(self._batches)
-        self._done: SimpleQueue[tuple[list[int], Vectors] | BaseException] = SimpleQueue()
-        for _ in range(min(workers, self._left)):
-            self._chain()
+        self._results: Results[Done | BaseException] | None = None
+        self._stopped = False
+        chains = workers.start(min(count, self._left)) if workers is not None else 0
+        if workers is None or not chains:
+            return
+        from sestina._workers import Results  # a lone text need not wait for it
 
-    def _chain(self) -> None:
-        try:
-            self._pool.submit(self._step)
-        except RuntimeError:  # the pool is shut down
-            self._done.put(ClosedError("this encoder was closed while it was encoding"))
+        self._workers, self._results = workers, Results()
+        for _ in range(min(chains, count, self._left)):
+            self._chain(self._results)
 
-    def _step(self) -> None:
+    def _chain(self, results: Results[Done | BaseException]) -> None:
+        if not self._workers.submit(partial(self._step, results)):
+            results.put(ClosedError("this encoder was closed while it was encoding"))
+
+    def _step(self, results: Results[Done | BaseException]) -> None:
+        """Run the next batch, in a worker. It does not raise."""
+        if ending():
+            results.put(None)
+            return
         try:
-            positions, batch = self._batches.popleft()
+            batch = self._batches.popleft()
         except IndexError:
             return
         try:
-            self._done.put((positions, self._run(batch)))
+            results.put((batch[0], self._run(batch[1])))
         except BaseException as error:  # noqa: BLE001  raised in the thread that waits
-            self._done.put(error)
+            if ending():  # in which case it is nothing but the cause
+                self._batches.append(batch)
+                results.put(None)
+            else:
+                results.put(error)
         else:
-            self._chain()
+            self._chain(results)
 
     def result(self, vectors: Vectors, on_progress: Callable[[int], object]) -> None:
-        """Wait for all batches and put their vectors in place; the first exception is raised as it is."""
+        """Wait for all batches and put their vectors in place; the first exception is raised as it is.
+
+        Raises:
+            ForkError: In a child that was forked meanwhile.
+            ClosedError: Where the workers were closed, or are gone with the interpreter.
+        """
         while self._left:
-            outcome = self._done.get()
-            if isinstance(outcome, BaseException):
-                raise outcome
-            positions, rows = outcome
+            done = self._here() or self._received()
+            if done is None:
+                continue
+            positions, rows = done
             vectors[positions] = rows
             self._left -= 1
             on_progress(len(positions))
+
+    def _here(self) -> Done | None:
+        """The next batch, run by who waits, where no worker does."""
+        if self._results is not None and not self._stopped:
+            return None
+        try:
+            positions, batch = self._batches.popleft()
+        except IndexError:  # the last ones were begun by workers
+            return None
+        return positions, self._run(batch)
+
+    def _received(self) -> Done | None:
+        """What a worker has done next; None where the workers have stopped."""
+        if self._results is None or sys.is_finalizing():  # nor will what they had begun be done
+            raise ClosedError("Python has ended while this encoder was encoding")
+        outcome = self._results.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        self._stopped = self._stopped or outcome is None
+        return outcome
 
     def abandon(self) -> None:
         """Start no further batch."""
@@ -132,15 +176,15 @@ class Window:
 
 
 def begin_window(
-    pool: ThreadPoolExecutor,
-    workers: int,
+    workers: Workers | None,
+    count: int,
     run: Run,
     ids: Sequence[Sequence[int]],
     batch_tokens: int,
     rows: Sequence[int],
 ) -> Window:
-    """Hand the different texts of a window, given as token ids, to the workers."""
-    return Window(Job(pool, workers, run, exact_length_batches(ids, batch_tokens)), len(ids), rows)
+    """Hand the different texts of a window, given as token ids, to so many workers."""
+    return Window(Job(workers, count, run, exact_length_batches(ids, batch_tokens)), len(ids), rows)
 
 
 def flow(begun: Iterable[Window], width: int, on_progress: Callable[[int], object]) -> Iterator[Vectors]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sestina._attachment import CPU, Attachment
-from sestina._errors import BundleFormatError, OptionError, ProviderError
+from sestina._errors import BundleFormatError, OptionError, ProviderError, SestinaError
+from sestina._guarded import GuardedSession
 from sestina._manifest import Variant
 from sestina._mapped import outline
 from sestina._onnxruntime import line, onnxruntime, session_options
@@ -91,6 +93,7 @@ class Session:
     Raises:
         ProviderError: Where onnxruntime does not load it.
         BundleFormatError: Where it is not what its manifest entry says.
+        ForkError: In a child that was forked meanwhile, as in `run`.
     """
 
     def __init__(
@@ -113,12 +116,18 @@ class Session:
             options.add_session_config_entry(name, value)
         try:
             providers = setting.attachment.attach(options, setting.options)
-            self._session: Any = module.InferenceSession(
-                _source(path, content, options, mapped=self._provider.name == "cpu"),
+            cpu = self._provider.name == "cpu"
+            make = partial(
+                module.InferenceSession,
+                _source(path, content, options, mapped=cpu),
                 options,
                 providers=providers or None,
                 enable_fallback=0,
             )
+            self._guarded = GuardedSession(make, quick=cpu)
+            self._session = self._guarded.native
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
         self._recorded = setting.placement
@@ -153,7 +162,9 @@ class Session:
             ProviderError: Where onnxruntime fails.
         """
         try:
-            results = self._session.run(list(outputs), {"input_ids": ids})
+            results = self._guarded.run(lambda session: session.run(list(outputs), {"input_ids": ids}))
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {line(error)}") from None
         return dict(zip(outputs, results, strict=True))
@@ -166,14 +177,15 @@ class Session:
             )
         try:
             if self._provider.bound is None:
-                result: Vectors = self._session.run([output], feeds)[0]
-                return result
-            return self._run_bound(output, feeds)
+                return self._guarded.run(lambda session: session.run([output], feeds))[0]
+            return self._guarded.run(lambda _: self._run_bound(output, feeds))[0]
+        except SestinaError:
+            raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             shape = feeds["input_ids"].shape
             raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
 
-    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> list[Vectors]:
         """With the one output made in the device's memory and copied once, instead of all of them.
 
         A binding belongs to one run, so that runs side by side share nothing.
@@ -183,8 +195,8 @@ class Session:
             binding.bind_cpu_input(name, value)
         binding.bind_output(output, self._provider.bound, self._device_id)
         self._session.run_with_iobinding(binding)
-        result: Vectors = binding.copy_outputs_to_cpu()[0]
-        return result
+        results: list[Vectors] = binding.copy_outputs_to_cpu()
+        return results
 
     def placement(self) -> Placement:
         """Which operators run where, as onnxruntime assigned them."""

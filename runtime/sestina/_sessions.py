@@ -8,9 +8,9 @@ and is 1.15 to 1.7 times as fast on a corpus; the second is up to 1.9 times as f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Lock
+from functools import partial
 
-from sestina._fork import never_destroy, watch_forks
+from sestina._fork import ForkLock
 from sestina._session import Run, Session
 
 OpenInside = Callable[[int, Sequence[str]], Session]
@@ -31,47 +31,48 @@ class Sessions:
     def __init__(self, open_session: Callable[[int], Run], open_inside: OpenInside, threads: int) -> None:
         self._open, self._open_inside = open_session, open_inside
         self._threads = threads
-        self._lock = Lock()
+        self._lock = ForkLock()
         self._alone: Run | None = open_session(threads)
         self._shared: Run | None = self._alone if threads == 1 else None
         self._inside: Session | None = None
         self._alone_was_used = False
-        watch_forks(self)
-
-    def after_fork(self) -> None:
-        """In a child: keep the sessions from being destroyed, which would wait for the parent's threads."""
-        for session in (self._alone, self._shared, self._inside):
-            if session is not None:
-                never_destroy(session)
 
     @property
     def any(self) -> Run:
         """Whichever is open."""
-        with self._lock:
-            session = self._alone or self._shared
-            assert session is not None  # noqa: S101  one of them always is
-            return session
+        session = self._alone or self._shared  # in this order: see `_have_shared`
+        assert session is not None  # noqa: S101  one of them always is
+        return session
 
     def alone(self) -> Run:
         """For one batch at a time: all threads work on it."""
-        with self._lock:
-            self._alone_was_used = True
-            if self._alone is None:
-                self._alone = self._open(self._threads)
-            return self._alone
+        self._alone_was_used = True
+        return self._alone or self._lock.holding(self._have_alone)
+
+    def _have_alone(self) -> Run:
+        session = self._alone
+        if session is None:
+            session = self._alone = self._open(self._threads)
+        return session
 
     def shared(self) -> Run:
         """For many batches at once: each runs on the thread that calls."""
-        with self._lock:
-            if self._shared is None:
-                self._shared = self._open(1)
-                if not self._alone_was_used:
-                    self._alone = None
-            return self._shared
+        return self._shared or self._lock.holding(self._have_shared)
+
+    def _have_shared(self) -> Run:
+        session = self._shared
+        if session is None:
+            session = self._shared = self._open(1)
+            if not self._alone_was_used:
+                self._alone = None
+        return session
 
     def inside(self, names: Sequence[str]) -> Session:
         """For looking inside: `alone` with inner values as outputs too. It holds the weights once more."""
-        with self._lock:
-            if self._inside is None:
-                self._inside = self._open_inside(self._threads, names)
-            return self._inside
+        return self._lock.holding(partial(self._have_inside, names))
+
+    def _have_inside(self, names: Sequence[str]) -> Session:
+        session = self._inside
+        if session is None:
+            session = self._inside = self._open_inside(self._threads, names)
+        return session
