@@ -38,23 +38,23 @@ class HeldFile:
     def __del__(self) -> None:
         self._close(self._descriptor)
 
-    def pieces(self) -> Iterator[bytes]:
-        """Its bytes from the beginning, up to the size that it had.
+    def pieces(self) -> Iterator[memoryview]:
+        """Its bytes from the beginning, up to the size that it had, in memory that is used again.
 
         Raises:
             OSError: Where they cannot be read.
         """
-        at = 0
+        whole, at = memoryview(bytearray(min(_PIECE, self.size))), 0
         while at < self.size:
-            piece = _read_at(self._descriptor, min(_PIECE, self.size - at), at)
-            if not piece:
+            count = _read_into(self._descriptor, whole[: self.size - at], at)
+            if not count:
                 return
-            yield piece
-            at += len(piece)
+            yield whole[:count]
+            at += count
 
     def read(self) -> bytes:
         """All of them at once. Errors as `pieces`."""
-        return b"".join(self.pieces())
+        return b"".join(map(bytes, self.pieces()))
 
     def map(self) -> Buffer:
         """The same, in memory only where they are looked at, as long as the result lives.
@@ -88,9 +88,12 @@ def open_plain(path: str) -> HeldFile | None:
     return held if stat.S_ISREG(found.st_mode) else None
 
 
-def _read_at(descriptor: int, size: int, at: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, size, at)
-    with _seeking:  # Windows, which has neither pread nor forks
+def _read_into(descriptor: int, memory: memoryview, at: int) -> int:
+    """How many bytes there were."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [memory], at)
+    with _seeking:  # Windows, which has no forks either
         os.lseek(descriptor, at, os.SEEK_SET)
-        return os.read(descriptor, size)
+        piece = os.read(descriptor, len(memory))
+    memory[: len(piece)] = piece
+    return len(piece)
