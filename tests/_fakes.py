@@ -9,10 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 
 FREE = "free dimension "
+COMPILED = onnx.ModelProto(producer_name="context.onnx").SerializeToString()  # to be merged with a graph
+
+
+def made_for(graph: bytes) -> str:
+    """The file that a graph of `_masked` says it is, or that it was compiled."""
+    return str(onnx.load_from_string(graph).producer_name)
 
 
 @dataclass
@@ -44,6 +51,9 @@ class Options:
     def add_session_config_entry(self, name: str, value: str) -> None:
         self.entries[name] = value
 
+    def add_initializer(self, name: str, value: Any) -> None:
+        raise AssertionError("only a CPU is given weights in place of those of the graph")
+
     def add_free_dimension_override_by_name(self, name: str, value: int) -> None:
         self.entries[FREE + name] = str(value)
 
@@ -57,7 +67,7 @@ class FakeOnnxruntime:
 
     Attributes:
         registered: Plugin libraries by name.
-        opened: For every session: provider, options, `SessionOptions`, where from.
+        opened: For every session: provider, options, `SessionOptions`, what its graph says it was made for.
         bound: Outputs that were bound to a device, with the device.
     """
 
@@ -106,13 +116,14 @@ class FakeOnnxruntime:
         assert bool(providers) != bool(options.attached)
         name, given = (providers or options.attached)[0]
         behaviour = {"CPUExecutionProvider": Behaviour(), **self.built_in, **self.plugins}[name]
-        self.opened.append((name, given, options, str(source)))
+        assert isinstance(source, bytes), "a session is made of what was checked, not of a path"
+        self.opened.append((name, given, options, made_for(source)))
         if behaviour.fails is not None:
             raise behaviour.fails
         if options.entries.get("session.disable_cpu_ep_fallback") == "1" and behaviour.share < 1:
             raise RuntimeError("some nodes are assigned to the CPU, and fallback is disabled")
         if "ep.context_file_path" in options.entries:
-            Path(options.entries["ep.context_file_path"]).write_bytes(Path(source).read_bytes())
+            Path(options.entries["ep.context_file_path"]).write_bytes(source + COMPILED)
         real = onnxruntime.SessionOptions()
         real.log_severity_level = 4
         for key, value in options.entries.items():

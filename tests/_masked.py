@@ -41,10 +41,11 @@ def reference(ids: tuple[int, ...]) -> tuple[Array, Array]:
     return (vector / np.linalg.norm(vector)).astype(np.float32), states.astype(np.float32)
 
 
-def masked_graph(*, masks: bool = True, static: bool = True, states: bool = True) -> bytes:
+def masked_graph(file: str = "", *, masks: bool = True, static: bool = True, states: bool = True) -> bytes:
     """The graph: masked and of static shapes, or for texts of one length.
 
     Args:
+        file: What it says that it was made for, as the fakes tell graphs apart.
         masks: False leaves the mask out of the attention, as a faulty exporter would.
         static: False gives the form without a mask, with int64 ids.
         states: False leaves out `last_hidden_state`.
@@ -101,7 +102,9 @@ def masked_graph(*, masks: bool = True, static: bool = True, states: bool = True
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, producer_name=file
+    )
     return bytes(model.SerializeToString())
 
 
@@ -163,11 +166,11 @@ def save(manifest: Manifest, bundle: Path) -> None:
 
 def portable(file: str = "portable-fp32.onnx", **options: bool) -> tuple[Variant, bytes]:
     """The masked graph as a variant for every provider that takes standard operators."""
-    content = masked_graph(**options)
+    content = masked_graph(file, **options)
     return variant(file, content, "portable", "fp32", states=options.get("states", True)), content
 
 
 def for_cpu(file: str = "cpu-fp32.onnx") -> tuple[Variant, bytes]:
     """The form without a mask, for the CPU."""
-    content = masked_graph(static=False)
+    content = masked_graph(file, static=False)
     return variant(file, content, "cpu", "fp32", static=False), content

@@ -12,6 +12,7 @@ import numpy as np
 
 from sestina._errors import OptionError
 from sestina._fork import ForkLock
+from sestina._graph import Graph
 from sestina._manifest import Variant
 from sestina._placement import Placement
 from sestina._session import Run, Session, Setting
@@ -80,13 +81,13 @@ class BucketSession:
         return self._lock.holding(lambda: next(reversed(self._sessions.values()))).placement()
 
 
-def open_on_cpu(path: str, variant: Variant, threads: int) -> Run:
+def open_on_cpu(graph: Graph, variant: Variant, threads: int) -> Run:
     """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`."""
     if variant.shapes == "static":
         return BucketSession(
-            variant, lambda length: Session(path, variant, Setting(threads=threads, length=length))
+            variant, lambda length: Session(graph, variant, Setting(threads=threads, length=length))
         )
-    return Session(path, variant, Setting(threads=threads))
+    return Session(graph, variant, Setting(threads=threads))
 
 
 def run_padded(session: Session, output: str, ids: Ids, bucket: int) -> Vectors:

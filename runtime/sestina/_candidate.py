@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from sestina._bundle import Bundle
 from sestina._contexts import Contexts
 from sestina._errors import BundleFormatError, ProviderError
 from sestina._goldens import Golden
+from sestina._graph import Graph
 from sestina._manifest import Variant
 from sestina._onnxruntime import onnxruntime
 from sestina._placement import Placement
@@ -54,7 +56,7 @@ class Candidate:
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, attachment: Attachment, terms: Terms) -> None:
-        self._path = bundle.file(variant.entry.file)
+        self._graph = bundle.graph(variant.entry.file)
         self._variant = variant
         self._attachment = attachment
         self._terms = terms
@@ -76,27 +78,27 @@ class Candidate:
         contexts, way = self._terms.contexts, self._attachment.provider.cache
         # A dynamic graph is compiled as shapes come, when it is no longer known what an entry holds.
         if contexts is None or way is None or length is None:
-            return self._held(self._path, setting)
+            return self._held(self._graph, setting)
         facts = self._facts(length)
         found = contexts.find(facts)
         if found is not None:
-            folder, placement = found
-            path = folder / _CONTEXT if way == "context" else self._path
+            folder, placement, digests = found
             try:
-                return self._held(path, self._kept(setting, folder)._replace(placement=placement))
+                graph = _compiled(folder, digests) if way == "context" else self._graph
+                return self._held(graph, self._kept(setting, folder)._replace(placement=placement))
             except (BundleFormatError, ProviderError):  # in doubt: compiled again
                 contexts.forget(facts)
         with contexts.build() as folder:
             if way == "context":
-                session = self._held(self._path, setting._replace(entries=_context_entries(folder)))
+                session = self._held(self._graph, setting._replace(entries=_context_entries(folder)))
             else:
-                session = self._held(self._path, self._kept(setting, folder))
+                session = self._held(self._graph, self._kept(setting, folder))
             contexts.keep(folder, facts, session.placement())
         return session
 
-    def _held(self, path: str | Path, setting: Setting) -> Session:
+    def _held(self, graph: Graph, setting: Setting) -> Session:
         """Open, count, probe."""
-        session = Session(path, self._variant, setting)
+        session = Session(graph, self._variant, setting)
         self._count(session.placement())
         goldens = pick(self._terms.goldens, setting.length)
         if not goldens:
@@ -171,3 +173,15 @@ def _context_entries(folder: Path) -> dict[str, str]:
         "ep.context_embed_mode": "1",  # one file
         "ep.context_file_path": str(folder / _CONTEXT),
     }
+
+
+def _compiled(folder: Path, digests: Mapping[str, str]) -> Graph:
+    """What a provider compiled, read once: what is opened is what has the digest that was found right."""
+    path = folder / _CONTEXT
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProviderError(f"{path} cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != digests.get(_CONTEXT):
+        raise ProviderError(f"{path} is not what was compiled")
+    return Graph(content, str(path), own=True)

@@ -86,7 +86,7 @@ def choose(bundle: Bundle, provider: str, precision: str, *, automatic: bool = F
         have = ", ".join(_kind(variant) for variant in bundle.manifest.variants)
         error = ProviderError if precision == "auto" else OptionError
         wanted = provider if precision == "auto" else f"{provider}/{precision}"
-        raise error(f"{bundle.path} has no variant for {wanted}; it has {have}: export one, or ask for auto")
+        raise error(f"{bundle.shown} has no variant for {wanted}; it has {have}: export one, or ask for auto")
     slow_int8 = provider == "cpu" and not has_fast_int8()
 
     def rank(variant: Variant) -> tuple[int, bool, int]:

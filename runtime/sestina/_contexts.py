@@ -40,15 +40,18 @@ class Contexts:
             self._directory.mkdir(parents=True, exist_ok=True)
             sweep(str(self._directory), _BUILDING, "", shutil.rmtree)
 
-    def find(self, facts: Facts) -> tuple[Path, Placement] | None:
-        """A whole entry and the placement of the graph it was compiled from; None where there is none."""
+    def find(self, facts: Facts) -> tuple[Path, Placement, Mapping[str, str]] | None:
+        """A whole entry, the placement of the graph it was compiled from, and the SHA-256 of its files.
+
+        Returns: None where there is none.
+        """
         folder = self._folder(facts)
         try:
             sealed = json.loads((folder / _RECORD).read_bytes())
             record = sealed["record"]
             whole = sealed["sha256"] == _digest(record) and record["files"] == _digests(folder)
             if whole and record["facts"] == _plain(facts):
-                return folder, Placement(record["ep"], record["nodes"], record["partitions"])
+                return folder, Placement(record["ep"], record["nodes"], record["partitions"]), record["files"]
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there, or not whole
         self.forget(facts)

@@ -222,8 +222,9 @@ class Encoder:
         return self._describe()
 
     def close(self) -> None:
-        """Free the weights. Encoding or tokenizing afterwards raises ClosedError; closing twice is fine."""
+        """Free weights and files. Encoding or tokenizing then raises ClosedError; closing twice is fine."""
         self._engine.close()
+        self._bundle.close()
 
     def __enter__(self) -> Encoder:
         return self

@@ -78,12 +78,12 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         if isinstance(error, BundleError):
             raise
         why = " ".join(str(error).split())[:300]
-        raise BundleFormatError(f"{bundle.file(GOLDEN)} cannot be read: {why}") from None
+        raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: {why}") from None
     if not goldens:
-        raise BundleFormatError(f"{bundle.file(GOLDEN)} cannot be read: it has no goldens")
+        raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: it has no goldens")
     if vectors.dtype != np.float32 or vectors.shape[1:] != (bundle.manifest.contract.dimensions,):
         raise BundleFormatError(
-            f"{bundle.file(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
+            f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32 of width {bundle.manifest.contract.dimensions}"
         )
     return goldens

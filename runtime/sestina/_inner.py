@@ -25,13 +25,13 @@ def attention_inputs(layer: int) -> tuple[str, str]:
     return f"layers.{layer}.query", f"layers.{layer}.key"
 
 
-def gives(graph: bytes, name: str) -> bool:
-    """Whether a node of a serialised graph has an output of this name."""
-    return sized(_NODE_OUTPUT, name.encode()) in graph
+def node_output(name: str) -> bytes:
+    """What is among the bytes of a serialised graph where a node of it has an output of this name."""
+    return sized(_NODE_OUTPUT, name.encode())
 
 
-def with_outputs(graph: bytes, names: Iterable[str]) -> bytes:
-    """The serialised graph with these float32 values of its inside as outputs after its own."""
+def outputs(names: Iterable[str]) -> bytes:
+    """What makes these float32 values of a graph's inside outputs after its own, put after its bytes."""
     kind = sized(_VALUE_TYPE, sized(_TYPE_TENSOR, whole(_TENSOR_ELEMENT, _FLOAT)))  # of any shape
     values = (sized(_VALUE_NAME, name.encode()) + kind for name in names)
-    return graph + sized(MODEL_GRAPH, b"".join(sized(_GRAPH_OUTPUT, value) for value in values))
+    return sized(MODEL_GRAPH, b"".join(sized(_GRAPH_OUTPUT, value) for value in values))

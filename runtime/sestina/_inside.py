@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sestina._bundle import Bundle
 from sestina._errors import BundleFormatError
-from sestina._inner import gives, with_outputs
+from sestina._inner import node_output, outputs
 from sestina._manifest import Variant
 from sestina._session import Session, Setting
 
@@ -16,16 +16,17 @@ def open_inside(bundle: Bundle, variant: Variant, threads: int, names: Sequence[
 
     Raises:
         BundleFormatError: Where the graph has no such inner value.
-        BundleIntegrityError: Where it is no longer the file that was exported.
+        BundleIntegrityError: Where it is not the file that was exported.
         ProviderError: Where onnxruntime does not load it.
     """
     file = variant.entry.file
-    graph = bundle.read(file)
+    bundle.check_file(file)
+    graph = bundle.graph(file)
     for name in names:
-        if not gives(graph, name):
+        if not graph.names(node_output(name)):
             raise BundleFormatError(
-                f"{bundle.file(file)} has no inner value {name!r}, as graphs exported by this version "
+                f"{graph.where} has no inner value {name!r}, as graphs exported by this version "
                 "have: export the bundle again"
             )
     setting = Setting(threads=threads, inner=tuple(names))
-    return Session(bundle.file(file), variant, setting, with_outputs(graph, names))
+    return Session(graph, variant, setting, outputs(names))

@@ -84,8 +84,6 @@ def load(
     named = read_asked(provider)
     provider = AUTO if named is None else [asked.provider.name for asked in named]
     precision = check_precision(precision)
-    if path is not None:
-        path = path_text("path", path, "a bundle's directory")
     with opening:
         if path is None:
             from sestina._default import default_bundle

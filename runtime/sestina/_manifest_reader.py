@@ -26,9 +26,9 @@ from sestina._manifest import (
 
 # A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
 # operating system.
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_VECTORS = "sentence_embedding"
+_VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
 _MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
 _MOST_BUCKETS = 64
 
@@ -43,10 +43,10 @@ def read(text: str, where: str) -> Manifest:
         raise BundleFormatError(f"{where} is not the manifest of a Sestina bundle")
     version = document.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise BundleFormatError(f"{where} has format version {version!r}; it must be a whole number")
+        raise BundleFormatError(f"{where} has format version {version!r:.40}; it must be a whole number")
     if version > FORMAT_VERSION:
         raise BundleFormatError(
-            f"{where} has format version {version}; this version of sestina reads up to "
+            f"{where} has format version {version!s:.40}; this version of sestina reads up to "
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
     return _Reader(where).manifest(document)
@@ -72,7 +72,7 @@ class _Reader:
         value = self.member(document, name, str)
         if value not in allowed:
             raise BundleFormatError(
-                f"{self.where}: {name} is {value!r}; this version knows {', '.join(allowed)}"
+                f"{self.where}: {name} is {value!r:.60}; this version knows {', '.join(allowed)}"
             )
         return value
 
@@ -80,13 +80,15 @@ class _Reader:
         value: int = self.member(document, name, int)
         if not least <= value <= most:
             bound = f"least {least}" if value < least else f"most {most}"
-            raise BundleFormatError(f"{self.where}: {name} is {value}; it must be at {bound}")
+            raise BundleFormatError(f"{self.where}: {name} is {value!s:.40}; it must be at {bound}")
         return value
 
     def manifest(self, document: dict[str, Any]) -> Manifest:
         contract = self.member(document, "contract", dict)
         encoder = self.member(document, "encoder", dict)
-        *_, positions = [self.count(encoder, name, 1) for name in ("d_model", "d_ff", "max_positions")]
+        d_model, _, positions = [
+            self.count(encoder, name, 1) for name in ("d_model", "d_ff", "max_positions")
+        ]
         variants = tuple(self.variant(item) for item in self.member(document, "variants", list))
         if not variants:
             raise BundleFormatError(f"{self.where}: the bundle has no variants")
@@ -105,12 +107,15 @@ class _Reader:
             licence=self.member(document, "licence", (str, type(None))),
             provenance=self.member(document, "provenance", dict),
         )
-        width = manifest.contract.dimensions
         if manifest.contract.max_tokens > positions:
             raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
-        for file, outputs in ((variant.entry.file, variant.outputs) for variant in variants):
-            if [tensor.shape[-1:] for tensor in outputs if tensor.name == _VECTORS] != [(width,)]:
-                raise BundleFormatError(f"{self.where}: {file} has no {_VECTORS} of {width} dimensions")
+        for name, width in ((_VECTORS, manifest.contract.dimensions), (_STATES, d_model)):
+            for variant in variants:
+                found = [tensor.shape[-1:] for tensor in variant.outputs if tensor.name == name]
+                if found != [(width,)] and (found or name == _VECTORS):
+                    raise BundleFormatError(
+                        f"{self.where}: {variant.entry.file} has no {name} of {width} dimensions"
+                    )
         for variant in variants:
             last = variant.buckets[-1:]
             if last and not manifest.contract.max_tokens <= last[0] <= positions:
@@ -130,7 +135,7 @@ class _Reader:
         file: str = self.member(item, "file", str)
         if not _FILE_NAME.fullmatch(file):
             raise BundleIntegrityError(
-                f"{self.where} names the file {file!r}; a bundle holds only files directly inside it"
+                f"{self.where} names the file {file!r:.120}; a bundle holds only files directly inside it"
             )
         sha256: str = self.member(item, "sha256", str)
         if not _SHA256.fullmatch(sha256):
@@ -167,5 +172,5 @@ class _Reader:
     def tensor(self, item: object) -> TensorInfo:
         shape: list[Any] = self.member(item, "shape", list)
         if not all(type(axis) is str or (type(axis) is int and 0 < axis <= _MOST) for axis in shape):
-            raise BundleFormatError(f"{self.where}: the shape {shape!r} is not of numbers and names")
+            raise BundleFormatError(f"{self.where}: the shape {shape!r:.80} is not of numbers and names")
         return TensorInfo(self.member(item, "name", str), self.member(item, "dtype", str), tuple(shape))

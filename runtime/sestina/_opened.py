@@ -65,6 +65,6 @@ def open_engine(
         run = accepted.run
         sessions = Sessions(lambda _: run, inside, 1)
     else:
-        file = bundle.file(choice.variant.entry.file)
-        sessions = Sessions(partial(open_on_cpu, file, choice.variant), inside, threads)
+        graph = bundle.graph(choice.variant.entry.file)
+        sessions = Sessions(partial(open_on_cpu, graph, choice.variant), inside, threads)
     return Engine(process, tokenizer, sessions, budget, contract.dimensions)

@@ -121,7 +121,7 @@ def select(
             reasons += why
             if accepted is not None:
                 return accepted.choice, accepted, tuple(reasons)
-    raise ProviderError(f"no provider that was allowed runs {bundle.path}: {'; '.join(reasons)}")
+    raise ProviderError(f"no provider that was allowed runs {bundle.shown}: {'; '.join(reasons)}")
 
 
 def _open(candidate: Candidate, variant: Variant) -> Run:

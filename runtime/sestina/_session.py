@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from mmap import ACCESS_READ, mmap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sestina._attachment import CPU, Attachment
-from sestina._errors import BundleFormatError, OptionError, ProviderError, SestinaError
+from sestina._errors import OptionError, ProviderError, SestinaError
+from sestina._graph import Graph
 from sestina._guarded import GuardedSession
+from sestina._interface import AXES, check_graph, check_result
 from sestina._manifest import Variant
-from sestina._mapped import outline
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._placement import Placement, read_placement
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from sestina._arrays import Ids, Vectors
 
-_FOLDER = "session.model_external_initializers_file_folder_path"
 _STATES = "last_hidden_state"
-_AXES = ("batch", "length")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -50,7 +48,7 @@ class Run(Protocol):
 
         Raises:
             OptionError: Where the variant has no such output.
-            ProviderError: Where onnxruntime fails.
+            ProviderError: Where onnxruntime fails, or gives something else or what is not finite.
         """
 
     def placement(self) -> Placement:
@@ -85,10 +83,10 @@ class Session:
     """A loaded graph. `run` may be called from many threads at once.
 
     Args:
-        path: The graph.
+        graph: The graph.
         variant: What it is to be.
         setting: How it is opened.
-        content: The file's bytes with more after them, where more is asked of the graph.
+        more: Bytes after those of the graph, where more is asked of it.
 
     Raises:
         ProviderError: Where onnxruntime does not load it.
@@ -96,60 +94,28 @@ class Session:
         ForkError: In a child that was forked meanwhile, as in `run`.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], variant: Variant, setting: Setting, content: bytes | None = None
-    ) -> None:
-        module, path = onnxruntime(), os.fspath(path)
+    def __init__(self, graph: Graph, variant: Variant, setting: Setting, more: bytes = b"") -> None:
+        module = onnxruntime()
         self.variant = variant
         self.version = str(module.__version__)
         self._provider = setting.attachment.provider
-        options = session_options(setting.threads)
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        if setting.strict and self._provider.name != "cpu":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        if setting.length is not None:
-            for axis, size in zip(_AXES, (1, setting.length), strict=True):
-                options.add_free_dimension_override_by_name(axis, size)
-            # What depends on shapes alone is now constant; left in the graph it would split it.
-            options.graph_optimization_level = module.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        for name, value in setting.entries.items():
-            options.add_session_config_entry(name, value)
+        # An optimizer may rewrite an initializer under its own name, and never asks for one that it is given.
+        mapped = graph.maps and self._provider.name == "cpu" and setting.length is None
         try:
-            providers = setting.attachment.attach(options, setting.options)
-            cpu = self._provider.name == "cpu"
-            make = partial(
-                module.InferenceSession,
-                _source(path, content, options, mapped=cpu),
-                options,
-                providers=providers or None,
-                enable_fallback=0,
-            )
-            self._guarded = GuardedSession(make, quick=cpu)
+            make = partial(_open, module, graph, setting, more, mapped=mapped)
+            self._guarded = GuardedSession(make, quick=self._provider.name == "cpu")
             self._session = self._guarded.native
-        except SestinaError:
+            found = (self._session.get_inputs(), self._session.get_outputs())
+        except SestinaError:  # ours already: the file is no longer what it was
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{path} cannot be loaded on {self._provider.name}: {line(error)}") from None
+            name = self._provider.name
+            raise ProviderError(f"{graph.where} cannot be loaded on {name}: {line(error)}") from None
+        self._graph = graph  # whose bytes the session goes on to use
+        graph.settle()
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
-        self._check_interface(path, setting)
-
-    def _check_interface(self, where: str, setting: Setting) -> None:
-        """The graph must take and give what its manifest entry says, at the length it was opened for."""
-        for kind, stated, more, found in (
-            ("inputs", self.variant.inputs, (), self._session.get_inputs()),
-            ("outputs", self.variant.outputs, setting.inner, self._session.get_outputs()),
-        ):
-            names = [tensor.name for tensor in found]
-            if names != [*(tensor.name for tensor in stated), *more]:
-                raise BundleFormatError(f"{where} has the {kind} {names}, unlike its manifest entry")
-        length = setting.length
-        for tensor in self._session.get_inputs() if length is not None else ():
-            if list(tensor.shape) != [1, length]:
-                raise BundleFormatError(
-                    f"{where} has the input {tensor.name} of shape {tensor.shape}; its axes must be named "
-                    "batch and length"
-                )
+        check_graph(graph.where, variant, *found, length=setting.length, inner=setting.inner)
 
     def run(self, output: str, ids: Ids) -> Vectors:
         """As `Run.run`, for a graph of dynamic shapes."""
@@ -159,7 +125,7 @@ class Session:
         """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.
 
         Raises:
-            ProviderError: Where onnxruntime fails.
+            ProviderError: As `Run.run`; inner values may be infinite.
         """
         try:
             results = self._guarded.run(lambda session: session.run(list(outputs), {"input_ids": ids}))
@@ -167,6 +133,8 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {line(error)}") from None
+        for output, result in zip(outputs, results, strict=True):
+            check_result(self.variant, output, result, ids.shape)
         return dict(zip(outputs, results, strict=True))
 
     def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
@@ -175,15 +143,18 @@ class Session:
             raise OptionError(
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
+        shape = feeds["input_ids"].shape
         try:
             if self._provider.bound is None:
-                return self._guarded.run(lambda session: session.run([output], feeds))[0]
-            return self._guarded.run(lambda _: self._run_bound(output, feeds))[0]
+                result = self._guarded.run(lambda session: session.run([output], feeds))[0]
+            else:
+                result = self._guarded.run(lambda _: self._run_bound(output, feeds))[0]
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            shape = feeds["input_ids"].shape
             raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
+        check_result(self.variant, output, result, shape)
+        return result
 
     def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> list[Vectors]:
         """With the one output made in the device's memory and copied once, instead of all of them.
@@ -203,27 +174,26 @@ class Session:
         return self._recorded or read_placement(self._session, self._provider.ep)
 
 
-def _source(path: str, content: bytes | None, options: Any, *, mapped: bool) -> str | bytes:
-    """What onnxruntime opens: an outline, the weights of which it maps from the file; else the whole."""
-    file = os.path.realpath(path)
-    try:
-        file.encode()
-    except UnicodeEncodeError:  # onnxruntime, which reads paths as UTF-8, could not take it
-        mapped, content = False, content or _read(file)
-    if mapped and (graph := _outline(file, content)) is not None:
-        options.add_session_config_entry(_FOLDER, os.path.dirname(file))
-        return graph
-    return content or file
+def _open(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: bool) -> Any:
+    """An `InferenceSession`; where onnxruntime does not take views of the weights, of all the bytes."""
+    if mapped:
+        with suppress(Exception):
+            return _made(module, graph, setting, more, mapped=True)
+    return _made(module, graph, setting, more, mapped=False)
 
 
-def _outline(file: str, content: bytes | None) -> bytes | None:
-    with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
-        try:
-            return outline(content or whole, os.path.basename(file))
-        except ValueError:  # no graph: onnxruntime says what is wrong with it
-            return None
-
-
-def _read(file: str) -> bytes:
-    with open(file, "rb") as stream:
-        return stream.read()
+def _made(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: bool) -> Any:
+    options = session_options(setting.threads)
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if setting.strict and setting.attachment.provider.name != "cpu":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if setting.length is not None:
+        for axis, size in zip(AXES, (1, setting.length), strict=True):
+            options.add_free_dimension_override_by_name(axis, size)
+        # What depends on shapes alone is now constant; left in the graph it would split it.
+        options.graph_optimization_level = module.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    for name, value in setting.entries.items():
+        options.add_session_config_entry(name, value)
+    providers = setting.attachment.attach(options, setting.options)
+    source = graph.source(options, more, mapped=mapped)
+    return module.InferenceSession(source, options, providers=providers or None, enable_fallback=0)

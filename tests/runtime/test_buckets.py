@@ -14,6 +14,7 @@ import pytest
 import sestina
 from _masked import BUCKETS, for_cpu, masked_bundle, masked_graph, portable, reference, variant
 from sestina._buckets import BucketSession
+from sestina._bundle import Bundle
 from sestina._manifest_reader import read
 from sestina._session import Session, Setting
 
@@ -78,11 +79,12 @@ def test_every_way_to_encode_gives_the_same(encoder: sestina.Encoder) -> None:
 
 def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> None:
     opened: list[int] = []
+    graph = Bundle(masked).graph("portable-fp32.onnx")
     content_variant = portable()[0]._replace(buckets=(2, 4, 8, 16, 64))
 
     def open_bucket(length: int) -> Session:
         opened.append(length)
-        return Session(masked / "portable-fp32.onnx", content_variant, Setting(length=length))
+        return Session(graph, content_variant, Setting(length=length))
 
     buckets = BucketSession(content_variant, open_bucket, most_open=2)
     assert opened == [2]
@@ -106,8 +108,11 @@ def test_the_smallest_bucket_is_taken_and_sessions_are_bounded(masked: Path) -> 
 
 
 def test_many_threads_share_sessions_that_come_and_go(masked: Path) -> None:
-    path, entry = masked / "portable-fp32.onnx", portable()[0]._replace(buckets=(2, 4, 8, 16, 64))
-    buckets = BucketSession(entry, lambda length: Session(path, entry, Setting(length=length)), most_open=2)
+    graph, entry = (
+        Bundle(masked).graph("portable-fp32.onnx"),
+        portable()[0]._replace(buckets=(2, 4, 8, 16, 64)),
+    )
+    buckets = BucketSession(entry, lambda length: Session(graph, entry, Setting(length=length)), most_open=2)
     lengths = [1 + (7 * number) % 60 for number in range(120)]
 
     def run(length: int) -> Any:
