@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
+from sestina_model._errors import CheckpointError, ModelError, UnsupportedCheckpointError
 
-__all__ = ["file_sha256", "read_json", "read_json_object", "read_tokenizer"]
+__all__ = ["file_sha256", "read_json", "read_json_object", "read_tokenizer", "sound_tokenizer"]
 
 
 def read_json(path: Path) -> Any:
@@ -24,7 +26,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of thousands of digits
         raise CheckpointError(f"{path} is not valid JSON ({error}); fetch the folder again") from error
 
 
@@ -50,11 +52,13 @@ def read_tokenizer(path: Path) -> Tokenizer:
         UnsupportedCheckpointError: Where it keeps the end of a long text instead of its beginning.
     """
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # the tokenizers library raises nothing narrower
+    except ValueError as error:
         raise CheckpointError(f"{path} is not a tokenizer that can be read: {error}") from error
+    with sound_tokenizer(path):
+        tokenizer = Tokenizer.from_str(text)
     if tokenizer.truncation is not None and tokenizer.truncation["direction"] != "right":
         raise UnsupportedCheckpointError(
             f"{path}: truncation direction {tokenizer.truncation['direction']!r} is not supported; only "
@@ -63,6 +67,26 @@ def read_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+@contextmanager
+def sound_tokenizer(what: object) -> Iterator[None]:
+    """Whatever the tokenizers library raises inside the block becomes one line about `what`.
+
+    It raises plain Exceptions, and where it panics a BaseException of a class that cannot be imported.
+
+    Raises:
+        CheckpointError: In the place of those.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{what} is not a tokenizer that can be read: {reason}") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -56,13 +56,11 @@ def read(folder: Path) -> Pretrained:
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
-    tokenizer, limit = read_folder_tokenizer(
-        root,
-        str(config.get("tokenizer_class") or architecture.family.tokenizer),
-        lower_case=contract.lower_case,
+    found = read_folder_tokenizer(
+        root, config, architecture.family.tokenizer, lower_case=contract.lower_case
     )
     files = weight_files(root)
-    limits = (contract.max_seq_length or limit, architecture.config.max_positions)
+    limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
     return Pretrained(
         encoder=read_encoder(files, architecture),
         head=HeadConfig(
@@ -70,7 +68,7 @@ def read(folder: Path) -> Pretrained:
             normalize=contract.normalize,
             max_tokens=min(value for value in limits if value is not None),
         ),
-        tokenizer=tokenizer,
+        tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
         sha256=weights_sha256(files),
