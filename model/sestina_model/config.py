@@ -15,7 +15,7 @@ from sestina_model._errors import ConfigError
 
 Activation = Literal["relu", "gelu"]
 Norm = Literal["post", "pre"]
-Positions = Literal["sinusoidal", "learned"]
+Positions = Literal["sinusoidal", "learned", "counted"]
 TokenTypes = Literal["none", "folded"]
 Pooling = Literal["mean", "cls", "max"]
 
@@ -28,7 +28,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer, and neither true nor false."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -49,7 +50,9 @@ class EncoderConfig:
         activation: "relu" as in the paper, or the exact (erf) "gelu" of BERT.
         norm: "post": LayerNorm(x + Sublayer(x)), as in the paper; "pre": x + Sublayer(LayerNorm(x)),
             with one more LayerNorm after the last layer.
-        positions: "sinusoidal" (section 3.5, computed, no parameters) or "learned" (a table).
+        positions: "sinusoidal" (section 3.5, computed, no parameters), "learned" (a table), or "counted" (a
+            table too, but only tokens that are not `pad_id` take a position, wherever that id stands; row 0
+            is its own: RoBERTa).
         max_positions: The longest sequence, in tokens.
         scale_embeddings: Whether token embeddings are multiplied by sqrt(d_model) (section 3.4).
         norm_embeddings: Whether a LayerNorm follows the sum of token and position embeddings (BERT).
@@ -82,7 +85,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
-            if not _is_whole(value) or value < 1:
+            if not is_whole(value) or value < 1:
                 raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least 1")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
@@ -101,7 +104,7 @@ class EncoderConfig:
             raise ConfigError(f"dropout is {self.dropout!r}; it must be at least 0 and below 1")
         if not _is_number(self.layer_norm_eps) or not 0.0 < self.layer_norm_eps < 1.0:
             raise ConfigError(f"layer_norm_eps is {self.layer_norm_eps!r}; it must be above 0 and below 1")
-        if not _is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
+        if not is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
             raise ConfigError(f"pad_id is {self.pad_id!r}; it must be at least 0 and below {self.vocab_size}")
 
     @classmethod
@@ -118,6 +121,11 @@ class EncoderConfig:
     def d_head(self) -> int:
         """d_k = d_v, the width of one head."""
         return self.d_model // self.n_heads
+
+    @property
+    def position_rows(self) -> int:
+        """Rows of the position table: one a position, and where positions are counted one for `pad_id`."""
+        return self.max_positions + (self.positions == "counted")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order."""
@@ -163,7 +171,7 @@ class HeadConfig:
             )
         if not isinstance(self.normalize, bool):
             raise ConfigError(f"normalize is {self.normalize!r}; it must be true or false")
-        if not _is_whole(self.max_tokens) or self.max_tokens < 1:
+        if not is_whole(self.max_tokens) or self.max_tokens < 1:
             raise ConfigError(f"max_tokens is {self.max_tokens!r}; it must be a whole number of at least 1")
 
     def to_dict(self) -> dict[str, Any]:

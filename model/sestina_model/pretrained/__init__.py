@@ -56,9 +56,7 @@ def read(folder: Path) -> Pretrained:
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
-    found = read_folder_tokenizer(
-        root, config, architecture.family.tokenizer, lower_case=contract.lower_case
-    )
+    found = read_folder_tokenizer(root, config, architecture.family.tokenizer, lower_case=contract.lower_case)
     files = weight_files(root)
     limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
     return Pretrained(

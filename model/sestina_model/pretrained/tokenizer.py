@@ -1,8 +1,8 @@
 """The tokenizer of a Hugging Face folder, as transformers 5 would set it up.
 
-tokenizer.json is not the whole truth there: the classes of BERT, RoBERTa and XLM-R build most of it anew from
-their options, tokens are named in three files beside it, and sentence-transformers may put lower-casing before
-it. Here all of that is folded into the one tokenizer, which is then the whole truth.
+tokenizer.json is not the whole truth there: the classes of BERT, RoBERTa and XLM-R build most of it anew
+from their options, tokens are named in three files beside it, and sentence-transformers may put
+lower-casing before it. Here all of that is folded into the one tokenizer, which is then the whole truth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sestina_model._files import read_json_object, read_tokenizer, sound_tokeniz
 from sestina_model.pretrained.tokenizer_classes import TokenizerClass, as_class, class_named
 from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
 
-__all__ = ["FolderTokenizer", "read_folder_tokenizer", "lower_cased"]
+__all__ = ["FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
 _PARTS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 _NO_LIMIT = 1e9  # and above: "no limit" is written as the integer 1e30, at times as a float
@@ -75,7 +75,9 @@ def read_folder_tokenizer(
     return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind))
 
 
-def _as_made(tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: TokenizerOptions) -> Tokenizer:
+def _as_made(
+    tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: TokenizerOptions
+) -> Tokenizer:
     """The tokenizer, with those of its parts replaced that the class makes otherwise."""
     document = json.loads(tokenizer.to_str())
     if kind.model is None and padding is not None:
@@ -90,8 +92,8 @@ def _as_made(tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: 
     tokenizer = Tokenizer.from_str(json.dumps(document | changes))
     if tokenizer.get_vocab() != made.get_vocab():
         raise UnsupportedCheckpointError(
-            f"{options.origin}: its added tokens have ids that a tokenizer.json cannot hold; save the tokenizer "
-            f"with transformers 5 again"
+            f"{options.origin}: its added tokens have ids that a tokenizer.json cannot hold; save the "
+            f"tokenizer with transformers 5 again"
         )
     return tokenizer
 

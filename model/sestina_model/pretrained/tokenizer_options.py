@@ -1,7 +1,7 @@
 """What the JSON files beside a tokenizer.json say of it, read as transformers 5 reads them.
 
-Tokens are named in four places, of which two count: where tokenizer_config.json has added_tokens_decoder, that
-is all; where it has none, special_tokens_map.json, added_tokens.json and tokenizer.json itself are joined.
+Tokens are named in four places, and not all count: where tokenizer_config.json has added_tokens_decoder,
+special_tokens_map.json and added_tokens.json are not looked at; where it has none, all are joined.
 """
 
 from __future__ import annotations
@@ -120,9 +120,7 @@ def _own_roles(values: dict[str, Any]) -> dict[str, Any]:
     return {name: values.pop(name) for name in names if isinstance(values[name], AddedToken | str)}
 
 
-def _added_tokens(
-    folder: Path, values: dict[str, Any], document: Mapping[str, Any]
-) -> dict[int, AddedToken]:
+def _added_tokens(folder: Path, values: dict[str, Any], document: Mapping[str, Any]) -> dict[int, AddedToken]:
     origin = folder / CONFIG
     if "added_tokens_decoder" in values:
         stated = values.pop("added_tokens_decoder")
