@@ -16,7 +16,8 @@ from typing import Any
 from tokenizers import Tokenizer, normalizers
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-from sestina_model._files import read_json_object, read_tokenizer, sound_tokenizer
+from sestina_model._files import read_json_object
+from sestina_model._tokenizers import read_tokenizer, sound_tokenizer
 from sestina_model.pretrained.tokenizer_classes import TokenizerClass, as_class, class_named
 from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
 
@@ -68,7 +69,7 @@ def read_folder_tokenizer(
         named = config.get("tokenizer_class")
     kind = class_named(default_class if named is None else named, folder / CONFIG)
     options = read_options(folder, document)
-    with sound_tokenizer(path):
+    with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
         tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
         if lower_case:
             tokenizer.normalizer = lower_cased(tokenizer.normalizer)

@@ -144,6 +144,8 @@ def _join_special_tokens(path: Path, values: dict[str, Any]) -> None:
     """Put what special_tokens_map.json says over what tokenizer_config.json says."""
     for name, given in read_json_object(path, optional=True).items():
         value: Any = given
+        if name in ("tokenizer_file", "add_bos_token", "add_eos_token"):
+            raise UnsupportedCheckpointError(f"{path}: {name} is not supported; leave it out")
         if name == _EXTRA and isinstance(given, list):
             value = list(_items(values.get(_EXTRA)))
             for token in given:
