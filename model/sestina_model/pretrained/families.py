@@ -148,11 +148,11 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
     for key, neutral in _NEUTRAL.items():
         if values.get(key) not in neutral:
             allowed = "" if neutral[0] is None else f"; only {neutral[0]!r} is"
-            raise UnsupportedCheckpointError(f"{origin}: {key} {values[key]!r} is not supported{allowed}")
+            raise UnsupportedCheckpointError(f"{origin}: {key} {values[key]!r:.60} is not supported{allowed}")
     if values.get("auto_map"):
         raise UnsupportedCheckpointError(
-            f"{origin}: auto_map {values['auto_map']!r} is not supported; code that comes with a checkpoint "
-            f"is never run"
+            f"{origin}: auto_map {values['auto_map']!r:.60} is not supported; code that comes with a "
+            f"checkpoint is never run"
         )
     settings: dict[str, Any] = {
         name: values.get(key, default) for name, (key, default) in family.settings.items()
@@ -161,7 +161,8 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
         settings["pad_id"] = family.settings["pad_id"][1]  # it decides nothing there
     if settings["activation"] not in ("gelu", "relu"):
         raise UnsupportedCheckpointError(
-            f"{origin}: activation {settings['activation']!r} is not supported; 'gelu' (exact) and 'relu' are"
+            f"{origin}: activation {settings['activation']!r:.60} is not supported; 'gelu' (exact) "
+            f"and 'relu' are"
         )
     n_token_types = values.get("type_vocab_size", 2) if family.token_types else 0
     if family.token_types and (not is_whole(n_token_types) or n_token_types < 1):
@@ -190,5 +191,7 @@ def _family(values: Mapping[str, Any], origin: Path) -> Family:
     if not isinstance(model_type, str):
         raise CheckpointError(f"{origin} has no model_type; add the one of {known} that it is")
     if model_type not in FAMILIES:
-        raise UnsupportedCheckpointError(f"{origin}: model_type {model_type!r} is not supported; {known} are")
+        raise UnsupportedCheckpointError(
+            f"{origin}: model_type {model_type!r:.60} is not supported; {known} are"
+        )
     return FAMILIES[model_type]
