@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
 
@@ -77,6 +78,30 @@ def tiny_bpe() -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(LINES, trainer)
+    return tokenizer
+
+
+def tiny_roberta() -> Tokenizer:
+    """The same byte-level BPE as RoBERTa uses it: its special tokens first, <s> text </s>."""
+    state = json.loads(tiny_bpe().to_str())
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    names = [*special, *state["model"]["vocab"], "<mask>"]
+    state["model"]["vocab"] = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokens = [AddedToken(name, special=True, normalized=False) for name in special]
+    tokenizer.add_special_tokens([*tokens, AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return tokenizer
+
+
+def tiny_xlm_roberta() -> Tokenizer:
+    """SentencePiece's Unigram as transformers 5 sets XLM-R's up, its <mask> behind the vocabulary."""
+    tokenizer = tiny_unigram()
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    )
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
     return tokenizer
 
 

@@ -29,6 +29,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 # Commands that hand over to a part with an extra, inside the function that needs it.
 HAND_OVER = {
+    ("sestina_export", "_reference.py"): {"transformers"},
     ("sestina", "_cli/export.py"): {"sestina_export", "sestina_model"},
     ("sestina", "__main__.py"): {"sestina_model"},
     ("sestina", "_bench/_ctranslate2.py"): {"ctranslate2"},

@@ -14,7 +14,7 @@ class GraphError(ExportError):
 
 
 class ParityError(ExportError):
-    """The exported graph does not agree with PyTorch."""
+    """A graph does not agree with PyTorch, or a folder's tokenizer with transformers."""
 
 
 class QualityError(ExportError):

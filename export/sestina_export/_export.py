@@ -21,6 +21,7 @@ from sestina_export._fingerprint import space_of
 from sestina_export._goldens import write_goldens
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._quality import QualityGate
+from sestina_export._reference import compare_tokenizer
 from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
@@ -100,7 +101,8 @@ def export(
         ExportError: Where `out` cannot be used, or the arguments do not fit.
         sestina.TextTypeError, sestina.TextValueError: Where a calibration text is not a valid `str`.
         GraphError: Where a graph did not come out as its variant promises.
-        ParityError: Where a graph does not agree with PyTorch, or a row of an int8 batch with itself alone.
+        ParityError: Where a graph does not agree with PyTorch, a row of an int8 batch with itself alone, or
+            the tokenizer of a folder with transformers 5, which is asked where it is installed.
         QualityError: Where a variant that was asked for misses its gate.
         sestina_model.ModelError: Where the checkpoint cannot be read or is not supported.
     """
@@ -113,9 +115,10 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+        compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()
-        return _made(job, specs, target, replaceable(out, overwrite), optional=optional)
+        return _made(job, specs, target, replaceable(out, overwrite), compared, optional=optional)
 
 
 def _optional(specs: Sequence[VariantSpec]) -> tuple[VariantSpec, ...]:
@@ -129,12 +132,14 @@ def _made(
     specs: Sequence[VariantSpec],
     target: Path,
     contents: Callable[[Path], Sequence[str]],
+    compared: Mapping[str, str | None],
     *,
     optional: Sequence[VariantSpec],
 ) -> ExportResult:
     """The bundle at `target`, without those of the `optional` variants that miss their gate.
 
-    What is at `target` once the bundle is made, `contents` says whether it may be replaced.
+    What is at `target` once the bundle is made, `contents` says whether it may be replaced. What was
+    `compared` stands in the manifest alone: the graphs are the same without it.
     """
     refused: list[str] = []
     try:
@@ -147,7 +152,9 @@ def _made(
                     if spec not in optional:
                         raise
                     refused.append(str(error))
-            manifest = _write_around(job.checkpoint, tuple(variants), job.provenance, folder, job.say)
+            manifest = _write_around(
+                job.checkpoint, tuple(variants), {**job.provenance, **compared}, folder, job.say
+            )
             job.say("verifying the bundle with the runtime")
             manifest, verification = verified(manifest, folder)
     except OSError as error:

@@ -12,6 +12,7 @@ from sestina_export._calibrate import InputStatistics
 from sestina_export._forms import RowEncoder, RowForm, longest
 from sestina_export._int8 import column_scales, round_to_int8
 from sestina_model.config import EncoderConfig
+from sestina_model.encoder import counted_positions
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Int8Form"]
@@ -182,9 +183,13 @@ class _Positions(nn.Module):
             "rows", table.half() if self._scale is None else (table / self._scale).round().to(torch.int8)
         )
 
-    def forward(self, length: int) -> Tensor:
-        """The first so many, (length, D) float32."""
-        rows = self.rows[:length].to(torch.float32)
+    def forward(self, ids: Tensor, config: EncoderConfig) -> Tensor:
+        """Those of (B, S) ids: (S, D) float32, or (B, S, D) where they are counted."""
+        if config.positions == "counted":
+            rows = F.embedding(counted_positions(ids, config.pad_id), self.rows)
+        else:
+            rows = self.rows[: ids.shape[1]]
+        rows = rows.to(torch.float32)
         return rows if self._scale is None else rows * self._scale
 
 
@@ -194,10 +199,11 @@ class _Int8RowEncoder(RowEncoder):
     def __init__(self, model: SentenceEncoder) -> None:
         super().__init__(model)
         config, table = model.encoder.config, model.encoder.positions.detach()
-        self.positions = _Positions(table[: longest(model)], sinusoidal=config.positions == "sinusoidal")
+        rows = longest(model) + (config.positions == "counted")
+        self.positions = _Positions(table[:rows], sinusoidal=config.positions == "sinusoidal")
 
     def embed(self, ids: Tensor) -> Tensor:
         """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
         encoder = self.model.encoder
-        x: Tensor = encoder.tokens(ids) + self.positions(ids.shape[1])
+        x: Tensor = encoder.tokens(ids) + self.positions(ids, encoder.config)
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)

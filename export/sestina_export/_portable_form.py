@@ -52,7 +52,8 @@ class PortableForm:
             "Softmax": n,
             "Reshape": 4 * n,
             "Transpose": 4 * n,
-            "Shape": 1,
+            "Shape": int(config.positions != "counted"),
+            "CumSum": int(config.positions == "counted"),
             "Gemm": 0,
             "MultiHeadAttention": 0,
         }
@@ -112,10 +113,21 @@ class MaskedEncoder(nn.Module):
         """As `TransformerEncoder.embed`; the end of the positions is a Shape, a constant once it is fixed."""
         encoder = self.model.encoder
         x: Tensor = encoder.tokens(ids)
-        length = torch.onnx.ops.symbolic("Shape", (ids,), {"start": 1}, dtype=torch.int64, shape=(1,))
-        zero = torch.zeros(1, dtype=torch.int64)
-        x = x + _node("Slice", (encoder.positions, zero, length, zero), x.shape[1:])
+        if encoder.config.positions == "counted":
+            x = x + _node("Gather", (encoder.positions, self._counted(ids)), x.shape, axis=0)
+        else:
+            length = torch.onnx.ops.symbolic("Shape", (ids,), {"start": 1}, dtype=torch.int64, shape=(1,))
+            zero = torch.zeros(1, dtype=torch.int64)
+            x = x + _node("Slice", (encoder.positions, zero, length, zero), x.shape[1:])
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
+
+    def _counted(self, ids: Tensor) -> Tensor:
+        """As `counted_positions`, in int32 throughout. (B, S) -> (B, S)."""
+        pad_id = torch.tensor(self.model.encoder.config.pad_id, dtype=torch.int32)
+        real = (ids != pad_id).to(torch.int32)
+        axis = torch.tensor(1, dtype=torch.int32)
+        summed = torch.onnx.ops.symbolic("CumSum", (real, axis), dtype=torch.int32, shape=real.shape)
+        return summed * real
 
     def _pool(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(B, S, D), (B, S, 1) -> (B, D). The mean is divided, then summed: no value grows with length."""

@@ -1,4 +1,4 @@
-"""Reading JSON and tokenizer.json: whatever is wrong with the file becomes one line that names it."""
+"""Reading JSON: whatever is wrong with the file becomes one line that names it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from sestina_model._errors import CheckpointError
 
-from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-
-__all__ = ["file_sha256", "read_json", "read_json_object", "read_tokenizer"]
+__all__ = ["file_sha256", "read_json", "read_json_object"]
 
 
 def read_json(path: Path) -> Any:
@@ -24,7 +22,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of thousands of digits
         raise CheckpointError(f"{path} is not valid JSON ({error}); fetch the folder again") from error
 
 
@@ -40,29 +38,6 @@ def read_json_object(path: Path, *, optional: bool = False) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds {json.dumps(value)[:40]}; it must hold a JSON object")
     return value
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json, with the padding and truncation that may be baked into it switched off.
-
-    Raises:
-        CheckpointError: Where the file is absent or the tokenizers library cannot read it.
-        UnsupportedCheckpointError: Where it keeps the end of a long text instead of its beginning.
-    """
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # the tokenizers library raises nothing narrower
-        raise CheckpointError(f"{path} is not a tokenizer that can be read: {error}") from error
-    if tokenizer.truncation is not None and tokenizer.truncation["direction"] != "right":
-        raise UnsupportedCheckpointError(
-            f"{path}: truncation direction {tokenizer.truncation['direction']!r} is not supported; only "
-            f"'right' is"
-        )
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def file_sha256(path: Path) -> str:

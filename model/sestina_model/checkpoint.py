@@ -27,14 +27,16 @@ from torch import Tensor
 
 from sestina_model import pretrained
 from sestina_model._errors import CheckpointError, ConfigError
-from sestina_model._files import file_sha256, read_json_object, read_tokenizer
+from sestina_model._files import file_sha256, read_json_object
 from sestina_model._folders import folder_in_place
 from sestina_model._target import checkpoint_contents
+from sestina_model._tokenizers import read_tokenizer, settled_tokenizer, sound_tokenizer
 from sestina_model._weights import build_encoder, read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
+from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "load", "save"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "load", "pretrained_contract", "save"]
 
 FORMAT_VERSION = 1
 
@@ -47,8 +49,8 @@ class Checkpoint:
 
     Attributes:
         model: In eval mode, float32.
-        tokenizer: Neither pads nor truncates: `model.head.max_tokens` rules. One that does is copied
-            with both switched off.
+        tokenizer: Neither pads nor truncates, since `model.head.max_tokens` rules, and draws nothing at
+            random (BPE's dropout). One that does is copied with all of it switched off.
         name: What people call the model.
         licence: The licence of the weights, as its source states it.
         source_sha256: Hex SHA-256 of the weight file read; of several shards, the SHA-256 of their
@@ -76,23 +78,8 @@ class Checkpoint:
                 raise CheckpointError(f"{name} is on the meta device, without values; load its weights first")
             if not bool(torch.isfinite(tensor).all()):
                 raise CheckpointError(f"{name} holds NaN or infinity; load or train the model again")
-        if self.tokenizer.padding is not None or self.tokenizer.truncation is not None:
-            tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
-            object.__setattr__(self, "tokenizer", tokenizer)
-        n_special, limit = self.tokenizer.num_special_tokens_to_add(False), self.model.head.max_tokens
-        if limit < n_special:
-            raise CheckpointError(
-                f"max_tokens is {limit}; this tokenizer adds {n_special} special tokens to every text, "
-                f"so it must be at least {n_special}"
-            )
-        highest = max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-        if highest >= self.model.encoder.config.vocab_size:
-            raise CheckpointError(
-                f"the tokenizer gives ids up to {highest}; this encoder has "
-                f"{self.model.encoder.config.vocab_size} rows in its token table: they are not a pair"
-            )
+        rows, limit = self.model.encoder.config.vocab_size, self.model.head.max_tokens
+        object.__setattr__(self, "tokenizer", settled_tokenizer(self.tokenizer, rows, limit))
 
     @property
     def dimensions(self) -> int:
@@ -108,14 +95,18 @@ class Checkpoint:
 
         The cut takes ordinary tokens from the end, so that a final [SEP] stays, as in the reference
         tokenizers.
+
+        Raises:
+            CheckpointError: Where the tokenizer fails on a text.
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
         room = self.model.head.max_tokens - self.tokenizer.num_special_tokens_to_add(False)
         rows = []
-        for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
-            encoding.truncate(room)
-            rows.append(self.tokenizer.post_process(encoding, None, True))
+        with sound_tokenizer("the tokenizer fails on a text:"):
+            for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
+                encoding.truncate(room)
+                rows.append(self.tokenizer.post_process(encoding, None, True))
         return rows
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -207,6 +198,13 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         f"{folder} holds neither {_CONFIG} (a Sestina checkpoint) nor {pretrained.CONFIG} "
         f"(a Hugging Face checkpoint); name the folder with one of them"
     )
+
+
+def pretrained_contract(path: str | os.PathLike[str]) -> Contract | None:
+    """The text contract of a folder as others lay it out; None: `load` reads it as our own, or not at all."""
+    folder = Path(path)
+    own = (folder / _CONFIG).is_file()
+    return None if own or not pretrained.recognises(folder) else read_contract(folder)
 
 
 def _load_own(folder: Path) -> Checkpoint:

@@ -15,7 +15,7 @@ from sestina_model._errors import ConfigError
 
 Activation = Literal["relu", "gelu"]
 Norm = Literal["post", "pre"]
-Positions = Literal["sinusoidal", "learned"]
+Positions = Literal["sinusoidal", "learned", "counted"]
 TokenTypes = Literal["none", "folded"]
 Pooling = Literal["mean", "cls", "max"]
 
@@ -26,9 +26,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "token_types": get_args(TokenTypes),
 }
 _COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
+_MOST, _MOST_LAYERS = 2**24, 1024  # beyond any encoder; shapes are made of them before weights are seen
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer, and neither true nor false."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -49,7 +51,9 @@ class EncoderConfig:
         activation: "relu" as in the paper, or the exact (erf) "gelu" of BERT.
         norm: "post": LayerNorm(x + Sublayer(x)), as in the paper; "pre": x + Sublayer(LayerNorm(x)),
             with one more LayerNorm after the last layer.
-        positions: "sinusoidal" (section 3.5, computed, no parameters) or "learned" (a table).
+        positions: "sinusoidal" (section 3.5, computed, no parameters), "learned" (a table), or "counted" (a
+            table too, but only tokens that are not `pad_id` take a position, wherever that id stands; row 0
+            is its own: RoBERTa).
         max_positions: The longest sequence, in tokens.
         scale_embeddings: Whether token embeddings are multiplied by sqrt(d_model) (section 3.4).
         norm_embeddings: Whether a LayerNorm follows the sum of token and position embeddings (BERT).
@@ -81,16 +85,18 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            value = getattr(self, name)
-            if not _is_whole(value) or value < 1:
-                raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least 1")
+            value, most = getattr(self, name), _MOST_LAYERS if name == "n_layers" else _MOST
+            if not is_whole(value) or value < 1:
+                raise ConfigError(f"{name} is {value!r:.60}; it must be a whole number of at least 1")
+            if value > most:
+                raise ConfigError(f"{name} is {value!r:.60}; it must be at most {most}")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:
-                raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+                raise ConfigError(f"{name} is {value!r:.60}; it must be one of {', '.join(allowed)}")
         for name in ("scale_embeddings", "norm_embeddings"):
             if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be true or false")
+                raise ConfigError(f"{name} is {getattr(self, name)!r:.60}; it must be true or false")
         if self.d_model % self.n_heads:
             raise ConfigError(
                 f"d_model is {self.d_model}; it must be a multiple of n_heads, which is {self.n_heads}"
@@ -98,11 +104,15 @@ class EncoderConfig:
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise ConfigError(f"d_model is {self.d_model}; sinusoidal positions need an even width")
         if not _is_number(self.dropout) or not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout is {self.dropout!r}; it must be at least 0 and below 1")
+            raise ConfigError(f"dropout is {self.dropout!r:.60}; it must be at least 0 and below 1")
         if not _is_number(self.layer_norm_eps) or not 0.0 < self.layer_norm_eps < 1.0:
-            raise ConfigError(f"layer_norm_eps is {self.layer_norm_eps!r}; it must be above 0 and below 1")
-        if not _is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
-            raise ConfigError(f"pad_id is {self.pad_id!r}; it must be at least 0 and below {self.vocab_size}")
+            raise ConfigError(
+                f"layer_norm_eps is {self.layer_norm_eps!r:.60}; it must be above 0 and below 1"
+            )
+        if not is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
+            raise ConfigError(
+                f"pad_id is {self.pad_id!r:.60}; it must be at least 0 and below {self.vocab_size}"
+            )
 
     @classmethod
     def base(cls, vocab_size: int) -> EncoderConfig:
@@ -118,6 +128,11 @@ class EncoderConfig:
     def d_head(self) -> int:
         """d_k = d_v, the width of one head."""
         return self.d_model // self.n_heads
+
+    @property
+    def position_rows(self) -> int:
+        """Rows of the position table: one a position, and where positions are counted one for `pad_id`."""
+        return self.max_positions + (self.positions == "counted")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order."""
@@ -159,12 +174,14 @@ class HeadConfig:
     def __post_init__(self) -> None:
         if self.pooling not in get_args(Pooling):
             raise ConfigError(
-                f"pooling is {self.pooling!r}; it must be one of {', '.join(get_args(Pooling))}"
+                f"pooling is {self.pooling!r:.60}; it must be one of {', '.join(get_args(Pooling))}"
             )
         if not isinstance(self.normalize, bool):
-            raise ConfigError(f"normalize is {self.normalize!r}; it must be true or false")
-        if not _is_whole(self.max_tokens) or self.max_tokens < 1:
-            raise ConfigError(f"max_tokens is {self.max_tokens!r}; it must be a whole number of at least 1")
+            raise ConfigError(f"normalize is {self.normalize!r:.60}; it must be true or false")
+        if not is_whole(self.max_tokens) or self.max_tokens < 1:
+            raise ConfigError(
+                f"max_tokens is {self.max_tokens!r:.60}; it must be a whole number of at least 1"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order."""

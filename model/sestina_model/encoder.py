@@ -23,6 +23,7 @@ __all__ = [
     "Layer",
     "MultiHeadAttention",
     "TransformerEncoder",
+    "counted_positions",
     "sinusoidal_positions",
 ]
 
@@ -41,6 +42,12 @@ def sinusoidal_positions(n_positions: int, d_model: int) -> Tensor:
     table[:, 0::2] = torch.sin(position * rate)
     table[:, 1::2] = torch.cos(position * rate)
     return table.to(torch.float32)
+
+
+def counted_positions(ids: Tensor, pad_id: int) -> Tensor:
+    """Positions from 1 over the tokens that are not padding; 0 where one is. (B, S) int64 -> (B, S) int64."""
+    real = (ids != pad_id).to(torch.int64)
+    return real.cumsum(1) * real
 
 
 def split_heads(x: Tensor, n_heads: int) -> Tensor:
@@ -151,8 +158,8 @@ class TransformerEncoder(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_scale = math.sqrt(config.d_model) if config.scale_embeddings else 1.0
-        if config.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(config.max_positions, config.d_model))
+        if config.positions != "sinusoidal":
+            self.positions = nn.Parameter(torch.empty(config.position_rows, config.d_model))
         else:
             table = sinusoidal_positions(config.max_positions, config.d_model)
             self.register_buffer("positions", table, persistent=False)
@@ -183,7 +190,10 @@ class TransformerEncoder(nn.Module):
         x: Tensor = self.tokens(ids)
         if self.embedding_scale != 1.0:
             x = x * self.embedding_scale
-        x = x + self.positions[: ids.shape[1]]
+        if self.config.positions == "counted":
+            x = x + F.embedding(counted_positions(ids, self.config.pad_id), self.positions)
+        else:
+            x = x + self.positions[: ids.shape[1]]
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         out: Tensor = self.dropout(x)

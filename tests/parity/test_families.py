@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 import sestina
-from _tiny import TEXTS, tiny_bpe, tiny_unigram, tiny_wordpiece
+from _tiny import TEXTS, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
 from sestina_export import export
 
 transformers = pytest.importorskip("transformers")
@@ -51,8 +51,8 @@ def xlm_roberta(vocabulary: int) -> Any:
 FAMILIES: dict[str, tuple[Callable[[int], Any], Callable[[], Tokenizer]]] = {
     "bert": (bert, tiny_wordpiece),
     "distilbert": (distilbert, tiny_wordpiece),
-    "roberta": (roberta, tiny_bpe),
-    "xlm-roberta": (xlm_roberta, tiny_unigram),
+    "roberta": (roberta, tiny_roberta),
+    "xlm-roberta": (xlm_roberta, tiny_xlm_roberta),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from _tiny import LINES, perturb, tiny_bpe, tiny_unigram, tiny_wordpiece
+from _tiny import LINES, perturb, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
 from sestina._bench._agreement import compare, objection
 from sestina._bench._contender import (
     OURS,
@@ -52,8 +52,8 @@ def folder(family: str, path: Path) -> Path:
     name, shape, tokenizer = {
         "bert": ("Bert", bert, tiny_wordpiece()),
         "distilbert": ("DistilBert", distil, tiny_wordpiece()),
-        "roberta": ("Roberta", roberta, tiny_bpe()),
-        "xlm-roberta": ("XLMRoberta", roberta | {"type_vocab_size": 1}, tiny_unigram()),
+        "roberta": ("Roberta", roberta, tiny_roberta()),
+        "xlm-roberta": ("XLMRoberta", roberta | {"type_vocab_size": 1}, tiny_xlm_roberta()),
     }[family]
     config = getattr(transformers, f"{name}Config")(vocab_size=tokenizer.get_vocab_size(), **shape)
     model = getattr(transformers, f"{name}Model")(config).eval()

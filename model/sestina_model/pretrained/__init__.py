@@ -56,13 +56,12 @@ def read(folder: Path) -> Pretrained:
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
-    tokenizer, limit = read_folder_tokenizer(
-        root,
-        str(config.get("tokenizer_class") or architecture.family.tokenizer),
-        lower_case=contract.lower_case,
-    )
+    found = read_folder_tokenizer(root, config, architecture.family.tokenizer, lower_case=contract.lower_case)
+    if found.token_types and architecture.family.token_types:
+        _check_token_types(found.tokenizer, root)
+    _check_ids(found.tokenizer, architecture.config.vocab_size, root)
     files = weight_files(root)
-    limits = (contract.max_seq_length or limit, architecture.config.max_positions)
+    limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
     return Pretrained(
         encoder=read_encoder(files, architecture),
         head=HeadConfig(
@@ -70,8 +69,30 @@ def read(folder: Path) -> Pretrained:
             normalize=contract.normalize,
             max_tokens=min(value for value in limits if value is not None),
         ),
-        tokenizer=tokenizer,
+        tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
         sha256=weights_sha256(files),
     )
+
+
+def _check_token_types(tokenizer: Tokenizer, root: Path) -> None:
+    """Type 0 is folded into the token table, so that every token must be of it."""
+    types = sorted(set(tokenizer.encode("a").type_ids) - {0})
+    if types:
+        raise UnsupportedCheckpointError(
+            f"{root / 'tokenizer.json'}: its post-processor gives a text token type {types[0]}, which is not "
+            f"supported; only 0 is"
+        )
+
+
+def _check_ids(tokenizer: Tokenizer, vocab_size: int, root: Path) -> None:
+    """Classes add the tokens that they need and the vocabulary lacks; the table may have no rows for them."""
+    beyond = {token: id_ for token, id_ in tokenizer.get_vocab().items() if id_ >= vocab_size}
+    if beyond:
+        named = ", ".join(sorted(beyond, key=lambda token: beyond[token])[:5])
+        raise CheckpointError(
+            f"{root}: the tokenizer gives ids up to {max(beyond.values())}; this encoder has {vocab_size} "
+            f"rows in its token table. Beyond it are {len(beyond)} tokens ({named:.120}): where its class "
+            f"adds them, name others in tokenizer_config.json"
+        )

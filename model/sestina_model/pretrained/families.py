@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sestina_model._errors import CheckpointError, ConfigError, UnsupportedCheckpointError
-from sestina_model.config import EncoderConfig
+from sestina_model.config import EncoderConfig, is_whole
 
 __all__ = ["FAMILIES", "Architecture", "Family", "read_architecture"]
 
@@ -27,8 +27,8 @@ class Family:
         weights: Our weight name -> theirs, without `prefix`. Layers are `{}`.
         prefix: What a checkpoint with a task head puts before the names of the encoder's weights.
         token_types: The token-type table, of which row 0 is used, or None.
-        padded_positions: Whether positions are counted from the padding id + 1 (fairseq's habit). There a
-            padding token written out in a text ("<pad>") takes no position; here it takes one like any.
+        padded_positions: Whether positions are counted from the padding id + 1, and over tokens that are not
+            padding (fairseq's habit): one that is written out in a text ("<pad>") has the row of that id.
     """
 
     tokenizer: str
@@ -148,34 +148,39 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
     for key, neutral in _NEUTRAL.items():
         if values.get(key) not in neutral:
             allowed = "" if neutral[0] is None else f"; only {neutral[0]!r} is"
-            raise UnsupportedCheckpointError(f"{origin}: {key} {values[key]!r} is not supported{allowed}")
+            raise UnsupportedCheckpointError(f"{origin}: {key} {values[key]!r:.60} is not supported{allowed}")
     if values.get("auto_map"):
         raise UnsupportedCheckpointError(
-            f"{origin}: auto_map {values['auto_map']!r} is not supported; code that comes with a checkpoint "
-            f"is never run"
+            f"{origin}: auto_map {values['auto_map']!r:.60} is not supported; code that comes with a "
+            f"checkpoint is never run"
         )
     settings: dict[str, Any] = {
-        name: default if values.get(key) is None else values[key]
-        for name, (key, default) in family.settings.items()
+        name: values.get(key, default) for name, (key, default) in family.settings.items()
     }
+    if settings["pad_id"] is None and not family.padded_positions:
+        settings["pad_id"] = family.settings["pad_id"][1]  # it decides nothing there
     if settings["activation"] not in ("gelu", "relu"):
         raise UnsupportedCheckpointError(
-            f"{origin}: activation {settings['activation']!r} is not supported; 'gelu' (exact) and 'relu' are"
+            f"{origin}: activation {settings['activation']!r:.60} is not supported; 'gelu' (exact) "
+            f"and 'relu' are"
         )
     n_token_types = values.get("type_vocab_size", 2) if family.token_types else 0
-    if family.token_types and (not isinstance(n_token_types, int) or n_token_types < 1):
-        raise CheckpointError(f"{origin}: type_vocab_size is {n_token_types!r}; it must be at least 1")
+    if family.token_types and (not is_whole(n_token_types) or n_token_types < 1):
+        raise CheckpointError(
+            f"{origin}: type_vocab_size is {n_token_types!r:.60}; it must be a whole number of at least 1"
+        )
     try:
         config = EncoderConfig(
             **settings,
             norm="post",
-            positions="learned",
+            positions="counted" if family.padded_positions else "learned",
             scale_embeddings=False,
             norm_embeddings=True,
             token_types="folded" if family.token_types else "none",
         )
-        skipped = config.pad_id + 1 if family.padded_positions else 0
-        config = replace(config, max_positions=config.max_positions - skipped)
+        skipped = config.pad_id if family.padded_positions else 0
+        if family.padded_positions:  # those before the padding id's own, and that one
+            config = replace(config, max_positions=config.max_positions - skipped - 1)
     except ConfigError as error:
         raise CheckpointError(f"{origin}: {error}") from error
     return Architecture(family, config, skipped, n_token_types)
@@ -186,5 +191,7 @@ def _family(values: Mapping[str, Any], origin: Path) -> Family:
     if not isinstance(model_type, str):
         raise CheckpointError(f"{origin} has no model_type; add the one of {known} that it is")
     if model_type not in FAMILIES:
-        raise UnsupportedCheckpointError(f"{origin}: model_type {model_type!r} is not supported; {known} are")
+        raise UnsupportedCheckpointError(
+            f"{origin}: model_type {model_type!r:.60} is not supported; {known} are"
+        )
     return FAMILIES[model_type]

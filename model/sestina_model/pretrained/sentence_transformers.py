@@ -36,6 +36,11 @@ _POOLING_FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _POOLINGS = ("mean", "cls", "max")
+# Options of how a model is loaded and run, not of what it computes but for rounding.
+_WITHOUT_EFFECT = frozenset(
+    {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"}
+    | {"use_cache", "use_safetensors"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,9 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         for entry in listed
     ):
         raise CheckpointError(f"{folder / MODULES} must be a list of modules with a type and a path each")
+    names = [entry.get("name") for entry in listed]
+    if any(names.count(name) > 1 for name in names if name is not None):
+        raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
         if package.split(".")[0] != "sentence_transformers" or kind not in (
@@ -98,12 +106,12 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
             "Dropout",
         ):
             raise UnsupportedCheckpointError(
-                f"{folder / MODULES}: the module {entry['type']} is not supported; sentence-transformers' "
-                f"Transformer, Pooling and Normalize are"
+                f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
+                f"sentence-transformers' Transformer, Pooling and Normalize are"
             )
         path = posixpath.normpath(entry["path"])
         if posixpath.isabs(path) or path.split("/")[0] == "..":
-            raise CheckpointError(f"{folder / MODULES}: the path {entry['path']!r} leaves the folder")
+            raise CheckpointError(f"{folder / MODULES}: the path {entry['path']!r:.60} leaves the folder")
         if kind != "Dropout":
             modules.append((kind, folder / path))
     return modules
@@ -111,20 +119,20 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
 
 def _check_model(path: Path) -> None:
     config = read_json_object(path, optional=True)
-    prompt = config.get("default_prompt_name")
-    if prompt is not None and (config.get("prompts") or {}).get(prompt) != "":
+    prompt, prompts = config.get("default_prompt_name"), _options(config, "prompts", path)
+    if prompt is not None and not (isinstance(prompt, str) and prompts.get(prompt) == ""):
         raise UnsupportedCheckpointError(
-            f"{path}: default_prompt_name {prompt!r} puts a prompt before every text, which is not "
+            f"{path}: default_prompt_name {prompt!r:.60} puts a prompt before every text, which is not "
             f"supported; set it to null and put the prompt into your texts"
         )
     if config.get("truncate_dim") is not None:
         raise UnsupportedCheckpointError(
-            f"{path}: truncate_dim {config['truncate_dim']!r} is not supported; set it to null and cut the "
-            f"vectors when they are used"
+            f"{path}: truncate_dim {config['truncate_dim']!r:.60} is not supported; set it to null and cut "
+            f"the vectors when they are used"
         )
     if config.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise UnsupportedCheckpointError(
-            f"{path}: model_type {config['model_type']!r} is not supported; 'SentenceTransformer' is"
+            f"{path}: model_type {config['model_type']!r:.60} is not supported; 'SentenceTransformer' is"
         )
 
 
@@ -133,20 +141,21 @@ def _check_normalize(path: Path) -> None:
     for key in ("module_input_name", "module_output_name"):
         if config.get(key) not in (None, "sentence_embedding"):
             raise UnsupportedCheckpointError(
-                f"{path}: {key} {config[key]!r} is not supported; 'sentence_embedding' is"
+                f"{path}: {key} {config[key]!r:.60} is not supported; 'sentence_embedding' is"
             )
 
 
 def _pooling(path: Path) -> Pooling:
     config = read_json_object(path)
-    found = config.get("pooling_mode")
-    if found is None:
-        modes = [mode for flag, mode in _POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
-    else:
+    if "pooling_mode" in config:
+        found = config["pooling_mode"]
         modes = list(found) if isinstance(found, list) else [found]
+    else:
+        flags = {mode: _flag(config, flag, path) for flag, mode in _POOLING_FLAGS.items()}
+        modes = [mode for mode, set_ in flags.items() if set_] or ["mean"]
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         raise UnsupportedCheckpointError(
-            f"{path}: pooling {' with '.join(map(str, modes))} is not supported; one of "
+            f"{path}: pooling {' with '.join(map(str, modes)):.120} is not supported; one of "
             f"{', '.join(_POOLINGS)} is"
         )
     return cast("Pooling", modes[0])
@@ -161,25 +170,52 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
     config = read_json_object(path, optional=True)
     if config.get("transformer_task", "feature-extraction") != "feature-extraction":
         raise UnsupportedCheckpointError(
-            f"{path}: transformer_task {config['transformer_task']!r} is not supported; "
+            f"{path}: transformer_task {config['transformer_task']!r:.60} is not supported; "
             f"'feature-extraction' is"
         )
     _check_modalities(path, config)
+    for key in ("tokenizer_name_or_path", "query_expansion"):
+        if config.get(key):
+            raise UnsupportedCheckpointError(
+                f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"
+            )
     # The tokenizer's own keyword for the limit outranks max_seq_length there.
     limit = config.get("max_seq_length")
     for key in ("tokenizer_args", "processor_kwargs"):
-        options = dict(config.get(key) or {})
+        options = dict(_options(config, key, path))
         limit = options.pop("model_max_length", limit)
         _refuse_options(path, key, options)
     for key in ("config_args", "config_kwargs", "processing_kwargs"):
-        _refuse_options(path, key, config.get(key) or {})
+        _refuse_options(path, key, _options(config, key, path))
+    for key in ("model_args", "model_kwargs"):
+        _refuse_options(path, key, _options(config, key, path), _WITHOUT_EFFECT)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise CheckpointError(f"{path}: max_seq_length is {limit!r}; it must be a whole number of at least 1")
-    return limit, config.get("do_lower_case") is True
+        raise CheckpointError(
+            f"{path}: max_seq_length is {limit!r:.60}; it must be a whole number of at least 1"
+        )
+    return limit, _flag(config, "do_lower_case", path)
+
+
+def _options(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    """An object of options; null is none."""
+    value = config.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be an object")
+    return value
+
+
+def _flag(config: Mapping[str, Any], key: str, path: Path) -> bool:
+    """A flag; null is false there, and here."""
+    value = config.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be true or false")
+    return bool(value)
 
 
 def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:
-    text = (config.get("modality_config") or {}).get("text") or {}
+    text = _options(_options(config, "modality_config", path), "text", path)
     given = (
         text.get("method", "forward"),
         text.get("method_output_name", "last_hidden_state"),
@@ -187,19 +223,18 @@ def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:
     )
     if given != ("forward", "last_hidden_state", "token_embeddings"):
         raise UnsupportedCheckpointError(
-            f"{path}: the output {' to '.join(map(str, given))} is not supported; forward to "
+            f"{path}: the output {' to '.join(map(str, given)):.160} is not supported; forward to "
             f"last_hidden_state to token_embeddings is"
         )
 
 
-def _refuse_options(path: Path, key: str, options: Mapping[str, Any]) -> None:
+def _refuse_options(
+    path: Path, key: str, options: Mapping[str, Any], without_effect: frozenset[str] = frozenset()
+) -> None:
     # trust_remote_code is ignored there as it is here; the tokenizers here are all fast.
-    changing = {
-        name: value
-        for name, value in options.items()
-        if name not in ("trust_remote_code", "use_fast") and value
-    }
+    allowed = without_effect | {"trust_remote_code", "use_fast"}
+    changing = {name: value for name, value in options.items() if name not in allowed and value}
     if changing:
         raise UnsupportedCheckpointError(
-            f"{path}: {key} {changing!r} is not supported; save the model with these options applied"
+            f"{path}: {key} {changing!r:.120} is not supported; save the model with these options applied"
         )

@@ -1,86 +1,147 @@
-"""The tokenizer of a Hugging Face folder, as the class that it names would set it up.
+"""The tokenizer of a Hugging Face folder, as transformers 5 would set it up.
 
-tokenizer.json is not the whole truth there: the classes of BERT and RoBERTa override parts of it from
-tokenizer_config.json, and sentence-transformers may put lower-casing before it. Here all of that is
-folded into the one tokenizer, which is then the whole truth.
+tokenizer.json is not the whole truth there: the classes of BERT, RoBERTa and XLM-R build most of it anew
+from their options, tokens are named in three files beside it, and sentence-transformers may put
+lower-casing before it. Here all of that is folded into the one tokenizer, which is then the whole truth.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, normalizers
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-from sestina_model._files import read_json_object, read_tokenizer
+from sestina_model._files import read_json_object
+from sestina_model._tokenizers import read_tokenizer, sound_tokenizer
+from sestina_model.pretrained.tokenizer_classes import TokenizerClass, as_class, class_named
+from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
 
-__all__ = ["read_folder_tokenizer"]
+__all__ = ["FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
-_CONFIG = "tokenizer_config.json"
+_PARTS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
+_NO_LIMIT = 1e9  # and above: "no limit" is written as the integer 1e30, at times as a float
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTokenizer:
+    """A tokenizer, and what its folder says of it that it cannot hold.
+
+    Attributes:
+        tokenizer: Without padding or truncation.
+        limit: The length limit in tokens, if any.
+        token_types: Whether the encoder is told the token types that the tokenizer gives.
+    """
+
+    tokenizer: Tokenizer
+    limit: int | None
+    token_types: bool
 
 
 def read_folder_tokenizer(
-    folder: Path, default_class: str, *, lower_case: bool
-) -> tuple[Tokenizer, int | None]:
-    """The tokenizer, and the length limit in tokens that its configuration states, if any.
+    folder: Path, config: Mapping[str, Any], default_class: str, *, lower_case: bool
+) -> FolderTokenizer:
+    """The tokenizer of a folder.
 
     Args:
-        folder: Where tokenizer.json and tokenizer_config.json are.
-        default_class: The tokenizer class where the configuration names none.
+        folder: Where tokenizer.json and the files beside it are.
+        config: What config.json says.
+        default_class: The tokenizer class where neither configuration names one.
         lower_case: Whether sentence-transformers lower-cases texts first.
 
     Raises:
-        CheckpointError: Where tokenizer.json is absent or cannot be read.
-        UnsupportedCheckpointError: Where long texts lose their beginning.
+        CheckpointError: Where tokenizer.json is absent or cannot be read, or an option makes no sense.
+        UnsupportedCheckpointError: Naming what the one file cannot hold.
     """
-    if not (folder / "tokenizer.json").is_file():
+    path = folder / "tokenizer.json"
+    if not path.is_file():
         raise CheckpointError(
-            f'{folder / "tokenizer.json"} is missing; make it: python -c "from transformers import '
+            f'{path} is missing; make it: python -c "from transformers import '
             f'AutoTokenizer as T; T.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
         )
-    tokenizer = read_tokenizer(folder / "tokenizer.json")
-    config = read_json_object(folder / _CONFIG, optional=True)
-    if config.get("truncation_side", "right") != "right":
+    tokenizer, document = read_tokenizer(path), read_json_object(path)
+    named = read_json_object(folder / CONFIG, optional=True).get("tokenizer_class")
+    if named is None:
+        named = config.get("tokenizer_class")
+    kind = class_named(default_class if named is None else named, folder / CONFIG)
+    options = read_options(folder, document)
+    with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
+        tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
+        if lower_case:
+            tokenizer.normalizer = lower_cased(tokenizer.normalizer)
+    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind))
+
+
+def _as_made(
+    tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: TokenizerOptions
+) -> Tokenizer:
+    """The tokenizer, with those of its parts replaced that the class makes otherwise."""
+    document = json.loads(tokenizer.to_str())
+    if kind.model is None and padding is not None:
+        kind = replace(kind, defaults={"pad_token": padding["pad_token"]})
+    made = as_class(document, kind, options)
+    built = json.loads(made.to_str())
+    changes = {part: built[part] for part in _PARTS if not _alike(document[part], built[part])}
+    if not _around_alike(tokenizer, made):
+        changes["post_processor"] = built["post_processor"]
+    if not changes:
+        return tokenizer
+    tokenizer = Tokenizer.from_str(json.dumps(document | changes))
+    if tokenizer.get_vocab() != made.get_vocab():
         raise UnsupportedCheckpointError(
-            f"{folder / _CONFIG}: truncation_side {config['truncation_side']!r} is not supported; "
-            f"only 'right' is"
+            f"{options.origin}: its added tokens have ids that a tokenizer.json cannot hold; save the "
+            f"tokenizer with transformers 5 again"
         )
-    _apply_class(tokenizer, str(config.get("tokenizer_class") or default_class), config)
-    if lower_case:
-        _lower_case(tokenizer)
-    limit = config.get("model_max_length", config.get("max_len"))
-    # "No limit" is written as the integer 1e30, at times as a float.
-    return tokenizer, int(limit) if isinstance(limit, int | float) and 1 <= limit < 1e9 else None
+    return tokenizer
 
 
-def _apply_class(tokenizer: Tokenizer, name: str, config: Mapping[str, Any]) -> None:
-    """What the tokenizer class overrides, with the defaults of its constructor."""
-    name = name.removesuffix("Fast")
-    normalizer, pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
-    if name in ("BertTokenizer", "DistilBertTokenizer") and isinstance(
-        normalizer, normalizers.BertNormalizer
-    ):
-        tokenizer.normalizer = normalizers.BertNormalizer(
-            clean_text=normalizer.clean_text,
-            handle_chinese_chars=config.get("tokenize_chinese_chars", True),
-            strip_accents=config.get("strip_accents"),
-            lowercase=config.get("do_lower_case", True),
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two parts do the same: an empty prefix or suffix of BPE is none."""
+    if isinstance(one, dict) and one.get("type") == "BPE":
+        one, other = ({name: value or None for name, value in each.items()} for each in (one, other))
+    return bool(one == other)
+
+
+def _around_alike(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two put the same around a text. What they put depends on nothing in it."""
+    encoding = one.encode("a", add_special_tokens=False)
+    put = [each.post_process(encoding, None, True) for each in (one, other)]
+    return bool(put[0].ids == put[1].ids and put[0].type_ids == put[1].type_ids)
+
+
+def _limit(options: TokenizerOptions) -> int | None:
+    limit = options.values.get("model_max_length", options.values.get("max_len"))
+    if limit is None or (isinstance(limit, int | float) and limit >= _NO_LIMIT):
+        return None
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise CheckpointError(
+            f"{options.origin}: model_max_length is {limit!r:.60}; it must be a whole number of at least 1"
         )
-    if name == "RobertaTokenizer" and isinstance(pre_tokenizer, pre_tokenizers.ByteLevel):
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
-            add_prefix_space=config.get("add_prefix_space", False), use_regex=pre_tokenizer.use_regex
+    return limit
+
+
+def _token_types(options: TokenizerOptions, kind: TokenizerClass) -> bool:
+    names = options.values.get("model_input_names")
+    if names is None:
+        return kind.token_types
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"{options.origin}: model_input_names is {names!r:.60}; it must be a list of names"
         )
+    return "token_type_ids" in names
 
 
-def _lower_case(tokenizer: Tokenizer) -> None:
-    normalizer = tokenizer.normalizer
+def lower_cased(normalizer: Any) -> Any:
+    """A normalizer with sentence-transformers' lower-casing before it, where it has no step of that kind."""
     if normalizer is None:
-        tokenizer.normalizer = normalizers.Lowercase()
-        return
+        return normalizers.Lowercase()
     steps = [normalizer]
     if isinstance(normalizer, normalizers.Sequence):
         steps = [normalizer[index] for index in range(len(normalizer))]
-    if not any(isinstance(step, normalizers.Lowercase) for step in steps):
-        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
+    if any(isinstance(step, normalizers.Lowercase) for step in steps):
+        return normalizer
+    return normalizers.Sequence([normalizers.Lowercase(), *steps])

@@ -88,7 +88,10 @@ def read_encoder(files: list[Path], architecture: Architecture) -> TransformerEn
     shapes = encoder_shapes(config)
     sources = {name: architecture.source_of(name) for name in shapes}
     expected = {sources[name]: shape for name, shape in shapes.items()}
-    expected[sources["positions"]] = (config.max_positions + architecture.skipped_positions, config.d_model)
+    expected[sources["positions"]] = (
+        config.position_rows + architecture.skipped_positions,
+        config.d_model,
+    )
     token_types = architecture.family.token_types
     if token_types is not None:
         expected[f"{token_types}.weight"] = (architecture.n_token_types, config.d_model)

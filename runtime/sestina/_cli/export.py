@@ -70,10 +70,11 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and state what was made."""
+    source = resolve_source(args.source)  # before the import, which takes seconds
     exporter, model_error = load_exporter()
     try:
         result = exporter.export(
-            resolve_source(args.source),
+            source,
             args.out,
             name=args.name,
             licence=args.licence,
@@ -140,10 +141,12 @@ def resolve_source(source: str) -> str:
     """The checkpoint folder that a folder's path or a package's name stands for.
 
     Raises:
-        InputError: Where it is neither.
+        InputError: Where it is neither. Said here, since the exporter takes seconds to import.
     """
-    if os.path.lexists(source):
+    if os.path.isdir(source):  # noqa: PTH112  Path's own raises where a folder above may not be searched
         return source
+    if os.path.lexists(source):
+        raise InputError(f"{source} is not a folder; name the folder of a checkpoint")
     name = source.replace("-", "_")  # the name that pip knows differs from the module's in this only
     if not name.isidentifier():
         raise InputError(f"there is no checkpoint folder at {source}: check the path")

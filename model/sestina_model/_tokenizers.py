@@ -1,0 +1,110 @@
+"""A tokenizer that gives the same ids every time, each of which the encoder has a row for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokenizers import Tokenizer, models
+
+from sestina_model._errors import CheckpointError, ModelError, UnsupportedCheckpointError
+
+__all__ = ["read_tokenizer", "settled_tokenizer", "sound_tokenizer"]
+
+_PROBE = "a b c"
+
+
+@contextmanager
+def sound_tokenizer(what: object) -> Iterator[None]:
+    """Whatever the tokenizers library raises inside the block becomes one line about `what`.
+
+    It raises plain Exceptions, and where it panics a BaseException of a class that cannot be imported.
+
+    Raises:
+        CheckpointError: In the place of those.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+            raise
+        raise CheckpointError(f"{what} {' '.join(str(error).split())[:200]}") from error
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json, with the padding and truncation that may be baked into it switched off.
+
+    Raises:
+        CheckpointError: Where the file is absent or the tokenizers library cannot read it.
+        UnsupportedCheckpointError: Where it keeps the end of a long text instead of its beginning.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not a tokenizer that can be read: {error}") from error
+    with sound_tokenizer(f"{path} is not a tokenizer that can be read:"):
+        tokenizer = Tokenizer.from_str(text)
+    if tokenizer.truncation is not None and tokenizer.truncation["direction"] != "right":
+        raise UnsupportedCheckpointError(
+            f"{path}: truncation direction {tokenizer.truncation['direction']!r} is not supported; only "
+            f"'right' is"
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) -> Tokenizer:
+    """The tokenizer, or where it pads, truncates or draws at random a copy of it that does not.
+
+    Args:
+        tokenizer: Any.
+        vocab_size: Rows of the encoder's token table.
+        max_tokens: The length limit, special tokens included.
+
+    Raises:
+        CheckpointError: Where it gives an id that the table does not have, or around a text more than the
+            limit has room for, or fails on a short text.
+    """
+    with sound_tokenizer("the tokenizer fails on a short text:"):
+        if tokenizer.encode_special_tokens:
+            raise CheckpointError(
+                "the tokenizer splits special tokens, which a tokenizer.json cannot hold; set "
+                "encode_special_tokens to False"
+            )
+        model = tokenizer.model
+        # Of these Unigram's are no part of a tokenizer.json, so that a copy has none.
+        random = [getattr(model, name, None) for name in ("dropout", "alpha", "nbest_size")]
+        if tokenizer.padding or tokenizer.truncation or random != [None] * len(random):
+            document = json.loads(tokenizer.to_str()) | {"padding": None, "truncation": None}
+            if isinstance(model, models.BPE):
+                document["model"]["dropout"] = None
+            tokenizer = Tokenizer.from_str(json.dumps(document))
+        n_special = tokenizer.num_special_tokens_to_add(False)
+        bare, whole = (tokenizer.encode(_PROBE, add_special_tokens=added) for added in (False, True))
+        in_two_steps = tokenizer.post_process(bare, None, True).ids  # as every text is made
+        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    if max_tokens < n_special:
+        raise CheckpointError(
+            f"max_tokens is {max_tokens}; this tokenizer adds {n_special} special tokens to every text, "
+            f"so it must be at least {n_special}"
+        )
+    if whole.ids != in_two_steps or len(whole.ids) != len(bare.ids) + n_special:
+        raise CheckpointError(
+            f"the tokenizer makes {len(in_two_steps)} tokens of {len(bare.ids)} and {n_special} special "
+            f"ones; its post-processor must hold the text once"
+        )
+    highest = max((*vocabulary.values(), *whole.ids), default=0)
+    if highest >= vocab_size:
+        token = next((token for token, id_ in vocabulary.items() if id_ == highest), None)
+        raise CheckpointError(
+            f"the tokenizer gives ids up to {highest}; this encoder has {vocab_size} rows in its token "
+            f"table: they are not a pair (id {highest} is {token!r:.60})"
+        )
+    return tokenizer
