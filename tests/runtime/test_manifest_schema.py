@@ -95,7 +95,7 @@ MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
     (("encoder", "d_model"), ([], COUNTS[1])),
     (("encoder", "d_ff"), COUNTS),
     (("variants",), ([], [None, {}, [], "x", [5]])),
-    (("variants", 0, "file"), (["a", "A-b_c.onnx", "_"], ["../x", "a/b", "", ".a", "-a", "a\n", "C:\\x", 5, None])),
+    (("variants", 0, "file"), (["a", "A-b_c.onnx", "_", 200 * "a"], [201 * "a", "../x", "a/b", "", ".a", "-a", "a\n", "C:\\x", 5, None])),
     (("variants", 0, "sha256"), ([64 * "0"], ["", 63 * "0", 64 * "G", 64 * "A", 64 * "0" + "\n", 5, None])),
     (("variants", 0, "bytes"), ([0, 9223372036854775807], [-1, 9223372036854775808, 1.5, True, "7", None])),
     (("variants", 0, "target"), (list(get_args(Target)), ["tpu", "CPU", None])),
@@ -170,6 +170,8 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     vectors = tensor("sentence_embedding", "float32", "batch", 32)
     yield "vectors twice", lambda m: m["variants"][0]["outputs"].append(vectors), BOTH
     yield "vectors under another name", put(("variants", 0, "outputs", 0, "name"), "embedding"), BOTH
+    states = tensor("last_hidden_state", "float32", "batch", "length", 32)
+    yield "hidden states twice", lambda m: m["variants"][0]["outputs"].append(states), BOTH
     yield "no hidden states", lambda m: m["variants"][0]["outputs"].pop(), GOOD
     # What no schema can say.
     for path in (("contract", "max_tokens"), ("contract", "dimensions"), ("encoder", "max_positions")):
@@ -180,6 +182,7 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "a version with a fraction", put(("format_version",), 1.0), READER
     yield "a size with a fraction", put(("files", 0, "bytes"), 7.0), READER
     yield "other dimensions than the graph's", put(("contract", "dimensions"), 31), READER
+    yield "another width than the graph's hidden states", put(("encoder", "d_model"), 31), READER
     yield "vectors without an axis", put(("variants", 0, "outputs", 0, "shape"), []), READER
     yield "vectors of a named width", put(("variants", 0, "outputs", 0, "shape"), ["batch", "d"]), READER
     yield "buckets that descend", put(("variants", 1, "buckets"), [64, 16]), READER
