@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._text import TruncationWatch, check_text
+from sestina._text import check_text
+from sestina._truncation import TruncationWatch
 
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors

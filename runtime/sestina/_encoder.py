@@ -16,7 +16,8 @@ from sestina._distinct import Distinct
 from sestina._engine import Engine
 from sestina._native import opening
 from sestina._progress import progress_bar
-from sestina._text import OnTruncate, Tokens, TruncationWatch
+from sestina._text import Tokens
+from sestina._truncation import OnTruncate, TruncationWatch
 from sestina._vectors import as_rows, cosine, shorten
 
 if TYPE_CHECKING:

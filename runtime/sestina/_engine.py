@@ -15,7 +15,8 @@ from sestina._fork import ForkLock, check_process, watch_forks
 from sestina._native import calling, ending, opening
 from sestina._pipeline import Window, begin_window, flow, windows
 from sestina._sessions import Sessions
-from sestina._text import Tokenizer, Tokens, TruncationWatch, check_text
+from sestina._text import Tokenizer, Tokens, check_text
+from sestina._truncation import TruncationWatch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
@@ -136,7 +137,7 @@ class Engine:
             watch: Gives, for each window, what is told of its texts that are over the limit.
             on_progress: Is told after each batch how many texts it held; the numbers add up to all.
         """
-        cut = windows(texts, self._budget.window_characters)
+        cut = windows(texts, self._budget.window_characters, self._budget.window_texts)
         return flow((self._begin(window, at, watch()) for at, window in cut), self._width, on_progress)
 
     def _begin(self, texts: Sequence[str], begin: int, watch: Watch) -> Window:

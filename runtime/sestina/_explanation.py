@@ -14,7 +14,8 @@ from sestina._engine import STATES, VECTORS, Engine
 from sestina._errors import BundleFormatError, TextValueError
 from sestina._inner import attention_inputs
 from sestina._manifest import Manifest, Pooling
-from sestina._text import Tokens, TruncationWatch
+from sestina._text import Tokens
+from sestina._truncation import TruncationWatch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors

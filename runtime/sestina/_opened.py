@@ -60,7 +60,7 @@ def open_engine(
         variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
         return open_inside(bundle, variant, threads, names)
 
-    tokenizer = Tokenizer(bundle.read(TOKENIZER), contract.max_tokens)
+    tokenizer = Tokenizer(bundle.read(TOKENIZER), contract.max_tokens, budget.tokenized_characters)
     if accepted is not None:
         run = accepted.run
         sessions = Sessions(lambda _: run, inside, 1)

@@ -28,14 +28,18 @@ _REPEATS = 4  # a window holds at most so many times its limit in texts that hav
 _IN_FLIGHT = 2  # windows: one is being encoded, one is being tokenized or waits
 
 
-def windows(texts: Iterable[str], characters: int) -> Iterator[tuple[int, list[str]]]:
+def windows(
+    texts: Iterable[str], characters: int, different_texts: int | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Consecutive runs of texts, bounded in number and in characters, each with its first position.
 
     Args:
         texts: Anything; what is not a str is passed on for others to refuse.
         characters: Of the different texts of a window; a longer text is a window by itself.
+        different_texts: Of a window, at most; None: as many as are best for speed.
     """
-    begin, limit = 0, _FIRST_WINDOW
+    most = min(_WINDOW, different_texts or _WINDOW)
+    begin, limit = 0, min(_FIRST_WINDOW, most)
     window: list[str] = []
     different: set[str] = set()
     size = 0
@@ -47,7 +51,7 @@ def windows(texts: Iterable[str], characters: int) -> Iterator[tuple[int, list[s
         if len(different) == limit or len(window) == _REPEATS * limit or size >= characters:
             yield begin, window
             begin, window, different, size = begin + len(window), [], set(), 0
-            limit = min(4 * limit, _WINDOW)
+            limit = min(4 * limit, most)
     if window:
         yield begin, window
 

@@ -1,28 +1,24 @@
-"""Texts to token ids under the bundle's contract, with truncation that is never silent.
+"""Texts to token ids under the bundle's contract.
 
 One wall stands around the tokenizers library: nothing that it raises gets out as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, NoReturn, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
 
-from sestina._arguments import one_of, plain_str
-from sestina._caller import warn_caller
-from sestina._errors import (
-    BundleFormatError,
-    TextTypeError,
-    TextValueError,
-    TruncationError,
-    TruncationWarning,
-)
+from sestina._arguments import plain_str
+from sestina._errors import BundleFormatError, TextTypeError, TextValueError
 from sestina._quote import in_one_line, quote
 from sestina._tokenizer_json import check_normalizer, check_parts, word_ends
 
-OnTruncate = Literal["error", "warn", "ignore"]
-
-_PREFIX_CHARACTERS_PER_TOKEN = 32  # several times what any language takes
+# Of a long text so much is tokenized at first, twice what most languages take; where that was not enough, so
+# many times as much, again and again.
+PREFIX_CHARACTERS_PER_TOKEN = 8
+_FURTHER = 8
+_BEST_CHARACTERS = 1 << 20  # tokenized together
+_CHARACTERS_PER_TEXT = 3  # what a text costs besides, as the library sees it
 _SAID = 300  # characters of what the library says
 
 
@@ -45,6 +41,11 @@ class Tokens(NamedTuple):
     max_tokens: int
 
 
+def named(position: int | None) -> str:
+    """A text by its position in the caller's input, for messages; None: the one text that was given."""
+    return "the text" if position is None else f"text {position}"
+
+
 def check_text(text: object, position: int | None = None) -> str:
     """Return `text` if it is a valid Unicode `str`.
 
@@ -54,12 +55,12 @@ def check_text(text: object, position: int | None = None) -> str:
     """
     plain = plain_str(text)  # a subclass may have another idea of equality
     if plain is None:
-        raise TextTypeError(f"{_name(position)} is {type(text).__name__}; it must be str")
+        raise TextTypeError(f"{named(position)} is {type(text).__name__}; it must be str")
     try:
         plain.encode()
     except UnicodeEncodeError as error:
         raise TextValueError(
-            f"{_name(position)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
+            f"{named(position)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
             f"{error.start}; decode its source with errors='replace'"
         ) from None
     return plain
@@ -71,11 +72,16 @@ class Tokenizer:
     Padding and truncation that are baked into `tokenizer.json` are ignored. No result has more ids than the
     limit, and nothing that the library raises gets out as it is.
 
+    Args:
+        tokenizer_json: The file's content.
+        max_tokens: The limit, special tokens included.
+        characters: Of several texts, those that are tokenized at once; a longer text is tokenized by itself.
+
     Raises:
         BundleFormatError: Where it cannot be read, is refused, or leaves no room for a text.
     """
 
-    def __init__(self, tokenizer_json: bytes, max_tokens: int) -> None:
+    def __init__(self, tokenizer_json: bytes, max_tokens: int, characters: int = _BEST_CHARACTERS) -> None:
         import tokenizers
 
         check_normalizer(tokenizer_json)
@@ -99,7 +105,8 @@ class Tokenizer:
             )
         self.max_tokens = max_tokens
         self._after = added.after
-        self._prefix = _PREFIX_CHARACTERS_PER_TOKEN * max_tokens
+        self._characters = characters
+        self._prefix = PREFIX_CHARACTERS_PER_TOKEN * max_tokens
 
     def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of each text, and the positions of the texts that were truncated.
@@ -108,29 +115,52 @@ class Tokenizer:
             TextValueError: Where the tokenizer has no token for a text.
             BundleFormatError: Where it fails on one.
         """
-        begun = [self._beginning(text) for text in texts]
         ids: list[list[int]] = []
         truncated: list[int] = []
-        for at, encoding in enumerate(self._encode_all(begun)):
-            row: list[int] = encoding.ids
-            if len(row) <= self.max_tokens and len(begun[at]) < len(texts[at]):
-                row = self._encode_all([texts[at]])[0].ids  # the limit lies further on after all
-            if len(row) > self.max_tokens:
-                row = self._cut(row)
-                truncated.append(at)
-            ids.append(row)
+        for begun in self._pieces(texts):
+            for beginning, encoding in zip(begun, self._encode_all(begun), strict=True):
+                text, row = texts[len(ids)], encoding.ids
+                if len(row) <= self.max_tokens and len(beginning) < len(text):
+                    row = self._further(text, self._encode_one).ids
+                if len(row) > self.max_tokens:
+                    truncated.append(len(ids))
+                    row = self._cut(row)
+                ids.append(row)
         return ids, truncated
 
     def tokens(self, text: str) -> Tokens:
         """Everything there is to see about the tokens of one text. Raises as `ids`."""
-        beginning = self._beginning(text)
+        beginning = self._beginning(text, self._prefix)
         encoding = self._encode(beginning)
         if len(encoding.ids) <= self.max_tokens and len(beginning) < len(text):
-            encoding = self._encode(text)
+            encoding = self._further(text, self._encode)
         parts = [encoding.ids, encoding.tokens, encoding.offsets]
         truncated = len(parts[0]) > self.max_tokens
         ids, tokens, offsets = [self._cut(part) for part in parts] if truncated else parts
         return Tokens(tuple(ids), tuple(tokens), tuple(offsets), truncated, self.max_tokens)
+
+    def _pieces(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """The beginnings of texts, as many at a time as may be tokenized together."""
+        begun: list[str] = []
+        size = 0
+        for text in texts:
+            beginning = self._beginning(text, self._prefix)
+            size += len(beginning) + _CHARACTERS_PER_TEXT
+            if size > self._characters and begun:
+                yield begun
+                begun, size = [], len(beginning) + _CHARACTERS_PER_TEXT
+            begun.append(beginning)
+        yield begun
+
+    def _further(self, text: str, encode: Callable[[str], Any]) -> Any:
+        """What `encode` gives of as much of a text as reaches the limit, the first beginning not having."""
+        prefix = self._prefix
+        while True:
+            prefix *= _FURTHER
+            beginning = self._beginning(text, prefix)
+            encoding = encode(beginning)
+            if len(encoding.ids) > self.max_tokens or len(beginning) == len(text):
+                return encoding
 
     def _cut(self, row: list[Any]) -> list[Any]:
         """A row of one more than the limit without the last token of its text."""
@@ -152,6 +182,9 @@ class Tokenizer:
             self._refuse(error, texts[0] if len(texts) == 1 else None)
         return encodings
 
+    def _encode_one(self, text: str) -> Any:
+        return self._encode_all([text])[0]
+
     def _encode(self, text: str) -> Any:
         try:
             return self._tokenizer.encode(text)
@@ -170,15 +203,15 @@ class Tokenizer:
             f"the bundle's tokenizer fails on {what} ({said}): leave it out, or export another tokenizer"
         ) from None
 
-    def _beginning(self, text: str) -> str:
+    def _beginning(self, text: str, prefix: int) -> str:
         """Enough of a very long text: what follows a space cannot change the tokens before it.
 
         So that a text of a megabyte costs no more than its first tokens do. A text without a space there
         is left whole.
         """
-        if not self._spaces or len(text) <= 2 * self._prefix:
+        if not self._spaces or len(text) <= 2 * prefix:
             return text
-        cut = max(text.rfind(space, 0, self._prefix) for space in self._spaces)
+        cut = max(text.rfind(space, 0, prefix) for space in self._spaces)
         return text[:cut].rstrip() if cut > 0 else text
 
 
@@ -193,50 +226,3 @@ def _said(error: BaseException) -> str:
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
         raise error
     return in_one_line(str(error), _SAID)
-
-
-class TruncationWatch:
-    """Says once per call, in one line, that texts were cut; or refuses the first one that would be.
-
-    Raises:
-        OptionError: Where the mode is not "error", "warn" or "ignore".
-    """
-
-    def __init__(self, mode: OnTruncate, max_tokens: int) -> None:
-        self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
-        self._max_tokens = max_tokens
-        self._first: int | None = None
-        self._count = 0
-
-    def see(self, positions: Iterable[int | None]) -> None:
-        """Note texts that are over the limit, by their position in the caller's input (None: the text).
-
-        Raises:
-            TruncationError: At once, where the mode is "error".
-        """
-        for position in positions:
-            if self._mode == "error":
-                raise TruncationError(
-                    f"{_name(position)} has more than {self._max_tokens} tokens: shorten it, or pass "
-                    "on_truncate='warn' or 'ignore' to encode its beginning",
-                    position=position,
-                )
-            self._first = self._first if self._count else position
-            self._count += 1
-
-    def report(self) -> None:
-        """Warn the caller about what was seen, where the mode is "warn"."""
-        if self._count and self._mode == "warn":
-            first = _name(self._first)
-            what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
-            warn_caller(
-                TruncationWarning(
-                    f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
-                    count=self._count,
-                    first=self._first,
-                )
-            )
-
-
-def _name(position: int | None) -> str:
-    return "the text" if position is None else f"text {position}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -198,7 +198,7 @@ def _growth(step: dict[str, Any]) -> tuple[float, float]:
 def _longest_replacement(charsmap: object) -> int:
     """In SentencePiece's table: the size of a trie, the trie, and replacements that a null byte ends each."""
     try:
-        table = charsmap if isinstance(charsmap, bytes) else b64decode(str(charsmap))
+        table = charsmap if isinstance(charsmap, bytes) else a2b_base64(str(charsmap))
     except ValueError:
         return 1  # the library cannot read it either
     replacements = table[4 + int.from_bytes(table[:4], "little") :]

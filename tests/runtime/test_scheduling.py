@@ -83,6 +83,8 @@ def test_windows_are_bounded_in_texts_and_characters() -> None:
     long = [f"{number}{'x' * 600}" for number in range(5)]
     assert [len(texts) for _, texts in windows(long, 1000)] == [2, 2, 1]
     assert [begin for begin, _ in windows(long[:3], 500)] == [0, 1, 2]
+    few = (str(number) for number in range(1000))
+    assert [len(texts) for _, texts in windows(few, 1 << 20, 300)] == [256, 300, 300, 144]
     assert [len(texts) for _, texts in windows(["same"] * 100_000, 1000)] == [
         1024, 4096, *[16384] * 5, 12960,
     ]  # fmt: skip
@@ -191,9 +193,16 @@ def test_the_budget_follows_the_ceiling(bundle: Path) -> None:
     assert tight.workers == 1
     assert tight.batch_tokens * tight.workers >= 512
     with pytest.raises(
-        sestina.OptionError, match="max_memory_mb is 20; a text of 512 tokens needs 30: allow that much"
+        sestina.OptionError, match="max_memory_mb is 20; a text of 512 tokens needs 36: allow that much"
     ):
         plan(large, 4, 20)
+    assert plan(large, 4, 36).batch_tokens >= 512
+    for ceiling in (36, 60, 100, 1000):
+        less, more = plan(large, 4, ceiling), plan(large, 4, 2 * ceiling)
+        assert less.workers <= more.workers
+        assert less.window_texts < more.window_texts or more.window_texts == 4096
+        assert less.window_characters < more.window_characters or more.window_characters == 1 << 20
+        assert less.tokenized_characters < more.tokenized_characters or more.tokenized_characters == 1 << 20
 
 
 def test_weights_are_held_twice_only_for_who_does_both(bundle: Path) -> None:
