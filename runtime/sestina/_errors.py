@@ -109,11 +109,11 @@ class TruncationWarning(UserWarning):
 
 
 class ClosedError(SestinaError, RuntimeError):
-    """The encoder was used after `close()`."""
+    """The encoder was used after `close()`, or where Python's end takes away what it needs."""
 
 
 class ForkError(SestinaError, RuntimeError):
-    """The encoder was made in another process; its threads did not survive the fork."""
+    """What was begun in another process was used in its fork, where the threads for it do not exist."""
 
 
 class InputError(SestinaError, ValueError):
