@@ -362,6 +362,7 @@ def test_a_file_system_without_mappings(own_bundle: Path, monkeypatch: pytest.Mo
         expected = encoder.encode(TEXTS)
     monkeypatch.setattr(_files, "mmap", refuse)
     monkeypatch.delattr(os, "preadv", raising=False)
+    monkeypatch.delattr(os, "pread", raising=False)
     monkeypatch.setattr(_files, "_PIECE", 1000)
     with sestina.load(own_bundle, precision="fp32") as encoder:
         assert np.array_equal(encoder.encode(TEXTS), expected)
