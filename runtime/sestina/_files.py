@@ -16,6 +16,7 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
 # Bytes hashed at once. After each a thread waits for Python's lock, up to 5 ms where another is at work.
 _PIECE = 4 << 20
+_MOST_READ = 1 << 30  # bytes; some systems read no more than 2 GiB at once, and some refuse to
 _seeking = Lock()
 
 
@@ -54,7 +55,11 @@ class HeldFile:
 
     def read(self) -> bytes:
         """All of them at once. Errors as `pieces`."""
-        return b"".join(map(bytes, self.pieces()))
+        parts, at = list[bytes](), 0
+        while at < self.size and (part := _read_at(self._descriptor, self.size - at, at)):
+            parts.append(part)
+            at += len(part)
+        return b"".join(parts)  # nearly always of one, which is not copied
 
     def map(self) -> Buffer:
         """The same, in memory only where they are looked at, as long as the result lives.
@@ -64,9 +69,11 @@ class HeldFile:
         Raises:
             OSError: Where it cannot be read either.
         """
+        if not self.size:  # which would mean all that there is by now
+            return b""
         try:
             return mmap(self._descriptor, self.size, access=ACCESS_READ)
-        except (OSError, ValueError):  # an empty file; a file system without mappings; no address space
+        except (OSError, ValueError):  # a file system without mappings; no address space; it has shrunk
             return self.read()
 
 
@@ -92,8 +99,16 @@ def _read_into(descriptor: int, memory: memoryview, at: int) -> int:
     """How many bytes there were."""
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [memory], at)
-    with _seeking:  # Windows, which has no forks either
-        os.lseek(descriptor, at, os.SEEK_SET)
-        piece = os.read(descriptor, len(memory))
+    piece = _read_at(descriptor, len(memory), at)
     memory[: len(piece)] = piece
     return len(piece)
+
+
+def _read_at(descriptor: int, size: int, at: int) -> bytes:
+    """So many bytes, or fewer."""
+    size = min(size, _MOST_READ)
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, at)
+    with _seeking:  # Windows, which has no forks either
+        os.lseek(descriptor, at, os.SEEK_SET)
+        return os.read(descriptor, size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sestina._graph_rules import check_onnx
@@ -46,6 +47,7 @@ class Graph:
         self._is_ort = content[4:8] == _ORT_IDENTIFIER  # as onnxruntime tells them apart
         self._outline: Outline | None = None
         self._tensors: list[tuple[str, Any, Any]] | None = None
+        self._lock = Lock()
         if own:
             pass
         elif self._is_ort:
@@ -80,8 +82,9 @@ class Graph:
         options.add_session_config_entry(_FOLDER, _folder())
         if not mapped or self._outline is None:
             return self._whole() + more
-        for name, _, value in self._held(self._outline.views):
-            options.add_initializer(name, value)
+        with self._lock:  # options only refer to the values, so they are made once
+            for name, _, value in self._held(self._outline.views):
+                options.add_initializer(name, value)
         return self._outline.graph + more
 
     def settle(self) -> None:

@@ -51,16 +51,19 @@ def check_graph(
         if names != [*(tensor.name for tensor in stated), *more]:
             raise BundleFormatError(f"{where} has the {kind}s {names!s:.200}, unlike its manifest entry")
     wanted = _INPUTS[variant.shapes]
-    if {tensor.name: tensor.dtype for tensor in variant.inputs} != wanted:
+    stated_inputs = {tensor.name: tensor.dtype for tensor in variant.inputs}
+    if stated_inputs != wanted or not all(_are_open(tensor.shape, 2) for tensor in variant.inputs):
         raise BundleFormatError(
             f"{where} takes {_list(variant.inputs)}, as its manifest entry says; a graph of {variant.shapes} "
             f"shapes takes {_list(TensorInfo(name, dtype, AXES) for name, dtype in wanted.items())}"
         )
     for tensor in variant.outputs:
-        if tensor.name in _RANKS and (tensor.dtype, len(tensor.shape)) != ("float32", _RANKS[tensor.name]):
+        rank = _RANKS.get(tensor.name, 0)
+        right = tensor.dtype == "float32" and len(tensor.shape) == rank and _are_open(tensor.shape, rank - 1)
+        if rank and not right:
             raise BundleFormatError(
                 f"{where} gives {_list([tensor])}, as its manifest entry says; it must be float32 of "
-                f"{_RANKS[tensor.name]} axes"
+                f"{rank} axes, of which only the last is a number"
             )
     for kind, stated, _, found in pairs:
         for tensor, entry in zip(found, stated, strict=False):
@@ -74,6 +77,11 @@ def check_graph(
                     f"{where} has the {kind} {tensor.name} as {tensor.type} of shape "
                     f"{tensor.shape!s:.80}; its manifest entry says {_list([entry])}: export the bundle again"
                 )
+
+
+def _are_open(shape: Sequence[int | str], count: int) -> bool:
+    """Whether it has so many axes at its beginning, none of which is fixed."""
+    return len(shape) >= count and all(isinstance(axis, str) for axis in shape[:count])
 
 
 def _fits(found: Sequence[int | str | None], stated: TensorInfo, length: int | None) -> bool:

@@ -170,8 +170,17 @@ class Session:
         return results
 
     def placement(self) -> Placement:
-        """Which operators run where, as onnxruntime assigned them."""
-        return self._recorded or read_placement(self._session, self._provider.ep)
+        """Which operators run where, as onnxruntime assigned them.
+
+        Raises:
+            ProviderError: Where it does not say.
+        """
+        if self._recorded is not None:
+            return self._recorded
+        try:
+            return read_placement(self._session, self._provider.ep)
+        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
+            raise ProviderError(f"{self._graph.where} is placed nowhere: {line(error)}") from None
 
 
 def _open(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: bool) -> Any:

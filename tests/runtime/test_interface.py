@@ -103,7 +103,10 @@ def test_outputs_of_another_width_or_rank(
     assert refusal(path).startswith(f"has the output {output} as tensor(float) of shape ['batch', ")
 
 
-@pytest.mark.parametrize("dtype, shape", [("float16", None), ("int64", None), ("float32", ("length", WIDTH))])
+@pytest.mark.parametrize(
+    "dtype, shape",
+    [("float16", None), ("int64", None), ("float32", ("length", WIDTH)), ("float32", (1, "length", WIDTH))],
+)
 def test_hidden_states_that_the_manifest_has_otherwise(
     dtype: str, shape: tuple[int | str, ...] | None, bundle: Path, tmp_path: Path
 ) -> None:
@@ -115,7 +118,9 @@ def test_hidden_states_that_the_manifest_has_otherwise(
     )  # fmt: skip
     said = refusal(path)
     assert said.startswith(f"gives last_hidden_state in {dtype} of shape [")
-    assert said.endswith("as its manifest entry says; it must be float32 of 3 axes")
+    assert said.endswith(
+        "as its manifest entry says; it must be float32 of 3 axes, of which only the last is a number"
+    )
 
 
 def test_hidden_states_of_another_width_than_the_encoder(bundle: Path, tmp_path: Path) -> None:
@@ -179,6 +184,14 @@ def test_inputs_that_no_reader_feeds(static: bool, dtype: str, bundle: Path, tmp
     said = refusal(path)
     assert said.startswith(f"takes input_ids in {dtype} of shape ['batch', 'length']")
     assert f"takes input_ids in {wanted} of shape ['batch', 'length']" in said
+
+
+@pytest.mark.parametrize("shape", [(1, "length"), ("batch",), ("batch", 16)])
+def test_inputs_of_a_fixed_size(shape: tuple[int | str, ...], bundle: Path, tmp_path: Path) -> None:
+    entry, content = for_cpu()
+    entry = entry._replace(inputs=(entry.inputs[0]._replace(shape=shape),))
+    path = masked_bundle(bundle, tmp_path / "b.sestina", (entry, content))
+    assert refusal(path).startswith(f"takes input_ids in int64 of shape {list(shape)}, as its manifest")
 
 
 # What shows only at a run: axes that the graph leaves open.
