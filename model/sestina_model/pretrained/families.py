@@ -7,7 +7,7 @@ in names, in token types, and in RoBERTa's position table, which starts after th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Family:
         token_types: The token-type table, of which row 0 is used, or None.
         padded_positions: Whether positions are counted from the padding id + 1, and over tokens that are not
             padding (fairseq's habit): one that is written out in a text ("<pad>") has the row of that id.
+        aliases: Their name -> another name that config.json may use for it.
     """
 
     tokenizer: str
@@ -37,6 +38,7 @@ class Family:
     prefix: str
     token_types: str | None
     padded_positions: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 _BERT_SETTINGS: Mapping[str, tuple[str, object]] = {
@@ -98,7 +100,18 @@ _TOKEN_TYPES = "embeddings.token_type_embeddings"
 
 FAMILIES: Mapping[str, Family] = {
     "bert": Family("BertTokenizer", _BERT_SETTINGS, _BERT_WEIGHTS, "bert.", _TOKEN_TYPES),
-    "distilbert": Family("BertTokenizer", _DISTILBERT_SETTINGS, _DISTILBERT_WEIGHTS, "distilbert.", None),
+    "distilbert": Family(
+        "BertTokenizer",
+        _DISTILBERT_SETTINGS,
+        _DISTILBERT_WEIGHTS,
+        "distilbert.",
+        None,
+        aliases={
+            "dim": "hidden_size",
+            "n_heads": "num_attention_heads",
+            "n_layers": "num_hidden_layers",
+        },
+    ),
     "roberta": Family("RobertaTokenizer", _ROBERTA_SETTINGS, _BERT_WEIGHTS, "roberta.", _TOKEN_TYPES, True),
     "xlm-roberta": Family(
         "XLMRobertaTokenizer", _XLM_ROBERTA_SETTINGS, _BERT_WEIGHTS, "roberta.", _TOKEN_TYPES, True
@@ -154,8 +167,15 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
             f"{origin}: auto_map {values['auto_map']!r:.60} is not supported; code that comes with a "
             f"checkpoint is never run"
         )
+    for name, alias in family.aliases.items():
+        if values.get(name, values.get(alias)) != values.get(alias, values.get(name)):
+            raise CheckpointError(
+                f"{origin}: {name} is {values[name]!r:.60} and {alias}, another name for it, is "
+                f"{values[alias]!r:.60}; state one"
+            )
     settings: dict[str, Any] = {
-        name: values.get(key, default) for name, (key, default) in family.settings.items()
+        name: values.get(key, values.get(family.aliases.get(key, key), default))
+        for name, (key, default) in family.settings.items()
     }
     if settings["pad_id"] is None and not family.padded_positions:
         settings["pad_id"] = family.settings["pad_id"][1]  # it decides nothing there
