@@ -238,6 +238,9 @@ def _true(argv: list[str], out: bytes, world: World, scratch: Path, before: Tree
     }
     if argv[0] != "encode" or not texts or not set(argv[1:]) <= plain:
         return
+    values = {"fp32": "--precision", "1": "--threads", "2": "--threads"}
+    if any(values.get(word, option) != option for option, word in itertools.pairwise(argv)):
+        return  # a text of this name
     with sestina.load(world.bundle("wordpiece"), precision="fp32" if "fp32" in argv else "auto") as encoder:
         right: Any = [encoder.encode(text) for text in texts]
     records = [json.loads(line) for line in out.splitlines()]

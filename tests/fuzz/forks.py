@@ -54,7 +54,7 @@ def generate(rng: random.Random, world: World) -> Recipe:
         "uses": [rng.choice(_USES) for _ in range(rng.choice((1, 1, 2, 3)))],
         "end": rng.choice(_ENDS),
         "threads": rng.choice((1, 2)),
-        "count": rng.choice((300, 1300, 6000)),
+        "count": rng.choice((300, 1280, 1300, 3000)),
         "way": rng.choice(("os.fork", "os.fork", "multiprocessing")),
     }
 
@@ -64,7 +64,7 @@ import faulthandler, gc, itertools, json, multiprocessing, os, signal, sys, thre
 warnings.simplefilter("ignore")
 import sestina
 bundle, recipe, texts = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-many = [f"{texts[at % len(texts)]} {at}" for at in range(recipe["count"])]
+many = [f"{texts[at % len(texts)]} {at} " + "of many words " * 15 for at in range(recipe["count"])]
 encoder = sestina.load(bundle, precision="fp32", threads=recipe["threads"])
 state, flow, busy = recipe["state"], None, None
 taken = []
@@ -204,7 +204,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     for at in range(0, len(parent["taken"]), 97):
         near(parent["taken"][at], reference.of(parent["many"][at]), "the parent's stream after a fork")
     told = json.loads((scratch / "child.json").read_text())
-    many = [f"{_TEXTS[at % len(_TEXTS)]} {at}" for at in range(recipe["count"])]
+    many = [f"{_TEXTS[at % len(_TEXTS)]} {at} " + "of many words " * 15 for at in range(recipe["count"])]
     for name, what, *kept in told:
         if what.startswith("wrong"):
             raise Fault(f"a child's {name} is {what[:60]}", str(recipe))

@@ -64,8 +64,9 @@ def generate(rng: random.Random, world: World) -> Recipe:
 
 
 def graph_of(bundle: Path) -> str:
-    """The file of its first variant."""
-    return str(json.loads((bundle / "manifest.json").read_text())["variants"][0]["file"])
+    """The file of its fp32 variant, where it has one."""
+    variants = json.loads((bundle / "manifest.json").read_text())["variants"]
+    return str(min(variants, key=lambda variant: variant["precision"] != "fp32")["file"])
 
 
 def _step(rng: random.Random, fields: int, *, moves: bool) -> list[Any]:

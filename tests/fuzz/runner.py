@@ -110,6 +110,7 @@ def _tell(found: Found) -> None:
 
 
 def _replay(sandbox: Sandbox, entry: Entry) -> bool:
+    begin = time.monotonic()
     verdict = sandbox.run(entry.target, entry.recipe)
     good = verdict.kind in entry.right
     said = (
@@ -117,7 +118,10 @@ def _replay(sandbox: Sandbox, entry: Entry) -> bool:
         if good
         else f": {verdict.sort}: {verdict.what}\n  right is: {' or '.join(entry.right)}; {entry.why}"
     )
-    print(f"{'ok   ' if good else 'FAULT'} {entry.name}: {verdict.kind}{said}", flush=True)
+    print(
+        f"{'ok   ' if good else 'FAULT'} {entry.name}: {verdict.kind} in {time.monotonic() - begin:.2f} s{said}",
+        flush=True,
+    )
     return good
 
 
@@ -154,12 +158,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{verdict.kind} {verdict.sort} {verdict.what}".strip())
             return 1 if verdict.kind == "fault" else 0
         print(f"seed {seed}, {args.seconds:g} seconds", flush=True)
-        if not args.target:
-            for entry in entries():
-                _replay(sandbox, entry)
+        known = [_replay(sandbox, entry) for entry in entries()] if not args.target else []
         hunt.rounds(args.target or list(TARGETS), seed, args.seconds)
     print(hunt.summary())
-    return 1 if hunt.found else 0
+    return 1 if hunt.found or not all(known) else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 _TYPES = ("FLOAT16", "DOUBLE", "BOOL", "INT32", "INT64", "BFLOAT16", "STRING", "FLOAT")
-_SHAPES = (
+SHAPES = (
     "squeeze-0",
     "unsqueeze-0",
     "unsqueeze-2",
@@ -40,7 +40,7 @@ def drawn(rng: random.Random) -> list[Any]:
         return [
             kind,
             rng.choice(("sentence_embedding", "sentence_embedding", "last_hidden_state")),
-            rng.choice(_SHAPES),
+            rng.choice(SHAPES),
         ]
     if kind == "value":
         return [kind, rng.choice(("sentence_embedding", "last_hidden_state")), rng.choice(_VALUES)]
@@ -89,9 +89,9 @@ def _through(onnx: Any, model: Any, output: str, nodes: list[Any]) -> Any:
     for node in graph.node:
         node.output[:] = ["inner" if name == output else name for name in node.output]
         node.input[:] = ["inner" if name == output else name for name in node.input]
-    graph.node.extend(nodes)
     for node in nodes:
         node.output[:] = [output if name == "outer" else name for name in node.output]
+    graph.node.extend(nodes)
     return next(value for value in graph.output if value.name == output)
 
 

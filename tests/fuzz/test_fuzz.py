@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("resource", reason="the net forks for every case")
 
+from fuzz import surgery  # noqa: E402
 from fuzz.core import TARGETS, drawn, target
 from fuzz.corpus import Entry, entries
 from fuzz.runner import command, recipe_of
@@ -83,6 +86,40 @@ def test_a_case_is_the_same_every_time(name: str, world: World) -> None:
     assert any(recipe != recipes[0] for recipe in recipes[2:])
     assert drawn(name, 1, 1).random() != drawn(name, 1, 2).random()
     assert target(name).SECONDS > 0
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(["dtype", "sentence_embedding", kind] for kind in ("FLOAT16", "BOOL", "DOUBLE", "INT64")),
+        *(["shape", "sentence_embedding", shape] for shape in surgery.SHAPES),
+        *(["loop", kind] for kind in ("Loop", "Scan", "If", "SequenceMap")),
+        ["value", "last_hidden_state", "nan"],
+    ],
+    ids=lambda step: "-".join(step),
+)
+def test_an_operation_leaves_a_graph_that_runs(step: list[str], world: World) -> None:
+    """Else all that is held of it would be that what is broken does not load."""
+    content = (world.bundle("bpe") / "cpu-fp32.onnx").read_bytes()
+    feed = {"input_ids": np.array([[1, 2, 3], [4, 5, 6]])}
+    usual, other = (
+        dict(zip(names, session.run(names, feed), strict=True))
+        for names in [["sentence_embedding", "last_hidden_state"]]
+        for session in map(_plain, (content, surgery.operated(content, [step])))
+    )
+    for name, value in usual.items():
+        if step[0] == "loop" or name != step[1]:
+            np.testing.assert_allclose(other[name], value, atol=1e-6)
+        else:
+            assert (
+                other[name].dtype != value.dtype
+                or other[name].shape != value.shape
+                or np.isnan(other[name]).all()
+            )
+
+
+def _plain(graph: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 def test_a_fault_is_made_small(sandbox: Sandbox) -> None:
