@@ -7,7 +7,7 @@ import numpy as np
 from sestina._bundle import Bundle
 from sestina._engine import Engine
 from sestina._goldens import Verification, compare, read_goldens
-from sestina._text import TruncationWatch
+from sestina._truncation import TruncationWatch
 
 
 def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
