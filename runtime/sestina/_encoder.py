@@ -81,7 +81,7 @@ class Encoder:
             (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an empty one.
 
         Raises:
-            TextTypeError, TextValueError: Where a text is not a valid Unicode str.
+            TextTypeError, TextValueError: Where a text is not a valid Unicode str, or has no tokens.
             TruncationError: Where a text is over the limit and `on_truncate` is "error".
             OptionError: Where `dimensions` or `on_truncate` is not allowed.
             ClosedError, ForkError, ProviderError: As their names say.
@@ -117,9 +117,11 @@ class Encoder:
     ) -> Iterator[Vectors]:
         """Encode any iterable, endless ones included, in bounded memory.
 
-        Texts are taken in windows, the first of 256, later ones of up to 4,096, and vectors come in
-        bursts. Arguments and errors are those of `encode`; a truncation warning comes once per window.
-        `on_progress` is called with the number of texts of each batch that is done.
+        Texts are taken in windows, the first of 256, later ones of up to 4,096, and vectors come in bursts.
+        What gives names instead of texts (a mapping, a table) or has no order (a set) is refused; a file
+        gives its lines, line breaks included. Other arguments and errors are those of `encode`; a truncation
+        warning comes once per window. `on_progress` is called with the number of texts of each batch that is
+        done.
 
         Yields: (d,) float32 for each text, in input order.
         """

@@ -79,7 +79,10 @@ class TextTypeError(SestinaError, TypeError):
 
 
 class TextValueError(SestinaError, ValueError):
-    """A text is not valid Unicode (it holds lone surrogates), or too long to look inside."""
+    """A text is not valid Unicode (it holds lone surrogates), too long to look inside, or has no tokens.
+
+    The last is where a bundle's tokenizer knows no token for what is in the text, and none for the unknown.
+    """
 
 
 class TruncationError(SestinaError, ValueError):

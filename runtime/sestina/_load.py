@@ -57,7 +57,9 @@ def load(
             fp32), or one that the bundle has.
         threads: Threads that compute; None: the physical cores this process may use.
         max_memory_mb: Ceiling for working memory, in MiB, besides the weights and the vectors themselves;
-            None: what is best for speed.
+            None: what is best for speed. Two things may go beyond it: a text of very many characters without
+            a space, which is tokenized whole, and whoever encodes single texts and lists in turn, for which
+            onnxruntime keeps its working memory twice.
         strict: Use only what was named, with every node of the graph on it. Without this, the CPU takes
             the nodes that a provider leaves over, and everything where no provider that was named passes;
             a `ProviderWarning` then says why.
@@ -66,7 +68,7 @@ def load(
 
     Raises:
         BundleError: Where the bundle is missing, foreign, damaged or unreadable (see its subclasses).
-        OptionError: On an option that is not allowed or that this bundle cannot serve.
+        OptionError: On an argument that is not allowed or that this bundle cannot serve.
         ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
         OutputError: Where `cache_dir` cannot be written.
         ForkError: In a process that was forked while another thread was loading, or in the middle of this.

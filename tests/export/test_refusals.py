@@ -113,7 +113,14 @@ class TestModule:
             assert {id(part): part.training for part in module.modules()} == before
             assert not frozen.training
 
-    @pytest.mark.parametrize("positions", [2, 3, 9])
+    def test_no_position_for_a_text(self, tmp_path: Path) -> None:
+        """Where [CLS] and [SEP] take all, every text would have one vector."""
+        checkpoint = tiny_checkpoint(tiny_wordpiece(), max_positions=2, max_tokens=2)
+        with pytest.raises(sestina.SestinaError, match="special tokens"):
+            export(checkpoint, tmp_path / "out", precisions=["fp32"])
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("positions", [3, 4, 9])
     def test_few_positions(self, tmp_path: Path, positions: int) -> None:
         checkpoint = tiny_checkpoint(tiny_wordpiece(), max_positions=positions, max_tokens=positions)
         result = export(checkpoint, tmp_path / "out", precisions=["fp32"])
