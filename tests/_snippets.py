@@ -35,11 +35,8 @@ _SHAPE = re.compile(r"#.*?(\([\w, ]*\)) float32")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _SHELL = set(";|&<>$`*")
 _BUNDLE = re.compile(r"[\w./-]*\b\w+\.sestina\b")
-_ABSENT = {
-    "nowhere.sestina",
-    "closed.sestina",
-    "damaged.sestina",
-}  # a page makes them, or means that they are not there
+# A page makes these itself, or means that they are not there.
+_ABSENT = {"nowhere.sestina", "closed.sestina", "damaged.sestina"}
 RUN = ("console", "python", "pycon")
 SHOWN = ("json", "text")  # what is only there to be read
 

@@ -102,6 +102,12 @@ def faults(page: Path) -> list[str]:
         for block in blocks(text)
         if block.language not in RUN and block.is_a_snippet() and not block.skipped
     ]
+    found += [
+        f"line {block.line}: {reason.lines!r} is not in the block"
+        for block in blocks(text)
+        for reason in block.reasons
+        if reason.lines and reason.lines not in block.content
+    ]
     for target in LINK.findall(FENCE.sub("", text)):
         name, _, anchor = target.partition("#")
         if urlsplit(target).scheme:
@@ -152,7 +158,8 @@ def test_a_command_is_read_out_of_its_line() -> None:
         "# One\n\nSee [there](#two).\n",
         "```kotlin\nval encoder = 1\n```\n",
         "```\nsestina verify\n```\n",
-        "<!-- not run, one line: of a block that is not run at all -->\n```swift\nlet one = line\n```\n",
+        "<!-- not run, let one: of a block that is not run at all -->\n```swift\nlet one = line\n```\n",
+        "<!-- not run, what is not there: needs a GPU -->\n```console\n$ true\n```\n",
         "<!-- not run: too far above -->\n\n```swift\nlet one = line\n```\n",
     ],
 )
