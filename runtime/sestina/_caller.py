@@ -12,7 +12,11 @@ def warn_caller(warning: Warning) -> None:
     """Warn at the innermost line that is not ours: of a generator, where its next item was asked for."""
     level = 1
     frame = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+    while frame.f_back is not None and _package(frame.f_globals) == _PACKAGE:
         frame = frame.f_back
         level += 1
     warnings.warn(warning, stacklevel=level)
+
+
+def _package(names: dict[str, object]) -> str:
+    return str(names.get("__name__")).partition(".")[0]
