@@ -46,7 +46,7 @@ class GuardedSession:
         with calling:
             results = call(self.native)
         for at, result in enumerate(results):
-            own = result.copy()
+            own = result.copy() if hasattr(result, "copy") else result  # what is no array is refused later
             if self._process is not this_process():
                 never_destroy(result)
             results[at] = own

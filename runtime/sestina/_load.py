@@ -14,7 +14,7 @@ from sestina._budget import plan
 from sestina._bundle import Bundle
 from sestina._caller import warn_caller
 from sestina._choice import check_precision, choose
-from sestina._errors import OptionError, ProviderWarning, SestinaError
+from sestina._errors import OptionError, OutputError, ProviderWarning, SestinaError
 from sestina._fork import this_process
 from sestina._native import opening
 from sestina._quote import quote
@@ -166,6 +166,8 @@ def load(
 
 def _cache_dir(given: str | os.PathLike[str]) -> str:
     text = "" if isinstance(given, bytes) else path_text("cache_dir", given, "a directory")
-    if not text or "\0" in text:
+    if not text:
         raise OptionError(f"cache_dir is {quote(given)}; it must be the path of a directory, or None")
+    if "\0" in text:
+        raise OutputError(f"cache_dir {quote(text)} cannot be written: it has a null character")
     return text

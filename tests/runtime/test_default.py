@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sestina
-from sestina._cli import options
+from sestina._cli import arguments
 from sestina._cli.pieces import readable
 from sestina._default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
@@ -78,14 +78,10 @@ class TestArguments:
         [
             (["a text"], 0, None, None, ["a text"]),
             (["x.sestina", "a"], 0, None, "x.sestina", ["a"]),
-            (["X.SESTINA/", "a"], 1, None, "X.SESTINA/", ["a"]),
+            (["x.sestina/", "a"], 1, None, "x.sestina/", ["a"]),
             (["x.sestina"], 0, None, "x.sestina", []),
-            (["x.sestina"], 1, None, None, ["x.sestina"]),  # the only text there is
             ([".", "a", "b"], 2, None, ".", ["a", "b"]),  # a directory
-            ([".", "a"], 2, None, None, [".", "a"]),
-            (["/no/such", "a"], 1, None, "/no/such", ["a"]),  # written as a path, so refused as one later
             (["/shrug or not", "a"], 1, None, None, ["/shrug or not", "a"]),
-            (["my.tokenizer.json", "a"], 1, None, "my.tokenizer.json", ["a"]),
             (["a" * 5000, "b\0"], 1, None, None, ["a" * 5000, "b\0"]),
             (["q"], 1, 1, None, ["q"]),
             (["anything", "q"], 1, 1, "anything", ["q"]),
@@ -94,20 +90,47 @@ class TestArguments:
         ],
     )
     def test_told_apart(
-        self, given: list[str], least: int, most: int | None, bundle: str | None, texts: list[str]
+        self,
+        given: list[str],
+        least: int,
+        most: int | None,
+        bundle: str | None,
+        texts: list[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        args = SimpleNamespace(arguments=given, command="c", shape="[BUNDLE]")
-        assert options.take_bundle(args, least, most) == texts  # type: ignore[arg-type]
+        (tmp_path / "x.sestina").mkdir()
+        monkeypatch.chdir(tmp_path)
+        args = SimpleNamespace(arguments=given, dashed=[], command="c", shape="[BUNDLE]")
+        assert arguments.take_bundle(args, least, most) == texts  # type: ignore[arg-type]
         assert args.bundle == bundle
+
+    @pytest.mark.parametrize(
+        "given, least, error, message",
+        [
+            (["/no/such", "a"], 1, BundleNotFoundError, "there is no bundle at /no/such"),
+            (["my.tokenizer.json", "a"], 1, BundleNotFoundError, "put -- before it if it is a text"),
+            (["x.sestina"], 1, OptionError, "x.sestina is taken for the BUNDLE"),
+            ([".", "a"], 2, OptionError, r"\. is taken for the BUNDLE"),
+        ],
+    )
+    def test_written_as_a_path(
+        self, given: list[str], least: int, error: type[Exception], message: str, tmp_path: Path
+    ) -> None:
+        args = SimpleNamespace(arguments=given, dashed=[], command="c", shape="[BUNDLE]")
+        with pytest.raises(error, match=message):
+            arguments.take_bundle(args, least)  # type: ignore[arg-type]
+        args = SimpleNamespace(arguments=[], dashed=given, command="c", shape="[BUNDLE]")  # after --
+        assert arguments.take_bundle(args, 0) == given  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         "given, least, most",
         [([], 1, None), (["a"], 2, None), ([], 1, 1), (["a", "b"], 0, 0), (["a"] * 3, 1, 1)],
     )
     def test_too_few_or_too_many(self, given: list[str], least: int, most: int | None) -> None:
-        args = SimpleNamespace(arguments=given, command="encode", shape="[BUNDLE] [TEXT ...]")
+        args = SimpleNamespace(arguments=given, dashed=[], command="encode", shape="[BUNDLE] [TEXT ...]")
         with pytest.raises(OptionError, match=r"encode takes \[BUNDLE\] \[TEXT ...\], not \d arguments?"):
-            options.take_bundle(args, least, most)  # type: ignore[arg-type]
+            arguments.take_bundle(args, least, most)  # type: ignore[arg-type]
 
     def test_every_command_runs_without_a_bundle(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
