@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("resource", reason="the net forks for every case")
 
-from fuzz import surgery  # noqa: E402
+from fuzz import surgery
 from fuzz.core import TARGETS, drawn, target
 from fuzz.corpus import Entry, entries
 from fuzz.runner import command, recipe_of
