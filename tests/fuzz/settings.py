@@ -27,6 +27,11 @@ _TOKEN = {
 _TOKENS = ("[UNK]", "[PAD]", "<pad>", "<unk>", "[NEW]", "zzz", "model", None, _TOKEN)
 
 SETTINGS: dict[str, tuple[Any, ...]] = {
+    "model_input_names": (
+        ["input_ids", "attention_mask"],
+        ["input_ids", "token_type_ids", "attention_mask"],
+        ["input_ids"],
+    ),
     "do_lower_case": (True, False, None, "false", 1),
     "strip_accents": (True, False, None),
     "tokenize_chinese_chars": (True, False, None),

@@ -92,7 +92,8 @@ def _through(onnx: Any, model: Any, output: str, nodes: list[Any]) -> Any:
     for node in nodes:
         node.output[:] = [output if name == "outer" else name for name in node.output]
     graph.node.extend(nodes)
-    return next(value for value in graph.output if value.name == output)
+    # Another operation may have named it anew; what is said then counts for nothing.
+    return next((value for value in graph.output if value.name == output), onnx.ValueInfoProto())
 
 
 def _dtype(onnx: Any, model: Any, output: str, name: str) -> None:
