@@ -122,12 +122,16 @@ class MaskedEncoder(nn.Module):
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
 
     def _counted(self, ids: Tensor) -> Tensor:
-        """As `counted_positions`, in int32 throughout. (B, S) -> (B, S)."""
-        pad_id = torch.tensor(self.model.encoder.config.pad_id, dtype=torch.int32)
-        real = (ids != pad_id).to(torch.int32)
-        axis = torch.tensor(1, dtype=torch.int32)
-        summed = torch.onnx.ops.symbolic("CumSum", (real, axis), dtype=torch.int32, shape=real.shape)
-        return summed * real
+        """As `counted_positions`, in int32 throughout. (B, S) -> (B, S).
+
+        With operators that Core ML leaves to the CPU, like the Gather that follows: one that it took between
+        them would be a partition of its own.
+        """
+        padding = ids == torch.tensor(self.model.encoder.config.pad_id, dtype=torch.int32)
+        zero, one = (torch.tensor(value, dtype=torch.int32) for value in (0, 1))
+        real = torch.where(padding, zero, one)
+        summed = torch.onnx.ops.symbolic("CumSum", (real, one), dtype=torch.int32, shape=real.shape)
+        return torch.where(padding, zero, summed)
 
     def _pool(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(B, S, D), (B, S, 1) -> (B, D). The mean is divided, then summed: no value grows with length."""

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from _tiny import TEXTS, tiny_bpe, tiny_checkpoint, tiny_unigram, tiny_wordpiece
 from sestina_model import checkpoint as checkpoints
@@ -238,6 +238,58 @@ class TestInvariants:
     def test_a_limit_without_room_for_the_special_tokens(self) -> None:
         with pytest.raises(CheckpointError, match="max_tokens is 1; this tokenizer adds 2 special tokens"):
             tiny_checkpoint(tiny_wordpiece(), max_tokens=1)
+
+    def test_a_tokenizer_that_draws_at_random(self) -> None:
+        tokenizer = tiny_bpe()
+        expected = tokenizer.encode("the transformer relates tokens").ids
+        tokenizer.model.dropout = 0.9
+        checkpoint = tiny_checkpoint(tokenizer)
+        rows = [checkpoint.tokenize(["the transformer relates tokens"])[0] for _ in range(20)]
+        assert rows == [expected] * 20
+        assert json.loads(checkpoint.tokenizer.to_str())["model"]["dropout"] is None
+        assert tokenizer.model.dropout == pytest.approx(0.9)  # the one that was given is as it was
+
+    def test_a_tokenizer_that_holds_a_text_twice(self) -> None:
+        tokenizer = tiny_wordpiece()
+        special = [("[CLS]", 2), ("[SEP]", 3)]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A $A [SEP]", pair="$A $B", special_tokens=special
+        )
+        with pytest.raises(CheckpointError, match="its post-processor must hold the text once"):
+            self.made(tokenizer=tokenizer)
+
+    def test_a_template_with_an_id_beyond_the_table(self) -> None:
+        tokenizer = tiny_wordpiece()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A", pair="$A $B", special_tokens=[("[CLS]", 999)]
+        )
+        with pytest.raises(CheckpointError, match="gives ids up to 999; this encoder has"):
+            self.made(tokenizer=tokenizer)
+
+    def test_a_tokenizer_that_splits_special_tokens(self) -> None:
+        tokenizer = tiny_wordpiece()
+        tokenizer.encode_special_tokens = True
+        with pytest.raises(
+            CheckpointError, match="splits special tokens, which a tokenizer.json cannot hold"
+        ):
+            self.made(tokenizer=tokenizer)
+
+    def test_a_tokenizer_that_fails_or_panics(self) -> None:
+        document = json.loads(tiny_wordpiece().to_str())
+        del document["model"]["vocab"]["[UNK]"]
+        document["added_tokens"] = [
+            token for token in document["added_tokens"] if token["content"] != "[UNK]"
+        ]
+        checkpoint = self.made(tokenizer=Tokenizer.from_str(json.dumps(document)))
+        with pytest.raises(
+            CheckpointError, match=r"^the tokenizer fails on a text: WordPiece error: Missing"
+        ):
+            checkpoint.tokenize(["\u2603"])
+        template = document["post_processor"]
+        template["single"] = [{"SpecialToken": {"id": "[X]", "type_id": 0}}, *template["single"]]
+        panicking = Tokenizer.from_str(json.dumps(document))
+        with pytest.raises(CheckpointError, match=r"^the tokenizer fails on a short text: "):
+            self.made(tokenizer=panicking)
 
     def test_a_tokenizer_of_another_model(self) -> None:
         with pytest.raises(CheckpointError, match=r"gives ids up to 359; this encoder has \d+ rows"):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, processors
 
 from _tiny import TEXTS, tiny_bpe, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
@@ -243,6 +243,12 @@ class TestFamilies:
             ({"hidden_size": "32"}, "d_model is '32'; it must be a whole number of at least 1"),
             ({"num_attention_heads": 5}, "d_model is 32; it must be a multiple of n_heads, which is 5"),
             ({"pad_token_id": 10**6}, "pad_id is 1000000; it must be at least 0 and below"),
+            ({"layer_norm_eps": None}, "layer_norm_eps is None; it must be above 0 and below 1"),
+            ({"num_hidden_layers": 10**9}, "n_layers is 1000000000; it must be at most 1024"),
+            (
+                {"vocab_size": 10**30},
+                "vocab_size is 1000000000000000000000000000000; it must be at most 16777216",
+            ),
             ({"type_vocab_size": 0}, "type_vocab_size is 0; it must be a whole number of at least 1"),
         ],
         ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -252,6 +258,28 @@ class TestFamilies:
         text = refused(bert, CheckpointError)
         assert message in text
         assert str(bert / "config.json") in text
+
+    def test_a_padding_id_that_is_null(self, make: Callable[..., Path]) -> None:
+        folder = make("bert")
+        edit(folder / "config.json", pad_token_id=None)
+        assert load(folder).model.encoder.config.pad_id == 0  # it decides nothing there
+        edit(folder / "config.json", model_type="roberta")
+        assert "pad_id is None" in refused(folder, CheckpointError)
+
+    def test_second_names_of_settings(self, make: Callable[..., Path]) -> None:
+        folder = make("distilbert")
+        expected = load(folder).encode(TEXTS)
+        values = json.loads((folder / "config.json").read_text())
+        values["num_attention_heads"] = values.pop("n_heads")
+        write_json(folder / "config.json", values)
+        np.testing.assert_array_equal(load(folder).encode(TEXTS), expected)
+        edit(folder / "config.json", n_heads=2)
+        message = refused(folder, CheckpointError)
+        assert "n_heads is 2 and num_attention_heads, another name for it, is 4; state one" in message
+
+    def test_numbers_of_thousands_of_digits(self, bert: Path) -> None:
+        (bert / "config.json").write_text('{"hidden_size": ' + "1" * 5000 + "}")
+        assert "config.json is not valid JSON" in refused(bert, CheckpointError)
 
     def test_an_adapter(self, bert: Path) -> None:
         write_json(bert / "adapter_config.json", {})
@@ -586,7 +614,78 @@ class TestContract:
         write_json(sentence_bert / "sentence_bert_config.json", config)
         assert message in refused(sentence_bert)
 
-    @pytest.mark.parametrize("value", [0, "16", True])
+    @pytest.mark.parametrize(
+        ("name", "config", "message"),
+        [
+            (
+                "sentence_bert_config.json",
+                {"do_lower_case": "yes"},
+                "do_lower_case is 'yes'; it must be true or",
+            ),
+            (
+                "sentence_bert_config.json",
+                {"processor_kwargs": [1]},
+                "processor_kwargs is [1]; it must be an obj",
+            ),
+            (
+                "sentence_bert_config.json",
+                {"modality_config": {"text": 3}},
+                "text is 3; it must be an object",
+            ),
+            (
+                "config_sentence_transformers.json",
+                {"prompts": ["a"]},
+                "prompts is ['a']; it must be an object",
+            ),
+            (
+                "1_Pooling/config.json",
+                {"pooling_mode_cls_token": 1},
+                "pooling_mode_cls_token is 1; it must be",
+            ),
+        ],
+    )
+    def test_values_of_another_type(self, sentence_bert: Path, name: str, config: dict, message: str) -> None:
+        write_json(sentence_bert / name, config)
+        assert message in refused(sentence_bert, CheckpointError)
+
+    @pytest.mark.parametrize(
+        ("name", "config", "message"),
+        [
+            (
+                "sentence_bert_config.json",
+                {"model_args": {"hidden_act": "relu"}},
+                "model_args {'hidden_act': 'relu'",
+            ),
+            (
+                "sentence_bert_config.json",
+                {"tokenizer_name_or_path": "a"},
+                "tokenizer_name_or_path 'a' is not sup",
+            ),
+            ("1_Pooling/config.json", {"pooling_mode": None}, "pooling None is not supported"),
+            (
+                "config_sentence_transformers.json",
+                {"default_prompt_name": ["q"]},
+                "default_prompt_name ['q'] puts",
+            ),
+        ],
+    )
+    def test_options_that_were_dropped(
+        self, sentence_bert: Path, name: str, config: dict, message: str
+    ) -> None:
+        write_json(sentence_bert / name, config)
+        assert message in refused(sentence_bert)
+
+    def test_null_is_no_lower_casing(self, sentence_bert: Path) -> None:
+        expected = load(sentence_bert).tokenize(TEXTS)
+        edit(sentence_bert / "sentence_bert_config.json", do_lower_case=None)
+        assert load(sentence_bert).tokenize(TEXTS) == expected
+
+    def test_two_modules_of_one_name(self, sentence_bert: Path) -> None:
+        path = sentence_bert / "modules.json"
+        write_json(path, [entry | {"name": "0"} for entry in json.loads(path.read_text())])
+        assert "two modules have one name" in refused(sentence_bert, CheckpointError)
+
+    @pytest.mark.parametrize("value", [0, "16", True, 16.0])
     def test_a_limit_that_makes_no_sense(self, sentence_bert: Path, value: object) -> None:
         write_json(sentence_bert / "sentence_bert_config.json", {"max_seq_length": value})
         message = refused(sentence_bert, CheckpointError)
@@ -701,6 +800,122 @@ class TestTokenizer:
         message = refused(bert, CheckpointError)
         assert f"{bert / 'tokenizer.json'} is missing; make it: python -c " in message
         assert f"T.from_pretrained('{bert}').save_pretrained('{bert}')" in message
+
+    def test_tokens_that_are_named_beside_the_file(self, bert: Path) -> None:
+        edit(bert / "config.json", vocab_size=(size := tiny_wordpiece().get_vocab_size()) + 1)
+        weights = bert / "model.safetensors"
+        save_file(family_tensors("bert", size + 1), weights)
+        text = "the <new> model"
+        (before,) = load(bert).tokenize([text])
+        assert size not in before
+        for name, values in (
+            ("added_tokens.json", {"<new>": size}),
+            ("tokenizer_config.json", {"additional_special_tokens": ["<new>"]}),
+            ("tokenizer_config.json", {"extra_special_tokens": {"new_token": "<new>"}}),
+            ("tokenizer_config.json", {"new_token": "<new>"}),
+            ("tokenizer_config.json", {"added_tokens_decoder": {str(size): {"content": "<new>"}}}),
+            ("special_tokens_map.json", {"additional_special_tokens": ["<new>"]}),
+            ("special_tokens_map.json", {"mask_token": {"content": "<new>"}}),
+        ):
+            write_json(bert / name, values)
+            (found,) = load(bert).tokenize([text])
+            assert found.count(size) == 1, name
+            (bert / name).unlink()
+        write_json(bert / "added_tokens.json", {"<new>": size, "<newer>": size + 1})
+        message = refused(bert, CheckpointError)
+        assert f"the tokenizer gives ids up to {size + 1}; this encoder has {size + 1} rows" in message
+        assert "Beyond it are 1 tokens (<newer>)" in message
+
+    def test_a_token_that_the_class_adds_and_the_table_lacks(self, make: Callable[..., Path]) -> None:
+        folder = make("roberta")
+        size = tiny_bpe().get_vocab_size()
+        edit(folder / "config.json", vocab_size=size + 3)
+        tiny_bpe().save(str(folder / "tokenizer.json"))  # it has none of the five
+        assert "(<pad>, <mask>)" in refused(folder, CheckpointError)
+
+    @pytest.mark.parametrize("name", ["ElectraTokenizer", "ElectraTokenizerFast", "BertTokenizerFast"])
+    def test_classes_that_build_all_but_the_vocabulary(self, bert: Path, name: str) -> None:
+        tokenizer = tiny_wordpiece()
+        expected = tokenizer.encode("The MODEL").ids
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+        tokenizer.post_processor = None
+        tokenizer.save(str(bert / "tokenizer.json"))
+        write_json(bert / "tokenizer_config.json", {"tokenizer_class": name})
+        assert load(bert).tokenize(["The MODEL"]) == [expected]
+
+    def test_mpnet_puts_its_own_tokens_around_a_text(self, bert: Path) -> None:
+        own = {"cls_token": "[CLS]", "sep_token": "[SEP]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
+        rest = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+        write_json(bert / "tokenizer_config.json", {"tokenizer_class": "MPNetTokenizer", **own, **rest})
+        expected = tiny_wordpiece().encode("The MODEL").ids
+        assert load(bert).tokenize(["The MODEL"]) == [expected]
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"tokenizer_class": "GPT2Tokenizer"}, "tokenizer_class 'GPT2Tokenizer' is not supported; Bart"),
+            ({"tokenizer_class": 5}, "tokenizer_class 5 is not supported"),
+            (
+                {"tokenizer_class": "RobertaTokenizer"},
+                "takes a BPE vocabulary, and tokenizer.json has WordPiece",
+            ),
+            ({"split_special_tokens": True}, "split_special_tokens True is not supported; only false is"),
+            (
+                {"auto_map": {"AutoTokenizer": ["a.B", None]}},
+                "code that comes with a checkpoint is never run",
+            ),
+            ({"fast_tokenizer_files": ["tokenizer.4.0.json"]}, "only tokenizer.json is read"),
+            ({"truncation_side": None}, "truncation_side None is not supported"),
+        ],
+        ids=str,
+    )
+    def test_what_one_file_cannot_hold(self, bert: Path, config: dict, message: str) -> None:
+        write_json(bert / "tokenizer_config.json", config)
+        assert message in refused(bert)
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"do_lower_case": None}, "do_lower_case is None; it must be true or false"),
+            ({"strip_accents": "no"}, "strip_accents is 'no'; it must be true or false"),
+            ({"cls_token": None}, "cls_token is None; its class needs that token"),
+            ({"unk_token": None}, "unk_token is null; its class needs that token"),
+            ({"mask_token": 5}, "mask_token is 5; it must be a token"),
+            (
+                {"mask_token": {"content": "[MASK]"}},
+                "mask_token is {'content': '[MASK]'}; it must be a token",
+            ),
+            ({"extra_special_tokens": [None]}, "extra_special_tokens is None; it must be a token"),
+            ({"added_tokens_decoder": {"x": {"content": "a"}}}, "'x' is not the id of a token"),
+            ({"added_tokens_decoder": {"1": {"content": 5}}}, "{'content': 5} is not a token"),
+            ({"model_max_length": 24.5}, "model_max_length is 24.5; it must be a whole number of at least 1"),
+            ({"model_max_length": 0}, "model_max_length is 0; it must be a whole number of at least 1"),
+            (
+                {"model_input_names": "input_ids"},
+                "model_input_names is 'input_ids'; it must be a list of names",
+            ),
+        ],
+        ids=str,
+    )
+    def test_options_that_make_no_sense(self, bert: Path, config: dict, message: str) -> None:
+        write_json(bert / "tokenizer_config.json", config)
+        assert message in refused(bert, CheckpointError)
+
+    def test_token_types_other_than_0(self, bert: Path) -> None:
+        tokenizer = tiny_wordpiece()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS]:0 $A:1 [SEP]:1", pair="$A $B", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        tokenizer.save(str(bert / "tokenizer.json"))
+        whole = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        write_json(bert / "tokenizer_config.json", whole)
+        expected = load(bert).tokenize(["the model"])  # the encoder is not told of them
+        write_json(
+            bert / "tokenizer_config.json", whole | {"model_input_names": ["input_ids", "token_type_ids"]}
+        )
+        assert "gives a text token type 1, which is not supported; only 0 is" in refused(bert)
+        write_json(bert / "tokenizer_config.json", {})  # BERT's class has a template of its own
+        assert load(bert).tokenize(["the model"]) == expected
 
     def test_a_side_that_is_not_supported(self, bert: Path) -> None:
         write_json(bert / "tokenizer_config.json", {"truncation_side": "left"})

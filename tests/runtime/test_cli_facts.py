@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -266,6 +267,19 @@ class TestExport:
     def test_no_source(self, cli: Cli, tmp_path: Path, source: str, message: str) -> None:
         outcome = cli("export", source, tmp_path / "out")
         assert (outcome.code, outcome.out, outcome.err) == (2, "", f"sestina: error: {message}\n")
+
+    @pytest.mark.parametrize("source", ["no/such/folder", "no_such_package", __file__])
+    def test_a_missing_source_is_said_before_torch_is_imported(self, tmp_path: Path, source: str) -> None:
+        code = (
+            "import sys\n"
+            "from sestina.__main__ import main\n"
+            "code = main(sys.argv[1:])\n"
+            "print(code, *sorted({'torch', 'onnx', 'transformers'} & sys.modules.keys()))\n"
+        )
+        command = [sys.executable, "-c", code, "export", source, str(tmp_path / "out.sestina")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout == "2\n"
+        assert (done.stderr.count("\n"), done.stderr.startswith("sestina: error: ")) == (1, True)
 
     @pytest.mark.parametrize("missing", ["torch", "onnx"])
     def test_without_the_extra(
