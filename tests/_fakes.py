@@ -216,7 +216,7 @@ def plugin_package(
 
 def forget_packages(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     """As if packages were not installed."""
-    from sestina import _attachment
+    from sestina._providers import attached_provider as _attachment
 
     honest = _attachment.importlib.util.find_spec
     monkeypatch.setattr(

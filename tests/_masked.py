@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from sestina._manifest import FileEntry, Manifest, Precision, Target, TensorInfo, TextContract, Variant
-from sestina._manifest_reader import read
+from sestina._bundle.manifest import FileEntry, Manifest, Precision, Target, TensorInfo, TextContract, Variant
+from sestina._bundle.manifest_reader import read
 
 VOCABULARY, WIDTH, BUCKETS = 400, 32, (8, 16, 64)
 Array = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sestina._bench._markdown import lines as whole_run
-from sestina._bench._tables import measure_name, slower, times
+from sestina._bench.markdown import lines as whole_run
+from sestina._bench.tables import measure_name, slower, times
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -17,10 +17,10 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-from sestina_export._check import PlacementCheck, check
+from sestina_export._check.check import PlacementCheck, check
 from sestina_export._errors import ExportError, GraphError, ParityError, QualityError
 from sestina_export._export import ExportResult, export
-from sestina_export._quality import QualityGate
+from sestina_export._proof.quality import QualityGate
 
 __all__ = [
     "ExportError",

@@ -13,15 +13,15 @@ import torch
 from tokenizers import Tokenizer
 
 import sestina
-from sestina._manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest, TextContract, Variant
-from sestina_export._calibrate import default_texts, split_texts
+from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest, TextContract, Variant
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
-from sestina_export._goldens import write_goldens
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
-from sestina_export._quality import QualityGate
-from sestina_export._reference import compare_tokenizer
+from sestina_export._proof.goldens import write_goldens
+from sestina_export._proof.quality import QualityGate
+from sestina_export._proof.reference import compare_tokenizer
+from sestina_export._quantise.calibrate import default_texts, split_texts
 from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs

@@ -13,16 +13,16 @@ import onnx
 import torch
 
 import sestina
-from sestina._bundle import Bundle
-from sestina._goldens import compare, read_goldens
-from sestina._manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
-from sestina_export._aligned import aligned
-from sestina_export._buckets import buckets_for
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.goldens import compare, read_goldens
+from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
+from sestina_export._build import build_graph, interface
 from sestina_export._errors import ParityError
-from sestina_export._graph import build_graph, interface
-from sestina_export._interface import OUTPUTS
-from sestina_export._mobile import to_ort
-from sestina_export._parity import (
+from sestina_export._graph.aligned import aligned
+from sestina_export._graph.buckets import buckets_for
+from sestina_export._graph.interface import OUTPUTS
+from sestina_export._graph.mobile import to_ort
+from sestina_export._proof.parity import (
     Difference,
     as_parity,
     figure,
@@ -32,7 +32,7 @@ from sestina_export._parity import (
     open_graph,
     run_texts,
 )
-from sestina_export._quality import QualityGate, golden_tolerance, measure_quality
+from sestina_export._proof.quality import QualityGate, golden_tolerance, measure_quality
 from sestina_export._variants import VariantSpec
 from sestina_model.checkpoint import Checkpoint
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from tokenizers import Tokenizer
 
+from sestina_export._build import LEAST_POSITIONS
 from sestina_export._errors import ExportError
-from sestina_export._graph import LEAST_POSITIONS
 from sestina_model import checkpoint as checkpoints
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sestina._manifest import FORMAT, MANIFEST
+from sestina._bundle.manifest import FORMAT, MANIFEST
 from sestina_export._errors import ExportError
 from sestina_model._folders import stranger
 

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sestina._manifest import Precision, Target
-from sestina_export._a16w8_form import LEAST_ON_HTP, A16W8Form
-from sestina_export._buckets import LEAST
-from sestina_export._calibrate import calibrate
+from sestina._bundle.manifest import Precision, Target
 from sestina_export._errors import ExportError
-from sestina_export._float16 import Float16Form
-from sestina_export._forms import Float32Form, Form, layer_linears
-from sestina_export._int8_form import Int8Form
-from sestina_export._passes import (
+from sestina_export._forms.base import Float32Form, Form, layer_linears
+from sestina_export._forms.float16 import Float16Form
+from sestina_export._forms.portable import PortableForm
+from sestina_export._graph.buckets import LEAST
+from sestina_export._graph.passes import (
     ATTENTION,
     Pass,
     drop_inner_shapes,
@@ -25,8 +23,10 @@ from sestina_export._passes import (
     name_attention_inputs,
     share_equal_nodes,
 )
-from sestina_export._portable_form import PortableForm
-from sestina_export._quality import QualityGate
+from sestina_export._proof.quality import QualityGate
+from sestina_export._quantise.a16w8 import LEAST_ON_HTP, A16W8Form
+from sestina_export._quantise.calibrate import calibrate
+from sestina_export._quantise.int8 import Int8Form
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 

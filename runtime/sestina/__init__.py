@@ -6,7 +6,6 @@
 (2, 384)
 """
 
-from sestina import _native as _native  # what it has called at the interpreter's end must be called late
 from sestina._errors import (
     BundleError,
     BundleFormatError,
@@ -27,25 +26,26 @@ from sestina._errors import (
     TruncationError,
     TruncationWarning,
 )
+from sestina._process import native as _native  # at once: what registers first is called last at the end
 
 TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for it would cost 10 ms
 if TYPE_CHECKING:
+    from sestina._bundle.goldens import GoldenResult, Verification
     from sestina._encoder import Encoder
-    from sestina._explanation import Explanation
-    from sestina._goldens import GoldenResult, Verification
+    from sestina._explain.explanation import Explanation
     from sestina._load import load
     from sestina._report import Report
-    from sestina._text import Tokens
+    from sestina._text.tokenizer import Tokens
 else:
     # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
     # cost nothing.
     _LAZY = {
         "Encoder": "_encoder",
-        "Explanation": "_explanation",
-        "GoldenResult": "_goldens",
+        "Explanation": "_explain.explanation",
+        "GoldenResult": "_bundle.goldens",
         "Report": "_report",
-        "Tokens": "_text",
-        "Verification": "_goldens",
+        "Tokens": "_text.tokenizer",
+        "Verification": "_bundle.goldens",
         "load": "_load",
     }
 

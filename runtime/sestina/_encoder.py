@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
-from sestina._bundle import Bundle
-from sestina._choice import Choice
-from sestina._distinct import Distinct
-from sestina._engine import Engine
-from sestina._native import opening
+from sestina._bundle.bundle import Bundle
+from sestina._process.native import opening
 from sestina._progress import progress_bar
-from sestina._text import Tokens
-from sestina._truncation import OnTruncate, TruncationWatch
+from sestina._providers.choice import Choice
+from sestina._schedule.engine import Engine
+from sestina._text.distinct import Distinct
+from sestina._text.tokenizer import Tokens
+from sestina._text.truncation import OnTruncate, TruncationWatch
 from sestina._vectors import as_rows, cosine, shorten
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
-    from sestina._explanation import Explanation
-    from sestina._goldens import Verification
+    from sestina._bundle.goldens import Verification
+    from sestina._explain.explanation import Explanation
     from sestina._report import Report
 
     Describe = Callable[[], Report]
@@ -185,7 +185,7 @@ class Encoder:
             BundleFormatError: Where the bundle was exported before its graphs could be looked into.
         """
         with opening:
-            from sestina._explanation import explain
+            from sestina._explain.explanation import explain
 
         watch = TruncationWatch(on_truncate, self.max_tokens)
         explanation = explain(self._engine, self._bundle.manifest, text, watch)
@@ -216,7 +216,7 @@ class Encoder:
             ClosedError, ForkError, ProviderError: As their names say.
         """
         with opening:
-            from sestina._verify import verify
+            from sestina._verification import verify
 
         return verify(self._engine, self._bundle, self._tolerance)
 

@@ -7,18 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sestina._arguments import path_text, truth, whole_number
-from sestina._aside import Aside
-from sestina._asked import AUTO, ProviderArgument, in_order, read_asked, spell
-from sestina._attachment import CPU
-from sestina._budget import plan
-from sestina._bundle import Bundle
+from sestina._bundle.bundle import Bundle
 from sestina._caller import warn_caller
-from sestina._choice import check_precision, choose
 from sestina._errors import OptionError, OutputError, ProviderWarning, SestinaError
-from sestina._fork import this_process
-from sestina._native import opening
+from sestina._process.background import BackgroundCall
+from sestina._process.fork import this_process
+from sestina._process.native import opening
+from sestina._process.threads import usable_cores
+from sestina._providers.attached_provider import CPU
+from sestina._providers.choice import check_precision, choose
+from sestina._providers.request import AUTO, ProviderArgument, in_order, read_request, spell
 from sestina._quote import quote
-from sestina._threads import usable_cores
+from sestina._schedule.budget import plan
 
 if TYPE_CHECKING:
     from sestina._encoder import Encoder
@@ -83,12 +83,12 @@ def load(
     if cache_dir is not None:
         cache_dir = _cache_dir(cache_dir)
     strict = truth("strict", strict)
-    named = read_asked(provider)
+    named = read_request(provider)
     provider = AUTO if named is None else [asked.provider.name for asked in named]
     precision = check_precision(precision)
     with opening:
         if path is None:
-            from sestina._default import default_bundle
+            from sestina._bundle.default import default_bundle
 
             path = default_bundle()
         bundle = Bundle(path)
@@ -100,7 +100,7 @@ def load(
         choice = choose(bundle, "cpu", precision)
     else:
         with opening:
-            from sestina._selection import select  # only here: it would cost every start on a CPU
+            from sestina._selection.selection import select  # only here: it would cost every start on a CPU
 
         choice, accepted, tried = select(
             bundle,
@@ -117,10 +117,10 @@ def load(
     budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
     # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
-    checked = Aside(partial(bundle.check, choice.variant))
+    checked = BackgroundCall(partial(bundle.check, choice.variant))
     try:
         with opening:
-            from sestina._opened import Encoder, open_engine
+            from sestina._opening import Encoder, open_engine
 
             engine = open_engine(process, bundle, choice, accepted, threads, budget)
     except SestinaError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sestina._native import opening
+from sestina._process.native import opening
 
 
 def onnxruntime() -> Any:

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sestina._asked import AUTO, Asked
-from sestina._attachment import attach, is_here
 from sestina._errors import ProviderError, SestinaError
-from sestina._providers import PROVIDERS
+from sestina._providers.attached_provider import attach, is_here
+from sestina._providers.request import AUTO, ProviderRequest
+from sestina._providers.table import PROVIDERS
 
 _MARK = "sestina-trial: "  # drivers print to standard output too
 
@@ -38,7 +38,7 @@ def try_provider(name: str, precision: str, bundle: str | None, seconds: float) 
     provider = PROVIDERS[name]
     if not is_here(provider):
         try:
-            attach(Asked(provider, MappingProxyType({})))
+            attach(ProviderRequest(provider, MappingProxyType({})))
         except ProviderError as error:
             return {"here": False, "why_not": [str(error)]}
     return _spawn([name, precision, *([bundle] if bundle else [])], seconds)
@@ -88,7 +88,7 @@ def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
     """The trial itself."""
     if name == AUTO:
         return _auto(precision, path or "")
-    asked = Asked(PROVIDERS[name], MappingProxyType({}))
+    asked = ProviderRequest(PROVIDERS[name], MappingProxyType({}))
     try:
         attachment = attach(asked)
     except ProviderError as error:
@@ -96,11 +96,11 @@ def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
     outcome: dict[str, Any] = {"here": True, "device": attachment.device, "version": attachment.version}
     if path is None:
         return {**outcome, "why_not": []}
-    from sestina._bundle import Bundle
-    from sestina._candidate import Terms
-    from sestina._goldens import read_goldens
-    from sestina._selection import attempt
-    from sestina._threads import usable_cores
+    from sestina._bundle.bundle import Bundle
+    from sestina._bundle.goldens import read_goldens
+    from sestina._process.threads import usable_cores
+    from sestina._selection.candidate_session import Terms
+    from sestina._selection.selection import attempt
 
     bundle = Bundle(path)
     terms = Terms(usable_cores(), strict=False, goldens=tuple(read_goldens(bundle)), contexts=None)

@@ -57,7 +57,7 @@ def report() -> dict[str, Any]:
 
     import sestina
     from sestina.__main__ import main as command
-    from sestina._choice import has_fast_int8
+    from sestina._providers.choice import has_fast_int8
 
     with sestina.load(threads=1) as encoder:
         loaded = time.perf_counter()

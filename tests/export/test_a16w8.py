@@ -12,11 +12,11 @@ import torch
 
 from _tiny import LINES, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import GraphError, export
-from sestina_export._a16w8_form import A16W8Form
-from sestina_export._calibrate import default_texts
-from sestina_export._int8 import ANY_PAIR, column_scales, round_to_int8
-from sestina_export._parity import open_graph, run_texts
-from sestina_export._quality import cosines
+from sestina_export._proof.parity import open_graph, run_texts
+from sestina_export._proof.quality import cosines
+from sestina_export._quantise.a16w8 import A16W8Form
+from sestina_export._quantise.calibrate import default_texts
+from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 
 import sestina
 from _tiny import TEXTS, tiny_bundle
-from sestina import _mapped
-from sestina._mapped import ALIGNMENT, LEAST_MAPPED, large_initializers, outline
-from sestina._protobuf import fields
-from sestina_export._aligned import aligned
+from sestina._bundle import mapped as _mapped
+from sestina._bundle.mapped import ALIGNMENT, LEAST_MAPPED, large_initializers, outline
+from sestina._bundle.protobuf import fields
+from sestina_export._graph.aligned import aligned
 
 
 def constants(*sizes: int, doc: str | None = None, prefix: str = "c") -> bytes:

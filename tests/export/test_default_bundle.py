@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import sestina
-from sestina._default import default_bundle
+from sestina._bundle.default import default_bundle
 from sestina_export._fingerprint import space_of
-from sestina_export._quality import cosines
+from sestina_export._proof.quality import cosines
 from sestina_model.checkpoint import Checkpoint, load
 from sestina_model.config import EncoderConfig
 

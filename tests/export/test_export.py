@@ -20,8 +20,10 @@ from tokenizers.normalizers import BertNormalizer
 import sestina
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
-from sestina_export import ExportError, GraphError, ParityError, _export, _graph, _parity, export
-from sestina_export._forms import Float32Form, layer_linears, written_as
+from sestina_export import ExportError, GraphError, ParityError, _export, export
+from sestina_export import _build as _graph
+from sestina_export._forms.base import Float32Form, layer_linears, written_as
+from sestina_export._proof import parity as _parity
 from sestina_export._variants import CPU_FP32
 from sestina_model import checkpoint as checkpoints
 from sestina_model.config import HeadConfig

@@ -14,9 +14,9 @@ import torch
 import sestina
 from _tiny import LINES, TEXTS, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import ExportError, QualityError, QualityGate, export
-from sestina_export._calibrate import calibrate, default_texts, split_texts
-from sestina_export._int8 import column_scales, pairs_are_safe, round_to_int8
-from sestina_export._quality import cosines
+from sestina_export._proof.quality import cosines
+from sestina_export._quantise.calibrate import calibrate, default_texts, split_texts
+from sestina_export._quantise.rounding import column_scales, pairs_are_safe, round_to_int8
 
 
 def random_weight(k: int, n: int, seed: int) -> torch.Tensor:

@@ -13,9 +13,9 @@ import torch
 
 import sestina
 from _tiny import LINES, tiny_checkpoint, tiny_roberta
-from sestina._bundle import Bundle
+from sestina._bundle.bundle import Bundle
 from sestina_export import export
-from sestina_export._parity import open_graph, run_texts
+from sestina_export._proof.parity import open_graph, run_texts
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.encoder import TransformerEncoder, counted_positions
 from sestina_model.sentence import SentenceEncoder

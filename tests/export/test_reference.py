@@ -15,9 +15,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from _tiny import tiny_checkpoint, tiny_wordpiece
-from sestina_export import ParityError, _reference, export
-from sestina_export._fuzzed_texts import fuzzed_texts
-from sestina_export._reference import compare_tokenizer
+from sestina_export import ParityError, export
+from sestina_export._proof import reference as _reference
+from sestina_export._proof.fuzzed_texts import fuzzed_texts
+from sestina_export._proof.reference import compare_tokenizer
 from sestina_model.checkpoint import load, save
 
 transformers = pytest.importorskip("transformers")

@@ -18,10 +18,10 @@ from _tiny import LINES, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina import SestinaError, TextTypeError, TextValueError
 from sestina._cli.export import _lines
 from sestina_export import ExportError, ParityError, QualityError, QualityGate, _export, export
-from sestina_export._calibrate import calibrate, split_texts
-from sestina_export._int8 import column_scales, round_to_int8
-from sestina_export._parity import measure_batches
-from sestina_export._quality import golden_tolerance, measure_quality
+from sestina_export._proof.parity import measure_batches
+from sestina_export._proof.quality import golden_tolerance, measure_quality
+from sestina_export._quantise.calibrate import calibrate, split_texts
+from sestina_export._quantise.rounding import column_scales, round_to_int8
 from sestina_export._variants import CPU_FP32, CPU_INT8, choose_specs
 from sestina_model._errors import CheckpointError, ModelError
 from sestina_model.checkpoint import Checkpoint

@@ -14,15 +14,15 @@ import pytest
 import sestina
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
-from sestina._bundle import Bundle
-from sestina._goldens import read_goldens
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.goldens import read_goldens
 from sestina_export import ExportError, GraphError, ParityError, QualityError, QualityGate, export
-from sestina_export._buckets import buckets_for, padded
-from sestina_export._float16 import Float16Form
-from sestina_export._forms import Float32Form
-from sestina_export._graph import build_graph
-from sestina_export._parity import measure_padding, measure_shapes, open_graph, run_texts
-from sestina_export._quality import cosines
+from sestina_export._build import build_graph
+from sestina_export._forms.base import Float32Form
+from sestina_export._forms.float16 import Float16Form
+from sestina_export._graph.buckets import buckets_for, padded
+from sestina_export._proof.parity import measure_padding, measure_shapes, open_graph, run_texts
+from sestina_export._proof.quality import cosines
 from sestina_export._variants import VARIANTS, VariantSpec, choose_specs
 
 TARGETS = ("portable", "cuda", "qnn", "webgpu", "mobile-cpu")

@@ -24,7 +24,14 @@ from fuzz.core import Fault, Recipe, target
 from fuzz.world import World
 
 _MEMORY = 4 << 30  # bytes of address space for a case
-_SLIM = ("numpy", "onnx", "sestina._opened", "sestina._load", "sestina._cli.parser", "sestina._explanation")
+_SLIM = (
+    "numpy",
+    "onnx",
+    "sestina._opening",
+    "sestina._load",
+    "sestina._cli.parser",
+    "sestina._explain.explanation",
+)
 _HEAVY = (*_SLIM, "torch", "sestina_export", "transformers", "sentence_transformers")
 
 

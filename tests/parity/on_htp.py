@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sestina_export._buckets import padded
-from sestina_export._qnn import open_on_simulator
+from sestina_export._check.qnn import open_on_simulator
+from sestina_export._graph.buckets import padded
 
 
 def main(graph: str, ids_file: str, vectors_file: str) -> None:

@@ -223,7 +223,7 @@ def tokenizer_files(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             {"unk_id": 0},
         ),
         *(
-            {"continuing_subword_prefix": "@@"},
+            {"continuing_subword_prefix": "sestina"},
             {"max_input_chars_per_word": 3},
             {"end_of_word_suffix": "</w>"},
         ),

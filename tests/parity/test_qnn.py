@@ -20,10 +20,10 @@ import pytest
 from _corpus import DATA, passages
 from _tiny import tiny_bpe, tiny_checkpoint
 from _trained import NAMES, trained_checkpoint
-from sestina._bench._corpus import passages as generated
-from sestina._manifest import Manifest
+from sestina._bench.corpus import passages as generated
+from sestina._bundle.manifest import Manifest
 from sestina_export import export
-from sestina_export._quality import cosines
+from sestina_export._proof.quality import cosines
 from sestina_model.checkpoint import Checkpoint
 
 FILES = {"fp16": "portable-fp32.onnx", "a16w8": "qnn-a16w8.onnx"}

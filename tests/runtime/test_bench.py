@@ -18,16 +18,16 @@ import pytest
 import sestina
 from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina.__main__ import main
-from sestina._bench import _run
-from sestina._bench._contender import PEERS
-from sestina._bench._run import Options
+from sestina._bench import run as _run
+from sestina._bench.contender import PEERS
+from sestina._bench.run import Options
 from sestina_model import checkpoint
 
 # Peers that workers find by way of sitecustomize, as they would find installed ones.
 FAKES = '''
 import os
 
-from sestina._bench._torch import Torch
+from sestina._bench.torch import Torch
 
 
 class Honest(Torch):

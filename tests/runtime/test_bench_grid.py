@@ -11,11 +11,11 @@ import pytest
 import sestina
 from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina.__main__ import main
-from sestina._bench import _grid
-from sestina._bench._contender import ON_DEVICE
-from sestina._bench._run import Options
-from sestina._bench._statistics import ratio
-from sestina._bench._table import lines
+from sestina._bench import grid as _grid
+from sestina._bench.contender import ON_DEVICE
+from sestina._bench.run import Options
+from sestina._bench.statistics import ratio
+from sestina._bench.table import lines
 from sestina_model import checkpoint
 
 EAGER = {name: where for name, where in ON_DEVICE.items() if name != "torch-compiled"}  # that takes minutes

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 
 import sestina
-from sestina._bench import _corpus, _html, _markdown, _plan, _table
-from sestina._bench._agreement import compare, objection
-from sestina._bench._contender import PEERS, Entry, contender_class
-from sestina._bench._machine import describe, peak_memory
-from sestina._bench._profile import summarise
-from sestina._bench._roofline import gemm_seconds, products
-from sestina._bench._statistics import Ratio, median, percentile, pooled, ratio
-from sestina._bundle import Bundle
+from sestina._bench import corpus as _corpus
+from sestina._bench import html as _html
+from sestina._bench import markdown as _markdown
+from sestina._bench import plan as _plan
+from sestina._bench import table as _table
+from sestina._bench.agreement import compare, objection
+from sestina._bench.contender import PEERS, Entry, contender_class
+from sestina._bench.machine import describe, peak_memory
+from sestina._bench.profile import summarise
+from sestina._bench.roofline import gemm_seconds, products
+from sestina._bench.statistics import Ratio, median, percentile, pooled, ratio
+from sestina._bundle.bundle import Bundle
 
 
 class TestStatistics:

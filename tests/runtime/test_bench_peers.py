@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from _tiny import LINES, perturb, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
-from sestina._bench._agreement import compare, objection
-from sestina._bench._contender import (
+from sestina._bench.agreement import compare, objection
+from sestina._bench.contender import (
     OURS,
     PEERS,
     Configuration,
@@ -25,7 +25,7 @@ from sestina._bench._contender import (
     contender_class,
     missing,
 )
-from sestina._bench._process import WorkerError, WorkerProcess, as_json
+from sestina._bench.process import WorkerError, WorkerProcess, as_json
 from sestina_model import checkpoint
 
 TEXTS = [*LINES, "a", "the model " * 200, *(line[: 7 * at] for at, line in enumerate(LINES, start=1))]

@@ -13,10 +13,10 @@ import pytest
 
 import sestina
 from _masked import BUCKETS, for_cpu, masked_bundle, masked_graph, portable, reference, variant
-from sestina._buckets import BucketSession
-from sestina._bundle import Bundle
-from sestina._manifest_reader import read
-from sestina._session import Session, Setting
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.manifest_reader import read
+from sestina._session.buckets import BucketSession
+from sestina._session.session import Session, Setting
 
 TEXTS = ["", "a", "the model embeds", "a sestina takes the same words anew in each stanza", "model " * 70]
 

@@ -14,10 +14,11 @@ import onnx
 import pytest
 
 import sestina
-from sestina import _choice, _threads
-from sestina._bundle import Bundle
-from sestina._choice import choose
-from sestina._providers import PROVIDERS
+from sestina._bundle.bundle import Bundle
+from sestina._process import threads as _threads
+from sestina._providers import choice as _choice
+from sestina._providers.choice import choose
+from sestina._providers.table import PROVIDERS
 
 
 def edit_manifest(bundle: Path, change: Any) -> None:
@@ -187,7 +188,7 @@ def test_directory_without_read_permission(own_bundle: Path) -> None:
     code = (
         "import os, sys\n"
         "import sestina\n"
-        "import sestina._load, sestina._opened  # while their files may be read\n"
+        "import sestina._load, sestina._opening  # while their files may be read\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "try: sestina.load(sys.argv[1], precision='fp32')\n"
         "except sestina.BundlePermissionError as error: print(isinstance(error, PermissionError), error)\n"

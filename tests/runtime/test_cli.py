@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import sestina
-from sestina._providers import PROVIDERS
+from sestina._providers.table import PROVIDERS
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 

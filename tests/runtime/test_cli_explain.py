@@ -20,9 +20,9 @@ import pytest
 import sestina
 from _tiny import tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
-from sestina import _explanation
-from sestina._view import _maps
-from sestina._view._page import visible
+from sestina._explain import explanation as _explanation
+from sestina._explain import maps as _maps
+from sestina._explain.page import visible
 from sestina_export import export
 
 Cli = Callable[..., Any]  # the fixture of conftest.py

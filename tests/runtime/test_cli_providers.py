@@ -12,7 +12,7 @@ import pytest
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import for_cpu, masked_bundle, portable
 from sestina._cli.options import _providers
-from sestina._providers import PROVIDERS
+from sestina._providers.table import PROVIDERS
 from sestina._trial import try_provider
 
 Cli = Callable[..., Any]  # the fixture of conftest.py

@@ -16,10 +16,10 @@ import pytest
 import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, made_for, plugin_package
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
-from sestina._contexts import Contexts
 from sestina._errors import OutputError
-from sestina._placement import Placement
-from sestina._providers import PROVIDERS
+from sestina._providers.table import PROVIDERS
+from sestina._selection.contexts import Contexts
+from sestina._session.placement import Placement
 
 QNN, TENSORRT, COREML, OPENVINO = (
     PROVIDERS[name].ep for name in ("qnn", "tensorrt", "coreml", "openvino")
@@ -166,7 +166,7 @@ def test_the_key_holds_everything_that_matters(
     assert count() == 5
     monkeypatch.setattr(fake, "__version__", "9.9", raising=False)
     assert count() == 6
-    monkeypatch.setattr("sestina._attachment._version", lambda _: "later")
+    monkeypatch.setattr("sestina._providers.attached_provider._version", lambda _: "later")
     assert count() == 7
     monkeypatch.setattr("platform.platform", lambda: "another system")
     assert count() == 8
@@ -246,7 +246,7 @@ def test_the_quicker_of_two_processes_stays(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing proves that a process is dead")
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from sestina._contexts import Contexts\n"
+        "import os, sys; from sestina._selection.contexts import Contexts\n"
         "with Contexts(sys.argv[1]).build() as folder:\n"
         "    (folder / 'half').write_bytes(b'x'); os.kill(os.getpid(), 9)\n"
     )

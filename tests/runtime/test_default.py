@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import sestina
+from sestina._bundle.default import default_bundle
 from sestina._cli import arguments
 from sestina._cli.pieces import readable
-from sestina._default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
 
 EMBEDDED = Path(default_bundle())
@@ -65,7 +65,7 @@ class TestEncoder:
         assert default.encode(texts).std(0).min() > 1e-5  # 0 where the last LayerNorm has a gain of 0
 
     def test_a_stripped_installation_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("sestina._default.__file__", str(tmp_path / "_default.py"))
+        monkeypatch.setattr("sestina._bundle.default.__file__", str(tmp_path / "_default.py"))
         with pytest.raises(BundleNotFoundError, match="lacks the embedded bundle.*install sestina again"):
             sestina.load()
 
@@ -139,7 +139,7 @@ class TestArguments:
 
         (tmp_path / "lines.txt").write_text("Photosynthesis feeds plants.\nStocks fell.\n")
         lines = str(tmp_path / "lines.txt")
-        for arguments, said in (
+        for given, said in (
             (["tokenize", EXAMPLE], TOKENS),
             (["similar", "a cat", "a kitten"], "0."),
             (["search", "how do plants eat?", "--in", lines, "--top", "1"], "Photosynthesis"),
@@ -151,14 +151,14 @@ class TestArguments:
             (["inspect"], "512"),
             (["explain", "one text", "--output", str(tmp_path / "page.html")], "6 layers of 8 heads"),
         ):
-            assert main(arguments) == 0, arguments
-            assert said in capsys.readouterr().out, arguments
+            assert main(given) == 0, given
+            assert said in capsys.readouterr().out, given
 
     def test_the_named_bundle_wins(self, capsys: pytest.CaptureFixture[str], bundle: Path) -> None:
         from sestina.__main__ import main
 
-        for arguments in (["encode", str(bundle), "text"], ["encode", "--no-text", str(bundle), "text"]):
-            assert main(arguments) == 0
+        for given in (["encode", str(bundle), "text"], ["encode", "--no-text", str(bundle), "text"]):
+            assert main(given) == 0
             assert len(json.loads(capsys.readouterr().out)["vector"]) == 32
         assert main(["inspect", str(bundle), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["dimensions"] == 32

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import sestina
-from sestina import _pipeline
 from sestina._errors import TextTypeError, TruncationError, TruncationWarning
+from sestina._schedule import pipeline as _pipeline
 
 LONG = "model " * 100
 

@@ -17,7 +17,7 @@ import pytest
 import sestina
 from _tiny import TEXTS, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
-from sestina._choice import has_fast_int8
+from sestina._providers.choice import has_fast_int8
 from sestina_export import export
 
 MIXED = [

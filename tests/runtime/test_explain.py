@@ -16,7 +16,8 @@ import pytest
 import sestina
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from conftest import CHECKPOINTS
-from sestina import _explanation, _inner
+from sestina._explain import explanation as _explanation
+from sestina._session import inner_values as _inner
 from sestina_export import export
 
 

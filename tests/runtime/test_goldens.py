@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import sestina
-from sestina._bundle import Bundle
-from sestina._goldens import read_goldens
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.goldens import read_goldens
 
 
 def replace(bundle: Path, file: str, content: bytes) -> None:

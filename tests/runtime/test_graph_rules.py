@@ -16,11 +16,11 @@ import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 import sestina
-from sestina._bundle import Bundle
-from sestina._graph import Graph
-from sestina._graph_rules import check_onnx
-from sestina._ort_rules import check_ort
-from sestina._protobuf import MOST_FIELDS, fields, sized, whole
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.graph import Graph
+from sestina._bundle.graph_rules import check_onnx
+from sestina._bundle.ort_rules import check_ort
+from sestina._bundle.protobuf import MOST_FIELDS, fields, sized, whole
 
 FILE = "cpu-fp32.onnx"
 ELSEWHERE = "keeps its weights in another file, which a bundle may not: export the bundle again"

@@ -18,10 +18,11 @@ import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
 from _tiny import tiny_checkpoint, tiny_wordpiece
-from sestina import _bundle, _graph
-from sestina._bundle import Bundle
-from sestina._files import HeldFile, open_plain
-from sestina._providers import PROVIDERS
+from sestina._bundle import bundle as _bundle
+from sestina._bundle import graph as _graph
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.files import HeldFile, open_plain
+from sestina._providers.table import PROVIDERS
 from sestina_export import export
 
 TEXTS = ["the transformer", "attention relates the tokens", "a sestina", "the model"]
@@ -84,7 +85,7 @@ def test_a_bundle_that_goes_while_its_encoder_is_in_use(
 @pytest.mark.skipif(not POSIX, reason="what is open cannot be renamed here")
 def test_weights_that_are_mapped(own_bundle: Path, another: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, with the weights of a tiny encoder large enough to stay in their file."""
-    from sestina import _mapped
+    from sestina._bundle import mapped as _mapped
 
     monkeypatch.setattr(_mapped, "LEAST_MAPPED", 1 << 10)
     small = own_bundle.with_name("small.sestina")
@@ -353,7 +354,7 @@ class TestReplacedAtThatMoment:
 
 def test_a_file_system_without_mappings(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one of a system that reads at no position of one's choice: the same vectors."""
-    from sestina import _files
+    from sestina._bundle import files as _files
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(19, "No such device")

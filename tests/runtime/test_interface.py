@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import WIDTH, for_cpu, masked_bundle, masked_graph, portable, variant
-from sestina._providers import PROVIDERS
+from sestina._providers.table import PROVIDERS
 
 VECTOR, STATES = "sentence_embedding", "last_hidden_state"
 Shape = list[int | str] | None

@@ -13,14 +13,15 @@ import onnx
 import pytest
 
 import sestina
-from sestina import _graph, _mapped
-from sestina._files import open_plain
-from sestina._graph import Graph
-from sestina._manifest import FileEntry, TensorInfo, Variant
-from sestina._mapped import ALIGNMENT, LEAST_MAPPED, large_initializers, outline
-from sestina._protobuf import fields, sized, whole
-from sestina._session import Session, Setting
-from sestina_export._aligned import aligned
+from sestina._bundle import graph as _graph
+from sestina._bundle import mapped as _mapped
+from sestina._bundle.files import open_plain
+from sestina._bundle.graph import Graph
+from sestina._bundle.manifest import FileEntry, TensorInfo, Variant
+from sestina._bundle.mapped import ALIGNMENT, LEAST_MAPPED, large_initializers, outline
+from sestina._bundle.protobuf import fields, sized, whole
+from sestina._session.session import Session, Setting
+from sestina_export._graph.aligned import aligned
 
 WIDTH = 32
 VARIANT = Variant(
@@ -187,8 +188,8 @@ class TestSession:
         path.write_bytes(prepare(graph))
         code = (
             "import numpy, re, sys; from pathlib import Path\n"
-            "from sestina._session import Session, Setting; from sestina._manifest import *\n"
-            "from sestina._files import open_plain; from sestina._graph import Graph\n"
+            "from sestina._session.session import Session, Setting; from sestina._bundle.manifest import *\n"
+            "from sestina._bundle.files import open_plain; from sestina._bundle.graph import Graph\n"
             "from sestina._onnxruntime import onnxruntime; onnxruntime()\n"
             "def own(): return int(re.search(r'RssAnon:\\s+(\\d+)', "
             "open('/proc/self/status').read())[1]) >> 10\n"

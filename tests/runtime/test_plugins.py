@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
-from sestina._providers import PROVIDERS
+from sestina._providers.table import PROVIDERS
 from sestina._trial import try_provider
 
 PLUGINS = [provider for provider in PROVIDERS.values() if provider.module is not None]

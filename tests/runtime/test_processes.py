@@ -168,7 +168,7 @@ print(time.time(), flush=True)
 def test_without_threads_the_caller_does_the_work(bundle: Path) -> None:
     code = """
 import sestina
-from sestina import _aside
+from sestina._process import background as _aside
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 def none(*_): raise RuntimeError("can't start new thread")
 threading.Thread.start = _aside.start_new_thread = none
@@ -325,7 +325,7 @@ os.kill(child, 9); sys.exit("the child hangs")
 def test_a_child_that_cannot_load_says_so(bundle: Path) -> None:
     code = """
 import sestina
-from sestina import _native
+from sestina._process import native as _native
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 _native._FORK_S = 0.05
 def slow():

@@ -8,12 +8,12 @@ from typing import Any, get_args
 import pytest
 
 import sestina
-from sestina._asked import in_order, read_asked, spell
-from sestina._attachment import attach
+from sestina._bundle.manifest import Precision, Target
 from sestina._cli.providers import markdown
-from sestina._manifest import Precision, Target
-from sestina._placement import Placement
-from sestina._providers import AUTO_ORDER, PROVIDERS
+from sestina._providers.attached_provider import attach
+from sestina._providers.request import in_order, read_request, spell
+from sestina._providers.table import AUTO_ORDER, PROVIDERS
+from sestina._session.placement import Placement
 
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 
@@ -42,7 +42,7 @@ def test_the_table_is_consistent() -> None:
 def test_our_defaults_are_values_that_we_allow(provider: Any) -> None:
     ours = {option.name: option.default for option in provider.options if option.default is not None}
     ours |= dict(provider.on_cpu)
-    (asked,) = read_asked([(provider.name, ours)]) or ()
+    (asked,) = read_request([(provider.name, ours)]) or ()
     assert asked.options == ours
 
 
@@ -62,7 +62,7 @@ def test_our_defaults_are_values_that_we_allow(provider: Any) -> None:
 def test_options_become_the_text_that_onnxruntime_takes(
     name: str, option: str, value: object, sent: str
 ) -> None:
-    (asked,) = read_asked([(name, {option: value})]) or ()
+    (asked,) = read_request([(name, {option: value})]) or ()
     assert asked.options == {option: sent}
 
 
@@ -129,10 +129,10 @@ def test_a_cache_directory_is_a_path(value: Any, bundle: Path) -> None:
 
 
 def test_order(bundle: Path) -> None:
-    from sestina._bundle import Bundle
+    from sestina._bundle.bundle import Bundle
 
     variants = Bundle(bundle).manifest.variants  # made for the CPU alone
-    named = read_asked(["qnn", ("cuda", {"device_id": 1})])
+    named = read_request(["qnn", ("cuda", {"device_id": 1})])
 
     def names(asked: Any, strict: bool = False) -> list[str]:
         return [each.provider.name for each in in_order(asked, variants, strict=strict)]
@@ -140,7 +140,7 @@ def test_order(bundle: Path) -> None:
     assert names(None) == ["cpu"]
     assert names(named) == ["qnn", "cuda", "cpu"]
     assert names(named, strict=True) == ["qnn", "cuda"]
-    assert names(read_asked(["cpu", "qnn"])) == ["cpu", "qnn"]
+    assert names(read_request(["cpu", "qnn"])) == ["cpu", "qnn"]
     assert spell(["qnn", ("cuda", {})]) == "qnn, cuda"
 
 
@@ -150,7 +150,7 @@ def test_what_is_not_here_says_how_to_get_it() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
-    (cuda,) = read_asked("cuda") or ()
+    (cuda,) = read_request("cuda") or ()
     with pytest.raises(sestina.ProviderError) as caught:
         attach(cuda)
     assert str(caught.value) == (

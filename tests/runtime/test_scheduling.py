@@ -20,11 +20,11 @@ from tokenizers import AddedToken
 
 import sestina
 from _tiny import tiny_bpe, tiny_unigram, tiny_wordpiece
-from sestina._batching import exact_length_batches
-from sestina._budget import plan
-from sestina._bundle import Bundle
-from sestina._pipeline import windows
-from sestina._text import Tokenizer
+from sestina._bundle.bundle import Bundle
+from sestina._schedule.batching import exact_length_batches
+from sestina._schedule.budget import plan
+from sestina._schedule.pipeline import windows
+from sestina._text.tokenizer import Tokenizer
 
 TEXTS = [f"{'model ' * (number % 23)}{number % 57}" for number in range(900)]
 

@@ -15,10 +15,10 @@ import pytest
 import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, made_for, plugin_package
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
-from sestina._attachment import CPU
-from sestina._bundle import Bundle
-from sestina._providers import PROVIDERS
-from sestina._session import Session, Setting
+from sestina._bundle.bundle import Bundle
+from sestina._providers.attached_provider import CPU
+from sestina._providers.table import PROVIDERS
+from sestina._session.session import Session, Setting
 
 CUDA, QNN, WEBGPU = (PROVIDERS[name].ep for name in ("cuda", "qnn", "webgpu"))
 PLUGINS = ("onnxruntime_qnn", "onnxruntime_ep_openvino", "onnxruntime_ep_webgpu")

@@ -17,7 +17,7 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 
 import sestina
 from _tiny import tiny_bpe, tiny_unigram, tiny_wordpiece
-from sestina._text import Tokenizer
+from sestina._text.tokenizer import Tokenizer
 
 Document = dict[str, Any]
 WORDS = {"[UNK]": 0, "a": 1, "b": 2, "[CLS]": 3, "[SEP]": 4}

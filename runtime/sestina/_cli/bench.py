@@ -65,7 +65,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print what was measured."""
-    from sestina._bench import _html, _run
+    from sestina._bench import html as _html
+    from sestina._bench import run as _run
 
     arguments.take_bundle(args, 0, 0)
     if args.provider is not None:
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_on(args: argparse.Namespace) -> int:
     """The same for one provider: batches of one length, beside PyTorch on the same device."""
-    from sestina._bench import _grid
+    from sestina._bench import grid as _grid
 
     for name in ("against", "texts", "html", "profile"):
         if getattr(args, name):
@@ -92,7 +93,8 @@ def _run_on(args: argparse.Namespace) -> int:
 
 
 def _print(args: argparse.Namespace, document: dict[str, Any]) -> int:
-    from sestina._bench import _markdown, _table
+    from sestina._bench import markdown as _markdown
+    from sestina._bench import table as _table
 
     if args.json:
         printing.say_json(document)
@@ -103,7 +105,7 @@ def _print(args: argparse.Namespace, document: dict[str, Any]) -> int:
 
 
 def _options(args: argparse.Namespace) -> Any:
-    from sestina._bench._run import Options
+    from sestina._bench.run import Options
 
     texts = None
     if args.texts is not None:

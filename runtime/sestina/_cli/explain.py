@@ -15,7 +15,7 @@ from sestina._cli.pieces import readable
 from sestina._errors import OptionError, OutputError, TruncationError
 
 if TYPE_CHECKING:
-    from sestina._view._scene import Scene
+    from sestina._explain.scene import Scene
 
 _DEFAULT = "explain.html"
 _PAGE, _DOCUMENT = (".html", ".htm"), (".json",)
@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
         out = stack.enter_context(destination(None if to_stdout else args.output)) if args.output else None
         png = stack.enter_context(destination(args.png)) if args.png is not None else None
         scene = _look(args, text.value)
-        from sestina._view._document import document, lines
-        from sestina._view._maps import picture
-        from sestina._view._page import page
+        from sestina._explain.document import document, lines
+        from sestina._explain.maps import picture
+        from sestina._explain.page import page
 
         if png is not None:  # first, for it may refuse
             png.write(picture(scene.found.attention))
@@ -115,9 +115,9 @@ def _same(one: str, other: str) -> bool:
 def _look(args: argparse.Namespace, text: str) -> Scene:
     import numpy as np
 
-    from sestina._bundle import Bundle
-    from sestina._manifest import TOKENIZER
-    from sestina._view._scene import Scene
+    from sestina._bundle.bundle import Bundle
+    from sestina._bundle.manifest import TOKENIZER
+    from sestina._explain.scene import Scene
 
     with options.open_encoder(args) as encoder:
         report = encoder.report()

@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sestina._bundle import Bundle
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.manifest import Manifest, Variant
 from sestina._cli import arguments, options, printing
 from sestina._cli.export import load_exporter
-from sestina._manifest import Manifest, Variant
 
 _EPILOG = """\
 Every file is checked against its size and SHA-256 first.

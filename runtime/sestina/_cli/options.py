@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sestina._default import default_bundle
+from sestina._bundle.default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
 
 if TYPE_CHECKING:
-    from sestina._asked import ProviderArgument
     from sestina._encoder import Encoder
+    from sestina._providers.request import ProviderArgument
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     args.bundle = str(options.bundle_path(args))
     if not 0 < args.seconds <= 86400:
         raise OptionError(f"--seconds is {args.seconds:g}; it must be above 0 and at most 86400")
-    from sestina._choice import check_precision
     from sestina._onnxruntime import onnxruntime
+    from sestina._providers.choice import check_precision
 
     check_precision(args.precision)
     found, auto = list(_found(args)), _auto(args)
@@ -74,8 +74,8 @@ def _auto(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _found(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    from sestina._bundle import Bundle
-    from sestina._providers import PROVIDERS
+    from sestina._bundle.bundle import Bundle
+    from sestina._providers.table import PROVIDERS
     from sestina._trial import try_provider
 
     Bundle(args.bundle).check(None)  # said once, not by every provider
@@ -135,7 +135,7 @@ def _summary(found: dict[str, Any]) -> str:
 
 def markdown() -> Iterator[str]:
     """The table of providers, from the data that everything else uses."""
-    from sestina._providers import PROVIDERS
+    from sestina._providers.table import PROVIDERS
 
     yield "| provider | computes on | comes with | runs, best first | shapes | tried | note |"
     yield "|---|---|---|---|---|---|---|"

@@ -12,7 +12,7 @@ from sestina._cli.pieces import readable
 from sestina._errors import BundleFormatError, InputError
 
 if TYPE_CHECKING:
-    from sestina._text import Tokenizer, Tokens
+    from sestina._text.tokenizer import Tokenizer, Tokens
 
 _EPILOG = """\
 BUNDLE may also be the tokenizer.json of any tokenizer; then there is no limit.
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(path: Path) -> tuple[Tokenizer, dict[str, Any], int | None]:
     """The tokenizer, its JSON, and the limit if there is one. The graph is not loaded for this."""
-    from sestina._bundle import Bundle
-    from sestina._manifest import TOKENIZER
-    from sestina._text import Tokenizer
+    from sestina._bundle.bundle import Bundle
+    from sestina._bundle.manifest import TOKENIZER
+    from sestina._text.tokenizer import Tokenizer
 
     if not path.is_file():
         bundle = Bundle(path)

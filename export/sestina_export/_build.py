@@ -1,0 +1,159 @@
+"""An encoder becomes an ONNX graph, and the graph is held to its variant's promise."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import onnx
+import torch
+
+from sestina._bundle.manifest import TensorInfo
+from sestina._session.inner_values import attention_inputs
+from sestina_export._errors import GraphError
+from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
+from sestina_export._graph.interface import INPUTS, OUTPUTS
+from sestina_export._graph.passes import ATTENTION, name_attention_inputs
+from sestina_export._variants import VariantSpec
+from sestina_model.config import EncoderConfig
+from sestina_model.sentence import SentenceEncoder
+
+__all__ = ["LEAST_POSITIONS", "build_graph", "interface", "traced_shape"]
+
+_TRACED_BATCH = 3  # parity is measured at no batch of this size
+LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only be 1
+_PROTOBUF_LIMIT = 2**31 - 1
+_DTYPES = {"FLOAT": "float32", "INT32": "int32", "INT64": "int64"}
+_TORCH = {"int32": torch.int32, "int64": torch.int64}
+_STANDARD = ("", "ai.onnx")
+
+
+def build_graph(
+    model: SentenceEncoder, spec: VariantSpec, form: Form, provenance: Mapping[str, str | None]
+) -> onnx.ModelProto:
+    """Export, rewrite and check one variant's graph.
+
+    Args:
+        model: In eval mode, float32.
+        spec: The variant.
+        form: How the parts of the encoder are written, from `spec.form`.
+        provenance: Written into the model's metadata under `sestina.` names.
+
+    Returns: A model with the inputs of `spec.shapes` (see docs/format.md) and the outputs
+        `OUTPUTS`.
+
+    Raises:
+        GraphError: Where the graph is not what the variant promises.
+    """
+    config = model.encoder.config
+    inputs = INPUTS[spec.shapes]
+    operands = tuple(torch.zeros(traced_shape(config), dtype=_TORCH[dtype]) for dtype in inputs.values())
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=longest(model))}
+    with written_as(form, model) as traced, _quiet_exporter():
+        program = torch.onnx.export(
+            traced,
+            operands,
+            dynamo=True,
+            opset_version=spec.opset,
+            input_names=list(inputs),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=(axes,) * len(inputs),
+            external_data=False,
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise GraphError(f"{spec.file}: torch.onnx.export gave no program")
+    graph = program.model_proto
+    form.finish(graph)
+    for rewrite in spec.passes:
+        rewrite(graph)
+    graph.producer_name = "sestina"
+    graph.producer_version = provenance["sestina"] or ""
+    onnx.helper.set_model_props(graph, {f"sestina.{name}": str(value) for name, value in provenance.items()})
+    _check(graph, model, spec, form)
+    return graph
+
+
+def traced_shape(config: EncoderConfig) -> tuple[int, int]:
+    """(batch, length) of the ids that are traced, at most as long as the encoder reads."""
+    return _TRACED_BATCH, min(TRACED_LENGTH, config.max_positions)
+
+
+def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """The graph's inputs and outputs as the manifest states them."""
+
+    def tensors(values: Iterator[onnx.ValueInfoProto]) -> tuple[TensorInfo, ...]:
+        return tuple(
+            TensorInfo(
+                value.name,
+                _DTYPES[onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)],
+                tuple(
+                    axis.dim_value if axis.HasField("dim_value") else axis.dim_param
+                    for axis in value.type.tensor_type.shape.dim
+                ),
+            )
+            for value in values
+        )
+
+    return tensors(iter(graph.graph.input)), tensors(iter(graph.graph.output))
+
+
+def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, form: Form) -> None:
+    if graph.ByteSize() > _PROTOBUF_LIMIT:
+        raise GraphError(
+            f"{spec.file} would have {graph.ByteSize()} bytes; a variant is one file of at most "
+            f"{_PROTOBUF_LIMIT}: this encoder is too large for {spec.precision}"
+        )
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GraphError(f"{spec.file} does not pass onnx.checker: {error}") from error
+    d_model = model.encoder.config.d_model
+    stated = interface(graph)
+    wanted = (
+        tuple(TensorInfo(name, dtype, ("batch", "length")) for name, dtype in INPUTS[spec.shapes].items()),
+        (
+            TensorInfo(OUTPUTS[0], "float32", ("batch", d_model)),
+            TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),
+        ),
+    )
+    if stated != wanted:
+        raise GraphError(f"{spec.file} has the interface {stated}; it must be {wanted}")
+    own = sorted({node.op_type for node in graph.graph.node if node.domain not in _STANDARD})
+    if own and spec.shapes == "static":
+        raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
+    found = Counter(node.op_type for node in graph.graph.node)
+    for operator, count in spec.expected_nodes(model.encoder.config, form).items():
+        if found[operator] != count:
+            raise GraphError(
+                f"{spec.file} has {found[operator]} {operator} nodes where its "
+                f"{model.encoder.config.n_layers} layers must give {count}"
+            )
+    if name_attention_inputs in spec.passes:
+        _check_attention_inputs(graph, model.encoder.config.n_layers, spec.file)
+
+
+def _check_attention_inputs(graph: onnx.ModelProto, n_layers: int, where: str) -> None:
+    """Each layer's query and key, and nothing else, must have the name by which the runtime asks for it."""
+    fed = [tuple(node.input[:2]) for node in graph.graph.node if node.op_type == ATTENTION]
+    wanted = [attention_inputs(layer) for layer in range(n_layers)]
+    if fed != wanted:
+        raise GraphError(f"{where} feeds its attention with {fed}; it must be with {wanted}")
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns of its own deprecations and of packages that text encoders do not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

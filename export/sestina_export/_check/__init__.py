@@ -1,0 +1,1 @@
+"""What a provider would take of a bundle, without its device."""

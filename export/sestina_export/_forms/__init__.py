@@ -1,0 +1,1 @@
+"""How the parts of an encoder are written into a graph, for each target and precision."""

@@ -1,0 +1,1 @@
+"""Agreement with PyTorch and with transformers, measured."""

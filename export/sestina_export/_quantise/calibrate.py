@@ -1,0 +1,111 @@
+"""What the inputs of each linear map look like on real text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import torch
+from torch import Tensor, nn
+
+from sestina._text.tokenizer import check_text
+from sestina_export._errors import ExportError, QualityError
+from sestina_export._forms.base import layer_linears
+from sestina_model.checkpoint import Checkpoint
+
+__all__ = ["InputStatistics", "calibrate", "default_texts", "split_texts"]
+
+_FEWEST = 32  # texts; fewer say too little of a range
+
+
+@dataclass(slots=True)
+class InputStatistics:
+    """Over all tokens of the calibration text, of one linear map's input of width K.
+
+    Attributes:
+        low: (K,) smallest value of each channel.
+        high: (K,) largest value of each channel.
+        hessian: (K, K) sum of x x^T.
+    """
+
+    low: Tensor
+    high: Tensor
+    hessian: Tensor
+
+    def add(self, rows: Tensor) -> None:
+        """Take (n, K) more inputs into account."""
+        self.low = torch.minimum(self.low, rows.amin(0))
+        self.high = torch.maximum(self.high, rows.amax(0))
+        self.hessian += rows.T @ rows
+
+
+def default_texts() -> list[str]:
+    """The texts that come with the exporter: public-domain English, other scripts, code."""
+    return resources.files("sestina_export").joinpath("calibration.txt").read_text("utf-8").splitlines()
+
+
+def split_texts(calibration: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Every third text is held back: (to calibrate with, to measure on).
+
+    Blank texts, and all but the first of equal ones, are left out: they say nothing of a range, and a text
+    in both parts would be measured where it was calibrated.
+
+    Raises:
+        ExportError: Where it is no sequence of texts, or one of too few to say anything.
+        sestina.TextTypeError, sestina.TextValueError: Where a member is not a `str`, or not valid Unicode.
+    """
+    if isinstance(calibration, str | bytes) or not isinstance(calibration, Iterable):
+        raise ExportError(f"calibration is a {type(calibration).__name__}; it must be a sequence of texts")
+    checked = [check_text(text, position) for position, text in enumerate(calibration)]
+    texts = list(dict.fromkeys(text for text in checked if text.strip()))
+    if len(texts) < _FEWEST:
+        rest = "" if len(texts) == len(checked) else " that are neither blank nor repeated"
+        raise ExportError(f"{len(texts)} calibration texts are too few; give at least {_FEWEST}{rest}")
+    held_back = texts[2::3]
+    return [text for at, text in enumerate(texts) if at % 3 != 2], held_back
+
+
+def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, InputStatistics]:
+    """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
+
+    Query, key and value share their input, and so one `InputStatistics`.
+
+    Raises:
+        QualityError: Where an input is not finite, or no text has a token: nothing to set a range by.
+    """
+    model = checkpoint.model
+    linears = layer_linears(model)
+    statistics: dict[str, InputStatistics] = {}
+    hooks = []
+    for path, linear in linears.items():
+        if path.endswith((".key", ".value")):
+            continue
+        k = linear.in_features
+        mine = InputStatistics(torch.full((k,), torch.inf), torch.full((k,), -torch.inf), torch.zeros(k, k))
+        statistics[path] = mine
+
+        def watch(_: nn.Module, inputs: tuple[Tensor], mine: InputStatistics = mine) -> None:
+            mine.add(inputs[0].flatten(0, -2))
+
+        hooks.append(linear.register_forward_pre_hook(watch))
+    try:
+        with torch.inference_mode():
+            for ids in checkpoint.tokenize(texts):
+                if ids:
+                    model(torch.tensor([ids]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for path, seen in statistics.items():
+        if bool((seen.low > seen.high).all()):
+            raise QualityError("int8: no calibration text has a token; give texts of your own kind")
+        if not all(bool(torch.isfinite(each).all()) for each in (seen.low, seen.high, seen.hessian)):
+            raise QualityError(
+                f"int8: the inputs of layers.{path} on the calibration texts are beyond float32, so no scale "
+                "fits them: check the weights, or leave this precision out"
+            )
+    for path in linears:
+        if path.endswith((".key", ".value")):
+            statistics[path] = statistics[path.rpartition(".")[0] + ".query"]
+    return statistics

@@ -1,0 +1,246 @@
+"""A bundle on disk: found, opened and checked before anything in it is used.
+
+Its files are opened once, and from then on only what was opened is read: the directory may be replaced by
+another, removed, or left behind by `chdir`. Paths are strings here and in whatever else every start needs:
+`pathlib` takes 3 ms to import.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+
+from sestina._bundle.files import HeldFile, open_plain
+from sestina._bundle.graph import Graph
+from sestina._bundle.manifest import MANIFEST, FileEntry, Manifest, Variant
+from sestina._bundle.manifest_reader import read
+from sestina._bundle.paths import bundle_path, exists
+from sestina._errors import (
+    BundleFormatError,
+    BundleIntegrityError,
+    BundleNotFoundError,
+    BundlePermissionError,
+    ClosedError,
+)
+from sestina._quote import in_one_line
+
+_MANIFEST_LIMIT = 16 << 20  # bytes; no manifest comes near it, a wrong file may
+_TRIES = 5  # to open all files of one and the same bundle, where it is replaced at that very moment
+
+
+class Bundle:
+    """A bundle whose files are what its manifest states: the sizes of all, the SHA-256 of those checked.
+
+    Nothing in a bundle is executed or unpickled, and no file is opened but the manifest and those it lists,
+    wherever links may lead to them.
+
+    Attributes:
+        path: Its directory, as it was given.
+        manifest: What it says of itself.
+
+    Raises:
+        BundleNotFoundError, BundleFormatError, BundleIntegrityError, BundlePermissionError: As their
+            names say.
+        OptionError: Where the path is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = bundle_path(path)
+        self._lock = Lock()
+        self._graphs: dict[str, Graph] = {}
+        self._files: dict[str, HeldFile] = {}
+        for _ in range(_TRIES):
+            content = self._read_manifest()
+            try:
+                self.manifest = self._parse(content)
+                self._files = {entry.file: self._open(entry) for entry in self.manifest.all_files}
+            except (BundleFormatError, BundleIntegrityError):
+                if self._is_still(content):
+                    raise
+            else:
+                if self._is_still(content):  # else some files may be of one bundle and some of another
+                    return
+        raise BundleIntegrityError(f"{self.shown} changes while it is opened: load it again")
+
+    @property
+    def shown(self) -> str:
+        """Its path as messages have it."""
+        return in_one_line(self.path)
+
+    def check(self, variant: Variant | None) -> None:
+        """Compute the SHA-256 of every file, or of all but the graphs of variants other than one.
+
+        Graphs that are no variants are looked through, and where all files are checked those of variants.
+
+        Raises:
+            BundleIntegrityError: Where it is not what the manifest states.
+            BundleFormatError: Where a graph is not what a bundle may hold.
+            ClosedError: After `close`.
+        """
+        graphs = {other.entry.file for other in self.manifest.variants}
+        for entry in self.manifest.all_files:
+            if variant is None or entry.file == variant.entry.file or entry.file not in graphs:
+                self._check_digest(entry)
+            if entry.file in graphs:
+                unseen = variant is None and entry.file not in self._graphs
+            else:
+                unseen = entry.file.lower().endswith(".onnx")
+            if unseen:
+                self._look_through(entry.file)
+
+    def check_file(self, name: str) -> None:
+        """Compute the SHA-256 of one file. Errors as `check`."""
+        self._check_digest(self._entry(name))
+
+    def close(self) -> None:
+        """Let go of the files, once whoever reads them or has a graph of them is done."""
+        self._files, self._graphs = {}, {}
+
+    def file(self, name: str) -> str:
+        """The path of a file that the manifest lists, as it was when the bundle was opened."""
+        return os.path.join(self.path, name)
+
+    def where(self, name: str) -> str:
+        """The same as messages have it."""
+        return in_one_line(self.file(name))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file that the manifest lists, once their SHA-256 was found right.
+
+        Raises:
+            BundleIntegrityError: Where they are not what the manifest states, or can no longer be read.
+            ClosedError: After `close`.
+        """
+        return _read(self._held(name), self._entry(name), self.where(name))
+
+    def graph(self, name: str) -> Graph:
+        """The graph of a variant, the same at every call.
+
+        Its SHA-256 is not computed here. A session that is opened with all of its bytes, not with views of
+        the weights, gets them from `read`.
+
+        Raises:
+            BundleFormatError, BundleIntegrityError: Where it is not what a bundle may hold.
+            ClosedError: After `close`.
+        """
+        with self._lock:
+            held = self._held(name)
+            if name not in self._graphs:
+                where = self.where(name)
+                with _readable(where):
+                    content = held.map()
+                again = partial(_read, held, self._entry(name), where)
+                self._graphs[name] = Graph(content, where, again)
+            return self._graphs[name]
+
+    def _read_manifest(self) -> bytes:
+        """The manifest as it is now."""
+        where = self.where(MANIFEST)
+        try:
+            if not exists(self.path):
+                raise BundleNotFoundError(
+                    f"there is no bundle at {self.shown}: check the path, or export one"
+                )
+            if not os.path.isdir(self.path):
+                raise BundleFormatError(f"{self.shown} is a file; a bundle is a directory with a {MANIFEST}")
+            file = open_plain(self.file(MANIFEST)) if exists(self.file(MANIFEST)) else None
+            if file is None:
+                raise BundleFormatError(f"{self.shown} is not a bundle: it has no {MANIFEST}")
+            if file.size > _MANIFEST_LIMIT:
+                raise BundleFormatError(f"{where} is too large to be a manifest")
+            return file.read()
+        except PermissionError:
+            raise _unreadable(self.shown) from None
+        except BundleNotFoundError:  # ours, and an OSError too
+            raise
+        except OSError as error:
+            raise BundleNotFoundError(f"{self.shown} cannot be opened: {error.strerror}") from None
+
+    def _parse(self, content: bytes) -> Manifest:
+        where = self.where(MANIFEST)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            raise BundleFormatError(f"{where} is not UTF-8 text: export the bundle again") from None
+        return read(text, where)
+
+    def _is_still(self, content: bytes) -> bool:
+        """Whether the manifest is the one that was read: where it cannot be read now nobody knows better."""
+        try:
+            return self._read_manifest() == content
+        except (BundleNotFoundError, BundleFormatError, BundlePermissionError):
+            return True
+
+    def _open(self, entry: FileEntry) -> HeldFile:
+        where = self.where(entry.file)
+        with _readable(where):
+            held = open_plain(self.file(entry.file))
+        if held is None:
+            raise BundleIntegrityError(f"{where} is not a plain file: copy the bundle again")
+        if held.size != entry.bytes:
+            raise BundleIntegrityError(
+                f"{where} has {held.size} bytes where the manifest says {entry.bytes}: copy the bundle again"
+            )
+        return held
+
+    def _entry(self, name: str) -> FileEntry:
+        (entry,) = (entry for entry in self.manifest.all_files if entry.file == name)
+        return entry
+
+    def _held(self, name: str) -> HeldFile:
+        held = self._files.get(name)
+        if held is None:
+            raise ClosedError("this encoder is closed: load the bundle again")
+        return held
+
+    def _check_digest(self, entry: FileEntry) -> None:
+        digest, held = hashlib.sha256(), self._held(entry.file)
+        with _readable(self.where(entry.file)):
+            for piece in held.pieces():
+                digest.update(piece)
+        _compare(entry, digest.hexdigest(), self.where(entry.file))
+
+    def _look_through(self, name: str) -> None:
+        held = self._held(name)
+        with _readable(self.where(name)):
+            content = held.map()
+        Graph(content, self.where(name))
+
+
+def _read(held: HeldFile, entry: FileEntry, where: str) -> bytes:
+    """The bytes of a file, once their SHA-256 was found right."""
+    with _readable(where):
+        content = held.read()
+    _compare(entry, hashlib.sha256(content).hexdigest(), where)
+    return content
+
+
+def _compare(entry: FileEntry, digest: str, where: str) -> None:
+    if digest != entry.sha256:
+        raise BundleIntegrityError(
+            f"{where} is not the file that was exported (its SHA-256 differs): copy the bundle again"
+        )
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Whatever keeps a listed file from being read is said in our own words."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise BundleIntegrityError(f"{where} is missing: copy the bundle again") from None
+    except PermissionError:
+        raise _unreadable(where) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BundleIntegrityError(f"{where} is a link to itself: copy the bundle again") from None
+        raise BundleIntegrityError(f"{where} cannot be read: {error.strerror}") from None
+
+
+def _unreadable(where: str) -> BundlePermissionError:
+    return BundlePermissionError(f"{where} may not be read by this user: check its permissions")

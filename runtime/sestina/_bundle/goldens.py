@@ -1,0 +1,110 @@
+"""Goldens: texts, their ids and their vectors as PyTorch made them, and the comparison with this machine."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sestina._bundle.bundle import Bundle
+from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS
+from sestina._errors import BundleError, BundleFormatError
+from sestina._vectors import load_array
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """One reference: its name, text, token ids, and (d,) float32 vector."""
+
+    name: str
+    text: str
+    ids: tuple[int, ...]
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenResult:
+    """How one golden came out here.
+
+    Attributes:
+        name: Which golden.
+        passed: Whether ids are equal and the vector is within the tolerance.
+        ids_equal: Whether the text has the same token ids here.
+        error: Largest absolute difference from PyTorch's vector.
+    """
+
+    name: str
+    passed: bool
+    ids_equal: bool
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How all goldens came out on this machine, provider and variant.
+
+    Attributes:
+        passed: Whether every golden passed.
+        worst_error: Largest absolute difference from PyTorch over all goldens.
+        tolerance: What the variant's manifest entry allows.
+        goldens: One result per golden.
+    """
+
+    passed: bool
+    worst_error: float
+    tolerance: float
+    goldens: tuple[GoldenResult, ...]
+
+
+def read_goldens(bundle: Bundle) -> list[Golden]:
+    """The goldens of a bundle.
+
+    Raises:
+        BundleFormatError: Where golden.json and golden.npy do not fit each other or the contract.
+    """
+    try:
+        document = json.loads(bundle.read(GOLDEN))
+        vectors = load_array(io.BytesIO(bundle.read(GOLDEN_VECTORS)))
+        if vectors.ndim != 2:
+            raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
+        goldens = [
+            Golden(str(item["name"]), str(item["text"]), tuple(item["ids"]), vector)
+            for item, vector in zip(document["goldens"], vectors, strict=True)
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, BundleError):
+            raise
+        why = " ".join(str(error).split())[:300]
+        raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: {why}") from None
+    if not goldens:
+        raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: it has no goldens")
+    if vectors.dtype != np.float32 or vectors.shape[1:] != (bundle.manifest.contract.dimensions,):
+        raise BundleFormatError(
+            f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
+            f"float32 of width {bundle.manifest.contract.dimensions}"
+        )
+    return goldens
+
+
+def compare(
+    goldens: list[Golden],
+    ids: list[list[int]],
+    vectors: npt.NDArray[np.float32],
+    tolerance: float,
+) -> Verification:
+    """Hold ids and vectors made here against the goldens. A vector that is not finite fails."""
+    results = []
+    for golden, own_ids, vector in zip(goldens, ids, vectors, strict=True):
+        error = float(np.abs(vector - golden.vector).max())
+        equal = tuple(own_ids) == golden.ids
+        results.append(GoldenResult(golden.name, equal and error <= tolerance, equal, error))
+    errors = [result.error for result in results]
+    return Verification(
+        passed=all(result.passed for result in results),
+        worst_error=max(errors) if not np.isnan(errors).any() else float("nan"),
+        tolerance=tolerance,
+        goldens=tuple(results),
+    )

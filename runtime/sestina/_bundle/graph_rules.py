@@ -1,0 +1,166 @@
+"""What a graph may be: no weights elsewhere, no control flow, nothing by chance. Checked before it is opened.
+
+onnxruntime would read tensors from any file that a graph names, and run a loop of 2^62 rounds. So the whole
+serialised ModelProto is walked, to every place where onnx.proto has a TensorProto or a node; the bytes of the
+weights are not looked at.
+"""
+
+from __future__ import annotations
+
+from sestina._bundle.protobuf import MOST_FIELDS, SIZED, Buffer, Place, fields, number
+from sestina._errors import BundleFormatError, BundleIntegrityError
+
+# Field numbers of onnx.proto.
+_MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
+_NODE_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 8, 13, 14
+_TENSORS, _SPARSES, _GRAPHS = (5, 10), (22, 23), (6, 11)  # of an attribute: one, or several
+_SPARSE_TENSORS = (1, 2)  # its values and their indices
+
+# Where operators come from: the standard, onnxruntime's own, and what it makes of them for some layouts.
+DOMAINS = frozenset((b"", b"ai.onnx", b"com.microsoft", b"com.microsoft.nchwc", b"com.ms.internal.nhwc"))
+# Control flow, of which a round may be repeated for ever; graphs in a form that only a driver can read, from
+# another file perhaps; and what gives another value at every run.
+REFUSED = frozenset((
+    b"Loop", b"Scan", b"If", b"SequenceMap",
+    b"BeamSearch", b"GreedySearch", b"Sampling", b"WhisperBeamSearch",
+    b"EPContext", b"Snpe",
+    b"Bernoulli", b"Multinomial",
+    b"RandomNormal", b"RandomNormalLike", b"RandomUniform", b"RandomUniformLike",
+))  # fmt: skip
+
+
+def refuse_node(where: str, domain: bytes, operator: bytes) -> None:
+    """Refuse a node that no graph of a text encoder needs.
+
+    Raises:
+        BundleFormatError: Where it is one.
+    """
+    if operator in REFUSED:
+        raise BundleFormatError(
+            f"{where} has a node of type {operator.decode()}, which a bundle may not: export the bundle again"
+        )
+    if domain not in DOMAINS:
+        name = domain.decode(errors="replace")
+        raise BundleFormatError(
+            f"{where} has an operator of the domain {name!r:.60}, which a bundle may not: export the bundle "
+            "again"
+        )
+
+
+def refuse_subgraph(where: str) -> None:
+    """Refuse a graph inside a graph, whatever operator would run it."""
+    raise BundleFormatError(
+        f"{where} has a graph inside a node, which a bundle may not: export the bundle again"
+    )
+
+
+def refuse_external(where: str) -> None:
+    """Refuse weights in another file."""
+    raise BundleIntegrityError(
+        f"{where} keeps its weights in another file, which a bundle may not: export the bundle again"
+    )
+
+
+def check_onnx(graph: Buffer, where: str) -> None:
+    """Refuse a serialised ModelProto that is not what a bundle may hold. `where` names it in errors.
+
+    Raises:
+        BundleFormatError: Where it has control flow, functions of its own or a foreign operator, or is not
+            canonical protobuf.
+        BundleIntegrityError: Where a tensor is in another file.
+    """
+    try:
+        _Walk(graph, where).model()
+    except ValueError as error:
+        if isinstance(error, BundleFormatError | BundleIntegrityError):
+            raise
+        raise BundleFormatError(
+            f"{where} is not a graph that can be read ({error}): export the bundle again"
+        ) from None
+
+
+class _Walk:
+    """Of one graph, in bounded time. It never goes deeper than a tensor of a node: no graph is in another."""
+
+    def __init__(self, graph: Buffer, where: str) -> None:
+        self._graph, self._where = graph, where
+        self._left = MOST_FIELDS
+        self._initializers = set[bytes]()
+
+    def model(self) -> None:
+        for field in self._fields(0, len(self._graph)):
+            if field.number == _MODEL_GRAPH:
+                self._in_graph(*self._message(field))
+            elif field.number in (_MODEL_FUNCTIONS, _MODEL_TRAINING):
+                what = "functions" if field.number == _MODEL_FUNCTIONS else "training steps"
+                raise BundleFormatError(
+                    f"{self._where} has {what} of its own, which a bundle may not: export the bundle again"
+                )
+
+    def _in_graph(self, begin: int, end: int) -> None:
+        for field in self._fields(begin, end):
+            if field.number == _GRAPH_NODE:
+                self._node(*self._message(field))
+            elif field.number == _GRAPH_INITIALIZER:
+                name = self._tensor(*self._message(field))
+                if name in self._initializers:  # readers differ on which of them counts
+                    raise ValueError(f"two initializers are called {name.decode(errors='replace')!r:.60}")
+                self._initializers.add(name)
+            elif field.number == _GRAPH_SPARSE:
+                self._sparse(*self._message(field))
+
+    def _node(self, begin: int, end: int) -> None:
+        """Every operator and every domain that it names counts, though protobuf would take the last."""
+        operators, domains = [], []
+        for field in self._fields(begin, end):
+            if field.number == _NODE_TYPE:
+                operators.append(self._content(field))
+            elif field.number == _NODE_DOMAIN:
+                domains.append(self._content(field))
+            elif field.number == _NODE_ATTRIBUTE:
+                self._attribute(*self._message(field))
+        for operator in operators or [b""]:
+            for domain in domains or [b""]:
+                refuse_node(self._where, domain, operator)
+
+    def _attribute(self, begin: int, end: int) -> None:
+        for field in self._fields(begin, end):
+            if field.number in _TENSORS:
+                self._tensor(*self._message(field))
+            elif field.number in _SPARSES:
+                self._sparse(*self._message(field))
+            elif field.number in _GRAPHS:
+                refuse_subgraph(self._where)
+
+    def _sparse(self, begin: int, end: int) -> None:
+        for field in self._fields(begin, end):
+            if field.number in _SPARSE_TENSORS:
+                self._tensor(*self._message(field))
+
+    def _tensor(self, begin: int, end: int) -> bytes:
+        """Its name."""
+        name = b""
+        for field in self._fields(begin, end):
+            if field.number == _TENSOR_NAME:
+                name = self._content(field)
+            elif field.number == _TENSOR_EXTERNAL or (
+                field.number == _TENSOR_LOCATION and number(self._graph, field)
+            ):
+                refuse_external(self._where)
+        return name
+
+    def _fields(self, begin: int, end: int) -> list[Place]:
+        found = fields(self._graph, begin, end, self._left)
+        self._left -= len(found)
+        return found
+
+    def _message(self, field: Place) -> tuple[int, int]:
+        if field.kind != SIZED:
+            raise ValueError(f"no message at byte {field.begin}")
+        return field.value, field.end
+
+    def _content(self, field: Place) -> bytes:
+        begin, end = self._message(field)
+        return self._graph[begin:end]

@@ -1,0 +1,135 @@
+"""The manifest: what a bundle says of itself, as frozen data and as JSON.
+
+This module is the one definition of `manifest.json`. The exporter writes with `Manifest.to_json`, the
+runtime reads with `manifest_reader.read`. docs/format.md is its normative prose, manifest.schema.json the
+same by machine. Named tuples: dataclasses take eight times as long to be made, and these are at every start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+FORMAT = "sestina"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.json"
+GOLDEN_VECTORS = "golden.npy"
+
+Pooling = Literal["mean", "cls", "max"]
+Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
+Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
+
+
+class TextContract(NamedTuple):
+    """How a text becomes a vector: the part of the bundle that is neither weights nor tokenizer.
+
+    Attributes:
+        max_tokens: The length limit in tokens, special tokens included.
+        pooling: How hidden states become one vector ("mean" and "max" over the text's tokens, "cls").
+        normalize: Whether vectors have L2 norm 1.
+        dimensions: d, the width of a vector.
+    """
+
+    max_tokens: int
+    pooling: Pooling
+    normalize: bool
+    dimensions: int
+
+
+class FileEntry(NamedTuple):
+    """One file of the bundle: its name, SHA-256 in lower-case hex, and size in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+class TensorInfo(NamedTuple):
+    """One graph input or output. `shape` holds a number for a fixed axis and a name for a dynamic one."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Variant(NamedTuple):
+    """One graph file: a precision for a target.
+
+    Attributes:
+        entry: The file, its checksum and its size.
+        target: What it was made for.
+        precision: The arithmetic of its matrix products.
+        shapes: "dynamic": any batch of texts of one length. "static": a batch and a length that are fixed
+            when a session is opened, with a mask for what is padding.
+        inputs: The graph's inputs, in order.
+        outputs: The graph's outputs, in order.
+        parity: Agreement with PyTorch as measured at export; see docs/format.md for its members.
+        buckets: The lengths that a static graph is run at, ascending, the last at least the contract's
+            limit; empty for a dynamic one.
+    """
+
+    entry: FileEntry
+    target: Target
+    precision: Precision
+    shapes: Literal["dynamic", "static"]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    parity: Mapping[str, Any]
+    buckets: tuple[int, ...] = ()
+
+    @property
+    def tolerance(self) -> float:
+        """The largest absolute difference from a golden vector that still counts as agreement."""
+        return float(self.parity["tolerance"])
+
+    @property
+    def float16_tolerance(self) -> float:
+        """The same where a provider computes this graph in half precision, whatever the graph says."""
+        return float(self.parity.get("float16_tolerance", self.tolerance))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        values = self._asdict()
+        for tensors in ("inputs", "outputs"):
+            values[tensors] = [tensor._asdict() for tensor in values[tensors]]
+        if not self.buckets:
+            del values["buckets"]
+        return {**values.pop("entry")._asdict(), **values}
+
+
+class Manifest(NamedTuple):
+    """The whole manifest. See docs/format.md."""
+
+    name: str
+    encoder: Mapping[str, Any]
+    contract: TextContract
+    variants: tuple[Variant, ...]
+    files: tuple[FileEntry, ...]
+    space: str
+    licence: str | None
+    provenance: Mapping[str, Any]
+
+    @property
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """Every file of the bundle but the manifest itself."""
+        return (*self.files, *(variant.entry for variant in self.variants))
+
+    def to_json(self) -> str:
+        """Canonical text: two-space indent, declaration order, one trailing newline."""
+        variants = [variant.to_dict() for variant in self.variants]
+        document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "space": self.space,
+            "licence": self.licence,
+            "contract": self.contract._asdict(),
+            "encoder": dict(self.encoder),
+            "variants": variants,
+            "files": [entry._asdict() for entry in self.files],
+            "provenance": dict(self.provenance),
+        }
+        return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

@@ -1,0 +1,181 @@
+"""The manifest as it is read: every member right in type and bounds, or one line that says which is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any, get_args
+
+from sestina._bundle.manifest import (
+    FORMAT,
+    FORMAT_VERSION,
+    GOLDEN,
+    GOLDEN_VECTORS,
+    TOKENIZER,
+    FileEntry,
+    Manifest,
+    Pooling,
+    Precision,
+    Target,
+    TensorInfo,
+    TextContract,
+    Variant,
+)
+from sestina._errors import BundleFormatError, BundleIntegrityError
+
+# A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
+# operating system.
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
+_MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
+_MOST_BUCKETS = 64
+
+
+def read(text: str, where: str) -> Manifest:
+    """Read a manifest strictly. `where` names it in errors.
+
+    Raises:
+        BundleFormatError: Where the text is not a manifest that this version reads.
+        BundleIntegrityError: Where it names a file outside the bundle.
+    """
+    try:
+        document = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BundleFormatError(f"{where} is not valid JSON ({error}): export the bundle again") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise BundleFormatError(f"{where} is not the manifest of a Sestina bundle")
+    version = document.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise BundleFormatError(f"{where} has format version {version!r:.40}; it must be a whole number")
+    if version > FORMAT_VERSION:
+        raise BundleFormatError(
+            f"{where} has format version {version!s:.40}; this version of sestina reads up to "
+            f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
+        )
+    return _Reader(where).manifest(document)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON has no number {constant}")
+
+
+class _Reader:
+    """Typed access to the JSON document, with errors that name the manifest and the member."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def member(self, document: object, name: str, kind: type | tuple[type, ...]) -> Any:
+        value = document.get(name) if isinstance(document, dict) else None
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise BundleFormatError(f"{self.where}: member {name!r} is missing or of the wrong type")
+        return value
+
+    def choice(self, document: object, name: str, allowed: tuple[str, ...]) -> Any:
+        value = self.member(document, name, str)
+        if value not in allowed:
+            raise BundleFormatError(
+                f"{self.where}: {name} is {value!r:.60}; this version knows {', '.join(allowed)}"
+            )
+        return value
+
+    def count(self, document: object, name: str, least: int, most: int = _MOST) -> int:
+        value: int = self.member(document, name, int)
+        if not least <= value <= most:
+            bound = f"least {least}" if value < least else f"most {most}"
+            raise BundleFormatError(f"{self.where}: {name} is {value!s:.40}; it must be at {bound}")
+        return value
+
+    def manifest(self, document: dict[str, Any]) -> Manifest:
+        contract = self.member(document, "contract", dict)
+        encoder = self.member(document, "encoder", dict)
+        d_model, _, positions = [
+            self.count(encoder, name, 1) for name in ("d_model", "d_ff", "max_positions")
+        ]
+        variants = tuple(self.variant(item) for item in self.member(document, "variants", list))
+        if not variants:
+            raise BundleFormatError(f"{self.where}: the bundle has no variants")
+        manifest = Manifest(
+            name=self.member(document, "name", str),
+            encoder=encoder,
+            contract=TextContract(
+                max_tokens=self.count(contract, "max_tokens", 1),
+                pooling=self.choice(contract, "pooling", get_args(Pooling)),
+                normalize=self.member(contract, "normalize", bool),
+                dimensions=self.count(contract, "dimensions", 1),
+            ),
+            variants=variants,
+            files=tuple(self.entry(item) for item in self.member(document, "files", list)),
+            space=self.member(document, "space", str),
+            licence=self.member(document, "licence", (str, type(None))),
+            provenance=self.member(document, "provenance", dict),
+        )
+        if manifest.contract.max_tokens > positions:
+            raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
+        for name, width in ((_VECTORS, manifest.contract.dimensions), (_STATES, d_model)):
+            for variant in variants:
+                found = [tensor.shape[-1:] for tensor in variant.outputs if tensor.name == name]
+                if found != [(width,)] and (found or name == _VECTORS):
+                    raise BundleFormatError(
+                        f"{self.where}: {variant.entry.file} has no {name} of {width} dimensions"
+                    )
+        for variant in variants:
+            last = variant.buckets[-1:]
+            if last and not manifest.contract.max_tokens <= last[0] <= positions:
+                raise BundleFormatError(
+                    f"{self.where}: the longest bucket of {variant.entry.file} is {last[0]}; it must be from "
+                    f"max_tokens to the encoder's {positions} positions"
+                )
+        names = [entry.file for entry in manifest.all_files]
+        for required in (TOKENIZER, GOLDEN, GOLDEN_VECTORS):
+            if required not in names:
+                raise BundleFormatError(f"{self.where}: {required} is not listed")
+        if len(set(names)) != len(names):
+            raise BundleFormatError(f"{self.where}: a file is listed twice")
+        return manifest
+
+    def entry(self, item: object) -> FileEntry:
+        file: str = self.member(item, "file", str)
+        if not _FILE_NAME.fullmatch(file):
+            raise BundleIntegrityError(
+                f"{self.where} names the file {file!r:.120}; a bundle holds only files directly inside it"
+            )
+        sha256: str = self.member(item, "sha256", str)
+        if not _SHA256.fullmatch(sha256):
+            raise BundleFormatError(f"{self.where}: the sha256 of {file} is not 64 lower-case hex digits")
+        return FileEntry(file, sha256, self.count(item, "bytes", 0, _MOST_BYTES))
+
+    def variant(self, item: object) -> Variant:
+        parity = self.member(item, "parity", dict)
+        for name in ("tolerance", *({"float16_tolerance"} & parity.keys())):
+            if not 0 < self.member(parity, name, (int, float)) <= sys.float_info.max:
+                raise BundleFormatError(f"{self.where}: {name} must be a finite number above 0")
+        return Variant(
+            entry=self.entry(item),
+            target=self.choice(item, "target", get_args(Target)),
+            precision=self.choice(item, "precision", get_args(Precision)),
+            shapes=self.choice(item, "shapes", ("dynamic", "static")),
+            inputs=tuple(self.tensor(value) for value in self.member(item, "inputs", list)),
+            outputs=tuple(self.tensor(value) for value in self.member(item, "outputs", list)),
+            parity=parity,
+            buckets=self.buckets(item),
+        )
+
+    def buckets(self, item: object) -> tuple[int, ...]:
+        if self.member(item, "shapes", str) == "dynamic":
+            return ()
+        lengths: list[Any] = self.member(item, "buckets", list)
+        whole = all(type(length) is int and 0 < length <= _MOST for length in lengths)
+        if not whole or not 0 < len(lengths) <= _MOST_BUCKETS or lengths != sorted(set(lengths)):
+            raise BundleFormatError(
+                f"{self.where}: buckets must be 1 to {_MOST_BUCKETS} whole numbers above 0, ascending"
+            )
+        return tuple(lengths)
+
+    def tensor(self, item: object) -> TensorInfo:
+        shape: list[Any] = self.member(item, "shape", list)
+        if not all(type(axis) is str or (type(axis) is int and 0 < axis <= _MOST) for axis in shape):
+            raise BundleFormatError(f"{self.where}: the shape {shape!r:.80} is not of numbers and names")
+        return TensorInfo(self.member(item, "name", str), self.member(item, "dtype", str), tuple(shape))

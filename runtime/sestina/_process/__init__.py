@@ -1,0 +1,1 @@
+"""What a process has of its own: threads, forks, and an end."""

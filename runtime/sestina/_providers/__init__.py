@@ -1,0 +1,1 @@
+"""What onnxruntime can run on, as data, and what was asked for."""

@@ -1,0 +1,182 @@
+"""Texts to vectors under a memory budget, on all the cores there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+
+from sestina._errors import ClosedError
+from sestina._process.fork import ForkLock, check_process, watch_forks
+from sestina._process.native import calling, ending, opening
+from sestina._schedule.batching import exact_length_batches
+from sestina._schedule.budget import Budget
+from sestina._schedule.pipeline import Window, begin_window, flow, windows
+from sestina._session.sessions import Sessions
+from sestina._text.tokenizer import Tokenizer, Tokens, check_text
+from sestina._text.truncation import TruncationWatch
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
+    from sestina._schedule.workers import Workers
+
+T = TypeVar("T")
+
+VECTORS, STATES = "sentence_embedding", "last_hidden_state"
+_CLOSED = "this encoder is closed: load the bundle again"
+
+
+class Watch(Protocol):
+    """Is told which texts were over the limit."""
+
+    def see(self, positions: Iterable[int | None]) -> None:
+        """By their position in the caller's input."""
+
+
+class Engine:
+    """The tokenizer, the sessions and the workers of one loaded bundle.
+
+    Args:
+        process: The one in which loading was begun (`this_process`).
+        tokenizer: Of the bundle.
+        sessions: Of its variant.
+        budget: What runs at once.
+        width: Of a vector.
+    """
+
+    def __init__(
+        self, process: object, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int
+    ) -> None:
+        self._process = process
+        self._tokenizer = tokenizer
+        self._sessions: Sessions | None = sessions
+        self._budget = budget
+        self._width = width
+        self._lock = ForkLock()
+        self._workers: Workers | None = None
+        watch_forks(self)
+
+    def sessions(self) -> Sessions:
+        """The open sessions.
+
+        Raises:
+            ClosedError: After `close`.
+            ForkError: In a process that was forked from the one that loaded the bundle.
+        """
+        check_process(self._process)
+        sessions = self._sessions
+        if sessions is None:
+            raise ClosedError(_CLOSED)
+        return sessions
+
+    def after_fork(self) -> None:
+        """In a child: forget what only works in the parent."""
+        self._sessions, self._workers = None, None
+
+    def here(self, things: Iterable[T]) -> Iterator[T]:
+        """Things as they come, as long as this is the process in which the bundle was loaded.
+
+        A child that goes on with what its parent had begun shares the parent's place in a file or a socket:
+        it takes nothing more from there.
+        """
+        check_process(self._process)
+        for thing in things:
+            yield thing
+            check_process(self._process)
+
+    def close(self) -> None:
+        """Let go of the weights, and of the workers once they are done with what they run.
+
+        Waits for nothing, so that a signal handler or a destructor may call it at any moment.
+        """
+        self._sessions = None
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
+
+    def tokens(self, text: str) -> Tokens:
+        """Everything there is to see about the tokens of one text."""
+        self.sessions()
+        with calling:
+            return self._tokenizer.tokens(check_text(text))
+
+    def ids(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch) -> list[list[int]]:
+        """Token ids of texts, in order.
+
+        Args:
+            texts: The texts.
+            begin: The position of the first in the caller's input, for messages; None for one lone text.
+            watch: Is told of every text that is over the limit.
+        """
+        checked = [check_text(text, None if begin is None else begin + at) for at, text in enumerate(texts)]
+        with calling:
+            ids, truncated = self._tokenizer.ids(checked)
+        watch.see(None if begin is None else begin + at for at in truncated)
+        return ids
+
+    def vector(self, text: str, watch: TruncationWatch) -> Vectors:
+        """The vector of one text alone, (1, width), by the quickest path."""
+        sessions = self.sessions()
+        ids = self.ids([text], None, watch)
+        if not ids[0]:
+            return np.zeros((1, self._width), dtype=np.float32)
+        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64))
+
+    def vectors(
+        self,
+        texts: Iterable[str],
+        watch: Callable[[], Watch],
+        on_progress: Callable[[int], object],
+    ) -> Iterator[Vectors]:
+        """The vectors of one window of texts after the other, (n, width), in order.
+
+        Args:
+            texts: The texts.
+            watch: Gives, for each window, what is told of its texts that are over the limit.
+            on_progress: Is told after each batch how many texts it held; the numbers add up to all.
+        """
+        cut = windows(texts, self._budget.window_characters, self._budget.window_texts)
+        return flow((self._begin(window, at, watch()) for at, window in cut), self._width, on_progress)
+
+    def _begin(self, texts: Sequence[str], begin: int, watch: Watch) -> Window:
+        first: dict[str, int] = {}  # each different text is encoded once
+        rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
+        with calling:
+            ids, truncated = self._tokenizer.ids(list(first))
+        cut = set(truncated)
+        watch.see(begin + at for at, row in enumerate(rows) if row in cut)
+        workers = None if ending() else self._lock.holding(self._have_workers)
+        run = partial(self.sessions().shared().run, VECTORS)
+        return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
+
+    def _have_workers(self) -> Workers:
+        workers = self._workers
+        if workers is None:
+            with opening:
+                from sestina._schedule.workers import Workers  # a lone text need not wait for it
+
+            workers = self._workers = Workers()
+        return workers
+
+    def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
+        """Hidden states of the last layer, (n_tokens, d_model) for each text."""
+        session = self.sessions().alone()
+        states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
+        for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
+            for position, rows in zip(positions, session.run(STATES, batch), strict=True):
+                states[position] = rows
+        return states
+
+    def inside(self, ids: Sequence[int], names: Sequence[str]) -> dict[str, Vectors]:
+        """One text alone with everything the graph gives of it, each (1, ...) float32 by its name.
+
+        Args:
+            ids: Of its tokens; none give an empty result.
+            names: Inner values of the graph, the same at every call.
+        """
+        session = self.sessions().inside(names)
+        if not ids:
+            return {}
+        return session.run_for([VECTORS, STATES, *names], np.array([ids], dtype=np.int64))

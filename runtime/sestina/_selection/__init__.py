@@ -1,0 +1,1 @@
+"""A provider is proved before it is believed."""

@@ -1,0 +1,1 @@
+"""Graphs opened in onnxruntime: one, several at once, one for each length, and looked into."""
