@@ -29,17 +29,90 @@ MAY_IMPORT = {
 }  # fmt: skip
 # Commands that hand over to a part with an extra, inside the function that needs it.
 HAND_OVER = {
-    ("sestina_export", "_reference.py"): {"transformers"},
+    ("sestina_export", "_proof/reference.py"): {"transformers"},
     ("sestina", "_cli/export.py"): {"sestina_export", "sestina_model"},
     ("sestina", "__main__.py"): {"sestina_model"},
-    ("sestina", "_bench/_ctranslate2.py"): {"ctranslate2"},
-    ("sestina", "_bench/_fastembed.py"): {"fastembed"},
-    ("sestina", "_bench/_on_device.py"): {"torch"},
-    ("sestina", "_bench/_openvino.py"): {"nncf", "openvino"},
-    ("sestina", "_bench/_plain_onnx.py"): {"torch", "transformers"},
-    ("sestina", "_bench/_roofline.py"): {"onnx"},
-    ("sestina", "_bench/_sentence_transformers.py"): {"sentence_transformers", "torch"},
-    ("sestina", "_bench/_torch.py"): {"torch", "sestina_model"},
+    ("sestina", "_bench/ctranslate2.py"): {"ctranslate2"},
+    ("sestina", "_bench/fastembed.py"): {"fastembed"},
+    ("sestina", "_bench/on_device.py"): {"torch"},
+    ("sestina", "_bench/openvino.py"): {"nncf", "openvino"},
+    ("sestina", "_bench/plain_onnx.py"): {"torch", "transformers"},
+    ("sestina", "_bench/roofline.py"): {"onnx"},
+    ("sestina", "_bench/sentence_transformers.py"): {"sentence_transformers", "torch"},
+    ("sestina", "_bench/torch.py"): {"torch", "sestina_model"},
+}
+# What each wing of a package is built on: a folder, or a module beside the folders. From the ground up: a wing
+# may use only those that stand above it here. docs/inside.md says what each is for.
+WINGS: dict[str, dict[str, set[str]]] = {
+    "sestina": {
+        "_quote": set(),
+        "_errors": {"_quote"},
+        "_arrays": set(),
+        "_html": set(),
+        "_report": set(),
+        "_leftovers": set(),
+        "_caller": set(),
+        "_arguments": {"_errors", "_quote"},
+        "_progress": {"_errors"},
+        "_vectors": {"_arrays", "_errors"},
+        "_process": {"_errors"},
+        "_onnxruntime": {"_process"},
+        "_bundle": {"_arguments", "_errors", "_onnxruntime", "_quote", "_vectors"},
+        "_text": {"_arguments", "_arrays", "_caller", "_errors", "_quote"},
+        "_providers": {"_arguments", "_bundle", "_errors", "_onnxruntime", "_process", "_quote"},
+        "_session": {"_arrays", "_bundle", "_errors", "_onnxruntime", "_process", "_providers"},
+        "_selection": {
+            "_arrays", "_bundle", "_errors", "_leftovers", "_onnxruntime", "_providers", "_session",
+        },
+        "_schedule": {"_arrays", "_bundle", "_errors", "_process", "_session", "_text"},
+        "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
+        "_verification": {"_bundle", "_schedule", "_text"},
+        "_encoder": {
+            "_arguments", "_arrays", "_bundle", "_explain", "_process", "_progress", "_providers", "_report",
+            "_schedule", "_text", "_vectors", "_verification",
+        },
+        "_opening": {
+            "_bundle", "_encoder", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
+        },
+        "_load": {
+            "_arguments", "_bundle", "_caller", "_encoder", "_errors", "_opening", "_process", "_providers",
+            "_quote", "_report", "_schedule", "_selection",
+        },
+        "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
+        "__init__": {"_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_text"},
+        "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
+        "_cli": {
+            "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
+            "_onnxruntime", "_progress", "_providers", "_text", "_trial", "_vectors",
+        },
+        "__main__": {"_cli", "_errors"},
+    },
+    "sestina_export": {
+        "_errors": set(),
+        "_tools": set(),
+        "_card": set(),
+        "_fingerprint": set(),
+        "_target": {"_errors"},
+        "_graph": {"_tools"},
+        "_forms": {"_errors"},
+        "_quantise": {"_errors", "_forms", "_graph", "_tools"},
+        "_proof": {"_errors", "_graph"},
+        "_variants": {"_errors", "_forms", "_graph", "_proof", "_quantise"},
+        "_build": {"_errors", "_forms", "_graph", "_variants"},
+        "_source": {"_build", "_errors"},
+        "_produce": {"_build", "_errors", "_graph", "_proof", "_variants"},
+        "_check": {"_errors", "_tools"},
+        "_export": {
+            "_card", "_errors", "_fingerprint", "_produce", "_proof", "_quantise", "_source", "_target",
+            "_variants",
+        },
+        "__init__": {"_check", "_errors", "_export", "_proof"},
+    },
+}  # fmt: skip
+# Modules of more than 250 lines, and why they are not two.
+LARGER = {
+    ("sestina", "_encoder.py"): "the public face: half of it is docstrings",
+    ("sestina_model", "checkpoint.py"): "one format, read and written",
 }
 MODULES = [(package, path) for package, root in PACKAGES.items() for path in sorted(root.rglob("*.py"))]
 
@@ -68,8 +141,92 @@ def test_dependencies_run_one_way(package: str, path: Path) -> None:
 @pytest.mark.parametrize("package, path", MODULES, ids=lambda value: getattr(value, "stem", value))
 def test_rooms_are_small_and_say_what_they_are_for(package: str, path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= 260
+    larger = (package, path.relative_to(PACKAGES[package]).as_posix()) in LARGER
+    assert len(text.splitlines()) <= (280 if larger else 250)
     assert ast.get_docstring(ast.parse(text))
+
+
+def wing_of(package: str, path: Path) -> str:
+    """The folder of a package that a module lies in, or its own name."""
+    return path.relative_to(PACKAGES[package]).parts[0].removesuffix(".py")
+
+
+def own_imports(package: str, tree: ast.AST) -> Iterator[str]:
+    """The wings of its own package that a module imports from, inside functions too."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [f"{node.module}.{name}" for name in names]
+        for name in names:
+            first, *inner = name.split(".")
+            if first == package:
+                wing = inner[0] if inner else "__init__"
+                yield wing if wing in WINGS[package] else "__init__"
+
+
+def used(package: str) -> dict[str, set[str]]:
+    """Which wings each wing of a package imports from, as the code has it."""
+    found: dict[str, set[str]] = {}
+    for owner, path in MODULES:
+        if owner == package:
+            wing = wing_of(package, path)
+            found.setdefault(wing, set()).update(own_imports(package, ast.parse(path.read_text())))
+    return {wing: others - {wing} for wing, others in found.items()}
+
+
+@pytest.mark.parametrize("package", WINGS)
+def test_wings_are_built_on_what_is_under_them(package: str) -> None:
+    """No import runs back up, so there is no circle; and what is allowed is what is there."""
+    stated, below = WINGS[package], set[str]()
+    for wing, others in stated.items():
+        assert others <= below, f"{wing} is built on {others - below}, which stands above it"
+        below.add(wing)
+    assert used(package) == stated
+
+
+def test_an_import_that_runs_up_is_found() -> None:
+    """The negative control: the kinds of import there are, seen where they stand."""
+    code = "def call():\n    from sestina._load import load\nimport sestina._cli.parser\nfrom sestina import _html, load"
+    assert set(own_imports("sestina", ast.parse(code))) == {"_load", "_cli", "_html", "__init__"}
+
+
+def run(node: ast.AST) -> Iterator[ast.AST]:
+    """What is ever run: all but what is for type checkers."""
+    yield node
+    for inner in ast.iter_child_nodes(node):
+        if not (isinstance(inner, ast.If) and "TYPE_CHECKING" in ast.unparse(inner.test)):
+            yield from run(inner)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_import_in_no_circle(package: str) -> None:
+    names = {
+        ".".join([package, *path.relative_to(PACKAGES[package]).with_suffix("").parts]): path
+        for owner, path in MODULES
+        if owner == package and path.stem != "__init__"
+    }
+    imports = {name: set[str]() for name in names}
+    for name, path in names.items():
+        for node in run(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                found = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                imports[name] |= found & set(names)
+    while free := [name for name, others in imports.items() if not others]:  # nothing left under them
+        imports = {name: others - set(free) for name, others in imports.items() if name not in free}
+    assert imports == {}
+
+
+@pytest.mark.parametrize("package", WINGS)
+def test_modules_of_a_wing_have_plain_names(package: str) -> None:
+    """The wing is private; what is inside need not say so again."""
+    inner = [path for owner, path in MODULES if owner == package and path.parent != PACKAGES[package]]
+    assert not [path.name for path in inner if path.stem.startswith("_") and path.stem != "__init__"]
+
+
+def test_the_page_names_every_wing() -> None:
+    page = (ROOT / "docs" / "inside.md").read_text()
+    folders = [wing for package in WINGS for wing in WINGS[package] if (PACKAGES[package] / wing).is_dir()]
+    assert [wing for wing in folders if f"`{wing}`" not in page] == []
 
 
 def test_public_names() -> None:
