@@ -280,6 +280,8 @@ class TestRecipe:
         assert [stage.name for stage in later.stages] == ["second"]
         assert later["second"].warm_start == "somewhere"
         assert whole.beginning_with("first", None) == whole
+        with pytest.raises(ConfigError, match="no stage keeps the teacher's vectors; leave the bundle b out"):
+            Recipe.from_dict(values(folder)).with_bundle("b")
         with pytest.raises(ConfigError, match="there is no stage 'third'; this recipe has first, second"):
             whole.beginning_with("third", None)
 
@@ -298,6 +300,8 @@ class TestRecipe:
         assert capsys.readouterr().err == "stage second\n"
         assert __main__.main([str(path), "--out", str(folder / "more"), "--stage", "none"]) == 1
         assert capsys.readouterr().err.startswith("error: there is no stage 'none'; ")
+        assert __main__.main([str(path), "--out", str(folder / "more"), "--threads", "0"]) == 1
+        assert "threads is 0; it must be a whole number of at least 1" in capsys.readouterr().err
         path.write_text("{")
         assert __main__.main([str(path), "--out", str(folder / "more")]) == 1
         assert "is not valid JSON" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def _asked(args: argparse.Namespace) -> Recipe:
         "teacher": args.teacher,
         "threads": args.threads,
     }
-    recipe = recipe.changed(**{name: value for name, value in given.items() if value})
+    recipe = recipe.changed(**{name: value for name, value in given.items() if value is not None})
     return recipe if args.bundle is None else recipe.with_bundle(args.bundle)
 
 

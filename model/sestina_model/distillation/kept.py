@@ -30,6 +30,7 @@ __all__ = ["KeptTexts", "KeptVectors", "keep_texts"]
 Integers = npt.NDArray[np.int64]
 
 _WINDOW = 4096  # texts tokenized at a time
+_VERSION = 1  # of how texts are drawn
 
 
 class KeptTexts(NamedTuple):
@@ -96,9 +97,6 @@ def keep_texts(
     return KeptTexts(
         student_rows, Rows(parts["bytes.values"], parts["bytes.ends"]), parts["kinds"], folder, fingerprint
     )
-
-
-_VERSION = 1  # of how texts are drawn
 
 
 def _write(

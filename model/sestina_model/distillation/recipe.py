@@ -87,7 +87,13 @@ class Recipe:
         )
 
     def with_bundle(self, bundle: str) -> Recipe:
-        """The recipe with this bundle of the teacher, in the stages that keep its vectors."""
+        """The recipe with this bundle of the teacher, in the stages that keep its vectors.
+
+        Raises:
+            ConfigError: Where none does.
+        """
+        if not any(each.config.mix for each in self.stages):
+            raise ConfigError(f"no stage keeps the teacher's vectors; leave the bundle {bundle} out")
         return Recipe(
             tuple(
                 Stage(each.name, dataclasses.replace(each.config, bundle=bundle)) if each.config.mix else each

@@ -27,6 +27,7 @@ __all__ = ["Passage", "Query", "Sample", "read_sample", "words"]
 _FOLLOWING = (0, 0, 0, 0, 0, 3, 3, 7)  # lines that follow the first, by the hash of that
 _MOST_WORDS = 180  # of a passage: about what 256 tokens hold
 _QUERY_WORDS = range(3, 25)
+_LEAST = 10  # passages: fewer have no ten best
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
@@ -98,7 +99,7 @@ def read_sample(
         queries, passages = values["queries"], values["passages"]
         return Sample([Query(*row) for row in queries], [Passage(*row) for row in passages], fingerprint)
     sample = _draw(files, n_passages, n_queries, fingerprint, advance)
-    if not sample.queries or len(sample.passages) <= _LEAST:
+    if not sample.queries or len(sample.passages) < _LEAST:
         raise FileError(
             f"{len(sample.queries)} queries and {len(sample.passages)} passages are held out of these "
             f"{len(files)} files; name files with more lines: one in 64 is a query, one begins a passage"
@@ -109,9 +110,6 @@ def read_sample(
     except OSError as error:
         raise FileError(f"{kept.parent} cannot be written: {error.strerror or error}") from error
     return sample
-
-
-_LEAST = 10  # passages: fewer have no ten best
 
 
 def _draw(
