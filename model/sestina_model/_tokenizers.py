@@ -105,6 +105,6 @@ def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) ->
         token = next((token for token, id_ in vocabulary.items() if id_ == highest), None)
         raise CheckpointError(
             f"the tokenizer gives ids up to {highest}; this encoder has {vocab_size} rows in its token "
-            f"table: they are not a pair (id {highest} is {token!r:.60})"
+            f"table: they are not a pair{f' (id {highest} is {token!r:.60})' if token else ''}"
         )
     return tokenizer

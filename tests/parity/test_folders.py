@@ -66,7 +66,7 @@ SPARE = 12  # rows of the token table behind the vocabulary, for tokens that are
 PLAIN = {"content": "tok1", "lstrip": False, "rstrip": True, "normalized": True, "single_word": False}
 MARKED = {"__type": "AddedToken", **PLAIN}
 ODD: list[Any] = [
-    *(None, True, False, 0, 1, -1, 3.5, 1e30, "", "x", "[MASK]", "<mask>", "tok1", "left", "right"),
+    *(None, True, False, 0, 1, -1, 3.5, 1e30, "", "x", "[MASK]", "<mask>", "tok1", "left", "right", "\ud800"),
     *([], ["tok1"], ["tok1", "<ent>"], [None], [["a"]], [{"content": "<ent>"}], [MARKED], ["token_type_ids"]),
     *({}, {"a": "tok1"}, {"content": "tok1"}, PLAIN, MARKED),
 ]
@@ -115,6 +115,7 @@ DECODERS: list[Any] = [
     {"1": {"content": "[MASK]", "lstrip": True}},
     {"0": {"content": "[PAD]", "special": True}, "9": {"content": "model", "single_word": True}},
     *(
+        {"7": {"content": "\ud800"}},
         {"x": PLAIN},
         {"3": "tok1"},
         {"3": None},
@@ -125,7 +126,7 @@ DECODERS: list[Any] = [
 ]
 ADDED: list[Any] = [
     *({"tok1": 100}, {"tok1": 5, "<new>": 6}, {"[MASK]": 4}, {"tok1": "5"}, {"tok1": None}, {"model": 77}),
-    *({"<ent>": -3}, {"tok1": 1e3}, {"": 5}),
+    *({"<ent>": -3}, {"tok1": 1e3}, {"": 5}, {"\ud800": 5}),
 ]
 CLASSES = [
     *(

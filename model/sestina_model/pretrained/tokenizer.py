@@ -64,10 +64,10 @@ def read_folder_tokenizer(
             f'AutoTokenizer as T; T.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
         )
     tokenizer, document = read_tokenizer(path), read_json_object(path)
-    named = read_json_object(folder / CONFIG, optional=True).get("tokenizer_class")
+    named, origin = read_json_object(folder / CONFIG, optional=True).get("tokenizer_class"), folder / CONFIG
     if named is None:
-        named = config.get("tokenizer_class")
-    kind = class_named(default_class if named is None else named, folder / CONFIG)
+        named, origin = config.get("tokenizer_class"), folder / "config.json"
+    kind = class_named(default_class if named is None else named, origin)
     options = read_options(folder, document)
     with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
         tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)

@@ -133,7 +133,8 @@ def _added_tokens(folder: Path, values: dict[str, Any], document: Mapping[str, A
     added = {}
     for content, id_ in read_json_object(folder / _ADDED_TOKENS, optional=True).items():
         known = content in special
-        added[_whole(id_, folder / _ADDED_TOKENS)] = AddedToken(content, normalized=not known, special=known)
+        token = {"content": content, "normalized": not known, "special": known}
+        added[_whole(id_, folder / _ADDED_TOKENS)] = _token(token, folder / _ADDED_TOKENS)
     for token in document.get("added_tokens") or ():
         stated = {name: value for name, value in token.items() if name != "id"}
         added[_whole(token["id"], folder / "tokenizer.json")] = _token(stated, folder / "tokenizer.json")
