@@ -284,7 +284,7 @@ def test_names_are_not_texts(call: str, texts: Any, encoder: sestina.Encoder) ->
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("texts", [{"a", "b"}, frozenset("a"), set()], ids=str)
+@pytest.mark.parametrize("texts", [{"a", "b"}, frozenset("a"), set()], ids=("two", "one", "none"))
 def test_what_has_no_order(call: str, texts: Any, encoder: sestina.Encoder) -> None:
     with pytest.raises(sestina.TextTypeError, match="which has no order; .*: pass sorted"):
         CALLS[call](encoder, texts)

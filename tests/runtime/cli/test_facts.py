@@ -23,7 +23,7 @@ from sestina_model.checkpoint import save
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
-ENGLISH = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
+ENGLISH = Path(__file__).parents[3] / "model" / "sestina_model" / "english.tokenizer.json"
 
 
 def spoil_goldens(bundle: Path) -> None:
