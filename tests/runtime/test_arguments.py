@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 
 import sestina
-from conftest import CHECKPOINTS
-from sestina_export import export
 
 
 def refuse(*_: object) -> Any:
@@ -382,8 +380,7 @@ def test_warnings_point_at_the_caller(encoder: sestina.Encoder, tmp_path: Path) 
         assert "encoder." in lines[warned.lineno - 1]
 
 
-def test_the_warning_of_load_points_at_the_caller(tmp_path: Path) -> None:
-    bundle = export(CHECKPOINTS["wordpiece"](), tmp_path / "own.sestina").path
+def test_the_warning_of_load_points_at_the_caller(bundle: Path) -> None:
     with pytest.warns(sestina.ProviderWarning) as caught:
         sestina.load(bundle, provider="coreml").close()
     assert [warned.filename for warned in caught] == [__file__]
