@@ -1,5 +1,5 @@
 # make demo: the slim install and its embedded encoder.  make demo-export: a real checkpoint becomes a bundle.
-# make test: everything that CI tests.  make fuzz: hostile inputs for minutes; FUZZ_SECONDS= and FUZZ_SEED= choose.
+# make check: the quick part, in a minute or two.  make test: every test.  make fuzz: hostile inputs for minutes; FUZZ_SECONDS= and FUZZ_SEED= choose.
 PYTHON ?= python3
 VENV   := .venv
 # Windows, from Git Bash and with PYTHON=python, has its programs elsewhere.
@@ -22,7 +22,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?=
 
-.PHONY: setup demo demo-export default-bundle test test-arm test-javascript fuzz lint clean
+.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -58,8 +58,22 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What to run after every change. Which tests are quick was measured: make measure-tests, tests/slow.txt.
+check: lint
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow"
+
 test: lint
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# The same, with the branches that it takes in the runtime and the exporter; less than pyproject.toml says fails.
+coverage: lint
+	rm -rf $(BUILD)/coverage
+	mkdir -p $(BUILD)/coverage
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
+
+# Writes tests/slow.txt.
+measure-tests: setup
+	$(BIN)/python -m pytest $(PARALLEL) --measure
 
 # Whatever goes in: the right vector, or an error of ours in one line.  python tests/fuzz --help tells more.
 fuzz: setup
@@ -97,15 +111,23 @@ test-slim: setup
 	.venv-slim/$(SCRIPTS)/python -IB tests/runtime/check_slim.py $(BUILD)/ci/tiny.sestina
 	.venv-slim/$(SCRIPTS)/sestina verify $(BUILD)/ci/tiny.sestina
 
-# The suite against the installed wheel, not the source tree.
+# The installed wheel, not the source tree: that it holds every file, and that what holds in the tree holds where it is
+# installed. The quick tests read every kind of file in it; one export from a tiny checkpoint and one run of the
+# benchmark go through all three packages. What a slow test holds beyond that is of the code, which is the same.
 test-wheel:
 	rm -rf .venv-extras
 	$(PYTHON) -m venv .venv-extras
 	.venv-extras/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
 	.venv-extras/$(SCRIPTS)/python $(PIP) torch==2.13.0
 	.venv-extras/$(SCRIPTS)/python $(PIP) "$$(ls dist/*.whl)[export,progress]" --group test
+	.venv-extras/$(SCRIPTS)/python tests/check_wheel.py dist/*.whl
 	.venv-extras/$(SCRIPTS)/python -c 'import sestina; assert "site-packages" in sestina.__file__, sestina.__file__'
-	.venv-extras/$(SCRIPTS)/python -m pytest $(PARALLEL) tests/runtime tests/export tests/model
+	.venv-extras/$(SCRIPTS)/python -m pytest -q $(PARALLEL) -m "not slow" tests/runtime tests/export tests/model
+	.venv-extras/$(SCRIPTS)/python -m pytest -q tests/export/test_export.py tests/runtime/bench/test_grid.py::test_command
+
+# The wheel on every Python that is here, and with the lowest versions of what it needs.
+test-versions: setup
+	$(BIN)/python tests/versions/run.py dist/*.whl
 
 # What of docs/ is rendered from the code and from the documents of benchmark runs.
 pages: setup

@@ -1,12 +1,15 @@
-"""Tiny tokenizers and checkpoints, built in memory: the same objects in every test, from a seed."""
+"""Tiny tokenizers and checkpoints, built in memory: the same objects in every test, from a seed.
+
+The tokenizers need no PyTorch: they are for tests of the runtime alone, too.
+"""
 
 from __future__ import annotations
 
 import json
 import string
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -18,10 +21,11 @@ from tokenizers import (
     trainers,
 )
 
-from sestina_model.checkpoint import Checkpoint
-from sestina_model.config import Activation, EncoderConfig, HeadConfig, Norm, Pooling, Positions
-from sestina_model.encoder import TransformerEncoder
-from sestina_model.sentence import SentenceEncoder
+if TYPE_CHECKING:
+    import torch
+
+    from sestina_model.checkpoint import Checkpoint
+    from sestina_model.config import Activation, Norm, Pooling, Positions
 
 LINES = (
     "the transformer is an innovative nlp model",
@@ -128,6 +132,8 @@ def tiny_unigram() -> Tokenizer:
 
 def perturb(module: torch.nn.Module, seed: int) -> None:
     """Draw every weight anew so that none is trivial: no gain of 1, no bias of 0."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(module.named_parameters()):
@@ -158,6 +164,11 @@ def tiny_checkpoint(
     licence: str | None = "apache-2.0",
 ) -> Checkpoint:
     """A checkpoint of D = 32, H = 4, d_ff = 64 for this tokenizer, its weights drawn from the seed."""
+    from sestina_model.checkpoint import Checkpoint
+    from sestina_model.config import EncoderConfig, HeadConfig
+    from sestina_model.encoder import TransformerEncoder
+    from sestina_model.sentence import SentenceEncoder
+
     pads = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>"))
     config = EncoderConfig(
         vocab_size=tokenizer.get_vocab_size(),

@@ -1,7 +1,8 @@
-"""Bundles that several rooms of tests read: exported once a session, never written to."""
+"""What several rooms of tests read: checkpoints and bundles, made once and never written to."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -9,38 +10,61 @@ from pathlib import Path
 
 import pytest
 
+import _made
 import sestina
-from _tiny import tiny_bpe, tiny_bundle, tiny_checkpoint, tiny_unigram, tiny_wordpiece
-from sestina_model import checkpoint
-from sestina_model.checkpoint import Checkpoint
+
+pytest_plugins = ["_slow"]
 
 # A shell that runs the suite in the background lets it ignore interrupts, and whatever a test starts inherits
 # that: tests of interrupts would wait for what cannot come.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
-    "wordpiece": lambda: tiny_checkpoint(tiny_wordpiece()),
-    "bpe": lambda: tiny_checkpoint(
-        tiny_bpe(), activation="relu", positions="sinusoidal", scale_embeddings=True, norm_embeddings=False
-    ),
-    "unigram": lambda: tiny_checkpoint(
-        tiny_unigram(), norm="pre", pooling="cls", normalize=False, max_tokens=50, seed=3
-    ),
-}
+# Where PyTorch and the exporter are not installed, the runtime is tested alone, by the files that need neither.
+HEAVY = re.compile(
+    r"^(?:from|import) (?:torch|onnx|safetensors|transformers|sestina_export|sestina_model|_masked|_fakes|_trained)\b",
+    re.MULTILINE,
+)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if _made.FULL or not collection_path.name.startswith("test_"):
+        return None
+    return HEAVY.search(collection_path.read_text("utf-8")) is not None or None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and _made.FULL:
+        _made.remove_older()
+
+
+MakeBundle = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_checkpoint() -> Callable[..., Path]:
+    """make_checkpoint(kind, **changes): the folder of a tiny checkpoint. Shared: do not write to it.
+
+    Kinds are those of `_made.KINDS`, changes those that `_tiny.tiny_checkpoint` takes.
+    """
+    return _made.kept_checkpoint
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> MakeBundle:
+    """make_bundle(kind, targets=, precisions=, **changes): the bundle of such a checkpoint. Shared: do not write to it."""
+    return _made.kept_bundle
+
+
+@pytest.fixture(scope="session")
+def bundle(make_bundle: MakeBundle) -> Path:
     """The tiny WordPiece bundle. Shared: do not write to it."""
-    return tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny.sestina")
+    return make_bundle()
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(make_checkpoint: Callable[..., Path]) -> Path:
     """The checkpoint of the tiny bundle, as a folder. Shared: do not write to it."""
-    path = tmp_path_factory.mktemp("source") / "tiny"
-    checkpoint.save(CHECKPOINTS["wordpiece"](), path)
-    return path
+    return make_checkpoint()
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ run says why in the page's source, directly before the block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from _snippets import RUN, Exports, blocks, commands, prepare, run_block
-from _tiny import tiny_checkpoint, tiny_wordpiece
-from sestina_model import checkpoint
 from test_docs import PAGES, name_of
 
 
@@ -29,10 +28,8 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    checkpoint.save(tiny_checkpoint(tiny_wordpiece(), n_layers=1), path)
-    return path
+def tiny(make_checkpoint: Callable[..., Path]) -> Path:
+    return make_checkpoint(n_layers=1)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name_of)

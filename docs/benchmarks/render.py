@@ -73,7 +73,8 @@ VNNI_ROWS = [
     ),
 ]
 NOT_RUN = (
-    "<!-- not run: what made this run, in about an hour; tests/runtime/test_bench.py runs bench briefly -->\n"
+    "<!-- not run: what made this run, in about an hour; "
+    "tests/runtime/bench/test_bench.py runs bench briefly -->\n"
 )
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import sestina
-from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina.__main__ import main
-from sestina_export import ExportError, check, export
+from sestina_export import ExportError, check
 
 WITH_QNN = importlib.util.find_spec("onnxruntime_qnn") is not None
 
 
 @pytest.fixture(scope="module")
-def portable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("check") / "portable.sestina"
-    return export(tiny_checkpoint(tiny_wordpiece()), out, targets=["portable"]).path
+def portable(make_bundle: Callable[..., Path]) -> Path:
+    return make_bundle(targets=["portable"])
 
 
 def test_coreml_takes_all_but_the_table_in_one_partition(portable: Path) -> None:

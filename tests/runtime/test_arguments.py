@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 
 import sestina
-from conftest import CHECKPOINTS
-from sestina_export import export
 
 
 def refuse(*_: object) -> Any:
@@ -284,7 +282,7 @@ def test_names_are_not_texts(call: str, texts: Any, encoder: sestina.Encoder) ->
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("texts", [{"a", "b"}, frozenset("a"), set()], ids=["set", "frozenset", "empty"])
+@pytest.mark.parametrize("texts", [{"a", "b"}, frozenset("a"), set()], ids=("two", "one", "none"))
 def test_what_has_no_order(call: str, texts: Any, encoder: sestina.Encoder) -> None:
     with pytest.raises(sestina.TextTypeError, match="which has no order; .*: pass sorted"):
         CALLS[call](encoder, texts)
@@ -382,8 +380,7 @@ def test_warnings_point_at_the_caller(encoder: sestina.Encoder, tmp_path: Path) 
         assert "encoder." in lines[warned.lineno - 1]
 
 
-def test_the_warning_of_load_points_at_the_caller(tmp_path: Path) -> None:
-    bundle = export(CHECKPOINTS["wordpiece"](), tmp_path / "own.sestina").path
+def test_the_warning_of_load_points_at_the_caller(bundle: Path) -> None:
     with pytest.warns(sestina.ProviderWarning) as caught:
         sestina.load(bundle, provider="coreml").close()
     assert [warned.filename for warned in caught] == [__file__]

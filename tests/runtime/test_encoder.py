@@ -16,9 +16,7 @@ import pytest
 
 import sestina
 from _tiny import TEXTS, tiny_checkpoint, tiny_wordpiece
-from conftest import CHECKPOINTS
 from sestina._providers.choice import has_fast_int8
-from sestina_export import export
 
 MIXED = [
     f"{text} {number}" for number in range(12) for text in ("a", "the model", "tokens of a sequence " * 4)
@@ -97,9 +95,8 @@ def test_hidden_states(encoder: sestina.Encoder) -> None:
         np.testing.assert_allclose(mean / np.linalg.norm(mean), encoder.encode(text), atol=1e-6)
 
 
-def test_a_text_without_tokens_has_the_zero_vector(tmp_path: Path) -> None:
-    bundle = export(CHECKPOINTS["bpe"](), tmp_path / "bpe.sestina").path
-    with sestina.load(bundle, precision="fp32") as encoder:
+def test_a_text_without_tokens_has_the_zero_vector(make_bundle: Callable[..., Path]) -> None:
+    with sestina.load(make_bundle("bpe"), precision="fp32") as encoder:
         vectors = encoder.encode(["a", "", "b"])
         assert not vectors[1].any()
         assert np.linalg.norm(vectors[[0, 2]], axis=1) == pytest.approx([1, 1], abs=1e-6)

@@ -18,12 +18,10 @@ import numpy as np
 import pytest
 
 import sestina
-from _tiny import tiny_checkpoint, tiny_wordpiece
-from conftest import CHECKPOINTS
+from _made import KINDS
 from sestina._explain import explanation as _explanation
 from sestina._explain import maps as _maps
 from sestina._explain.page import visible
-from sestina_export import export
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
@@ -189,9 +187,9 @@ def test_page_has_all_that_its_script_asks_for(cli: Cli, bundle: Path) -> None:
     assert asked <= {name for _, attrs in page.elements for name in (attrs.get("class") or "").split()}
 
 
-@pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_a_hostile_text_is_only_text(cli: Cli, kind: str, tmp_path: Path) -> None:
-    bundle = export(CHECKPOINTS[kind](), tmp_path / "out.sestina", precisions=["fp32"], name="<b>&").path
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_text_is_only_text(cli: Cli, kind: str, make_bundle: Callable[..., Path]) -> None:
+    bundle = make_bundle(kind, precisions=["fp32"], name="<b>&")
     page, content = page_of(cli, bundle, HOSTILE, "--on-truncate", "ignore")
     quiet, _ = page_of(cli, bundle, "a")
     # The same elements as for any text, but for what each token has, and no attribute of an odd kind.
@@ -242,8 +240,8 @@ def test_what_was_not_read_is_marked(cli: Cli, bundle: Path) -> None:
     )
 
 
-def test_a_text_without_tokens(cli: Cli, tmp_path: Path) -> None:
-    bundle = export(CHECKPOINTS["bpe"](), tmp_path / "bpe.sestina", precisions=["fp32"]).path
+def test_a_text_without_tokens(cli: Cli, make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = make_bundle("bpe")
     page, _ = page_of(cli, bundle, "")
     assert "The text has no tokens: its vector is zero." in page.texts["p"]
     document = cli("explain", bundle, "", "--json").json
@@ -259,9 +257,10 @@ def test_a_text_without_tokens(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pooling, said", [("max", "the highest value"), ("cls", "the first token's last state")]
 )
-def test_page_says_what_a_share_is(cli: Cli, pooling: Any, said: str, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_wordpiece(), pooling=pooling)
-    bundle = export(checkpoint, tmp_path / "out.sestina", precisions=["fp32"]).path
+def test_page_says_what_a_share_is(
+    cli: Cli, pooling: str, said: str, make_bundle: Callable[..., Path]
+) -> None:
+    bundle = make_bundle(pooling=pooling, normalize=True, precisions=["fp32"])
     page, _ = page_of(cli, bundle, TEXT)
     assert any(said in text for text in page.texts["p"])
 

@@ -15,7 +15,7 @@ from sestina._providers.request import in_order, read_request, spell
 from sestina._providers.table import AUTO_ORDER, PROVIDERS
 from sestina._session.placement import Placement
 
-PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
+PAGE = Path(__file__).parents[3] / "docs" / "providers.md"
 
 
 def test_the_table_is_consistent() -> None:

@@ -17,23 +17,20 @@ import pytest
 import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
-from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina._bundle import bundle as _bundle
 from sestina._bundle import graph as _graph
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.files import HeldFile, open_plain
 from sestina._providers.table import PROVIDERS
-from sestina_export import export
 
 TEXTS = ["the transformer", "attention relates the tokens", "a sestina", "the model"]
 POSIX = os.name == "posix"
 
 
 @pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def another(make_bundle: Callable[..., Path]) -> Path:
     """Of another model that reads the same texts. Shared: do not write to it."""
-    path = tmp_path_factory.mktemp("another") / "another.sestina"
-    return export(tiny_checkpoint(tiny_wordpiece(), seed=11), path).path
+    return make_bundle(seed=11)
 
 
 def replace(old: Path, new: Path) -> None:
@@ -88,8 +85,7 @@ def test_weights_that_are_mapped(own_bundle: Path, another: Path, monkeypatch: p
     from sestina._bundle import mapped as _mapped
 
     monkeypatch.setattr(_mapped, "LEAST_MAPPED", 1 << 10)
-    small = own_bundle.with_name("small.sestina")
-    export(tiny_checkpoint(tiny_wordpiece()), small)
+    small = shutil.copytree(own_bundle, own_bundle.with_name("small.sestina"))
     for precision in ("fp32", "int8"):
         assert Bundle(small).graph(f"cpu-{precision}.onnx").maps
         with sestina.load(small, precision=precision, threads=2) as encoder:

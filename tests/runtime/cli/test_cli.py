@@ -18,7 +18,7 @@ from sestina._providers.table import PROVIDERS
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
-TOKENIZER = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
+TOKENIZER = Path(__file__).parents[3] / "model" / "sestina_model" / "english.tokenizer.json"
 COMMANDS = ("export", "encode", "similar", "search", "tokenize", "explain", "verify", "inspect")
 
 

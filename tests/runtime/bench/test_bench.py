@@ -86,7 +86,7 @@ def measured(
     (folder / "fakes.py").write_text(FAKES)
     entries = {name.lower(): ("fakes", name) for name in NAMES}
     (folder / "sitecustomize.py").write_text(
-        f"from sestina._bench import _contender\n_contender.PEERS.update({entries!r})\n"
+        f"from sestina._bench.contender import PEERS\nPEERS.update({entries!r})\n"
     )
     temporary = folder / "tmp"
     temporary.mkdir()

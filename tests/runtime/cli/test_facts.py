@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 
 import sestina
-from _tiny import tiny_bpe, tiny_checkpoint, tiny_unigram, tiny_wordpiece
+from _tiny import tiny_bpe, tiny_unigram, tiny_wordpiece
 from sestina._cli.export import resolve_source
 from sestina._cli.pieces import readable
-from sestina_model.checkpoint import save
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
-ENGLISH = Path(__file__).parents[2] / "model" / "sestina_model" / "english.tokenizer.json"
+ENGLISH = Path(__file__).parents[3] / "model" / "sestina_model" / "english.tokenizer.json"
 
 
 def spoil_goldens(bundle: Path) -> None:
@@ -186,11 +185,9 @@ class TestInspect:
         assert outcome.err.endswith(": copy the bundle again\n")
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    save(tiny_checkpoint(tiny_wordpiece()), folder)
-    return folder
+@pytest.fixture
+def checkpoint(source: Path) -> Path:
+    return source
 
 
 class TestExport:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,8 @@ import onnx
 import pytest
 
 import sestina
-from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
-from conftest import CHECKPOINTS
 from sestina._explain import explanation as _explanation
 from sestina._session import inner_values as _inner
-from sestina_export import export
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +44,8 @@ def test_looking_changes_nothing(bundle: Path, precision: str) -> None:
         assert encoder.verify().passed
 
 
-def test_one_token(tmp_path: Path) -> None:
-    with sestina.load(export(CHECKPOINTS["bpe"](), tmp_path / "bpe.sestina").path) as encoder:
+def test_one_token(make_bundle: Callable[..., Path]) -> None:
+    with sestina.load(make_bundle("bpe")) as encoder:
         found = encoder.explain("a")
         np.testing.assert_array_equal(found.attention, np.ones((2, 4, 1, 1)))
         assert found.contributions == pytest.approx([1])
@@ -183,9 +181,9 @@ def test_a_manifest_that_does_not_say_how_many(change: dict[str, Any], said: str
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_max_pooling_shares_by_dimensions_won(normalize: bool, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_wordpiece(), pooling="max", normalize=normalize)
-    with sestina.load(export(checkpoint, tmp_path / "max.sestina").path, precision="fp32") as encoder:
+def test_max_pooling_shares_by_dimensions_won(normalize: bool, make_bundle: Callable[..., Path]) -> None:
+    bundle = make_bundle(pooling="max", normalize=normalize, precisions=["fp32"])
+    with sestina.load(bundle, precision="fp32") as encoder:
         found = encoder.explain("the transformer is a model")
         (states,) = encoder.hidden_states("the transformer is a model")
     expected = np.zeros(len(states))
@@ -206,8 +204,8 @@ def test_contributions_by_hand() -> None:
         assert not _explanation.contributions_of(np.zeros((3, 2), np.float32), pooling).any()
 
 
-def test_first_token_alone_where_pooling_says_so(tmp_path: Path) -> None:
-    with sestina.load(export(CHECKPOINTS["unigram"](), tmp_path / "cls.sestina").path) as encoder:
+def test_first_token_alone_where_pooling_says_so(make_bundle: Callable[..., Path]) -> None:
+    with sestina.load(make_bundle("unigram")) as encoder:
         found = encoder.explain("the model")
     assert found.contributions.tolist() == [1, *[0] * (len(found.tokens.ids) - 1)]
     assert found.pooling == "cls"
@@ -235,9 +233,12 @@ def test_names_of_any_length(length: int) -> None:
     assert _inner.node_output(name[1:] or "x") not in node
 
 
-def test_a_graph_of_its_own_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_graph_of_its_own_is_refused_by_name(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     """The empty text too: no answer for one text that others would not get."""
-    bundle = export(tiny_checkpoint(tiny_bpe()), tmp_path / "bpe.sestina", precisions=["fp32"]).path
+    bundle = shutil.copytree(make_bundle("bpe"), tmp_path / "own.sestina")
     renamed(bundle, "layers.1.query", "other")
-    with sestina.load(bundle) as encoder, pytest.raises(sestina.BundleFormatError, match="'layers.1.query'"):
+    with (
+        sestina.load(bundle, precision="fp32") as encoder,
+        pytest.raises(sestina.BundleFormatError, match="'layers.1.query'"),
+    ):
         encoder.explain("")
