@@ -46,7 +46,7 @@ class Stream(Iterator["Vectors"]):
         except StopIteration:
             raise
         except BaseException as error:
-            if self._vectors.gi_frame is None:  # and not only busy in another thread
+            if getattr(self._vectors, "gi_frame", None) is None:  # and not only busy in another thread
                 self._failure = type(error).__name__
             raise
 
