@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from sestina._cli import printing
 from sestina._cli.ending import Signals, Terminated, raised
 from sestina._cli.parser import run
 from sestina._errors import SestinaError
+from sestina._text.panics import panics
 
 # As `sestina --help` states them. A shell reports 141 for a program that a closed pipe ended.
 _BAD_INPUT, _UNEXPECTED, _INTERRUPTED, _BROKEN_PIPE = 2, 70, 130, 141
@@ -36,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         printing.prepare()
-        code = run(argv)
+        with contextlib.nullcontext() if _debugging() else panics.hidden():
+            code = run(argv)
         printing.flush()
     except SestinaError as error:
         _debug()
@@ -73,8 +76,12 @@ def _unexpected(error: Exception) -> int:
     return _UNEXPECTED
 
 
+def _debugging() -> bool:
+    return bool(os.environ.get("SESTINA_DEBUG"))
+
+
 def _debug() -> None:
-    if os.environ.get("SESTINA_DEBUG") and sys.stderr is not None:
+    if _debugging() and sys.stderr is not None:
         import traceback
 
         traceback.print_exc()

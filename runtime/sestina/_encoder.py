@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sestina._process.native import opening
 from sestina._progress import progress_bar
 from sestina._providers.choice import Choice
 from sestina._schedule.engine import Engine
+from sestina._schedule.stream import begin_stream
 from sestina._text.distinct import Distinct
 from sestina._text.tokenizer import Tokens
 from sestina._text.truncation import OnTruncate, TruncationWatch
@@ -121,7 +122,7 @@ class Encoder:
         What gives names instead of texts (a mapping, a table) or has no order (a set) is refused; a file
         gives its lines, line breaks included. Other arguments and errors are those of `encode`; a truncation
         warning comes once per window. `on_progress` is called with the number of texts of each batch that is
-        done.
+        done. After an error each further `next` is an error too, as the texts are not at their end.
 
         Yields: (d,) float32 for each text, in input order.
         """
@@ -130,25 +131,8 @@ class Encoder:
         tell = callback("on_progress", on_progress)
         given = text_iterator(texts)
         self._engine.sessions()  # refuses now, not at the first vector
-        return self._stream(given, width, on_truncate, tell)
-
-    def _stream(
-        self,
-        texts: Iterable[Any],
-        width: int,
-        on_truncate: OnTruncate,
-        on_progress: Callable[[int], object],
-    ) -> Iterator[Vectors]:
-        watches: deque[TruncationWatch] = deque()
-
-        def watch() -> TruncationWatch:
-            watches.append(TruncationWatch(on_truncate, self.max_tokens))
-            return watches[-1]
-
-        mine = self._engine.here(texts)
-        for rows in self._engine.vectors(mine, watch, on_progress):
-            watches.popleft().report()
-            yield from self._engine.here(self._shorten(rows, width))
+        watch = partial(TruncationWatch, on_truncate, self.max_tokens)
+        return begin_stream(self._engine, given, watch, tell, lambda rows: self._shorten(rows, width))
 
     def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
         """The last layer's vector of every token.

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fuzz.core import Fault
-from fuzz.oracle import LONGEST
 
 _SECONDS = 20
+_LONGEST = 1020  # characters of a line on standard error, `sestina: ` included
 _SOFT = (0, 1, 2)  # success, a failed verification, bad input
 Tree = dict[str, tuple[str, int, str]]  # path -> kind, mode, and what is there
 
@@ -96,7 +96,7 @@ def held(ended: Ended, argv: Sequence[str], *, codes: Sequence[int] = _SOFT) -> 
     lines = [line for line in ended.err.split(b"\n") if not line.startswith(b"sestina: warning: ")]
     if ended.code == 2 and (len(lines) != 2 or lines[1] or not lines[0]):
         raise Fault(f"not one line on standard error from {argv[0] if argv else 'sestina'}", what)
-    if any(len(line) > LONGEST + 20 for line in ended.err.split(b"\n")):
+    if any(len(line) > _LONGEST for line in ended.err.decode(errors="replace").split("\n")):
         raise Fault(f"a long line on standard error from {argv[0] if argv else 'sestina'}", what)
     if any(byte < 0x20 and byte != 0x0A for byte in ended.err):
         raise Fault("control characters on standard error", what)

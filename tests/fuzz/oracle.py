@@ -13,7 +13,7 @@ import numpy as np
 import sestina
 from fuzz.core import Fault
 
-LONGEST = 1000  # characters of a message, whatever it quotes
+LONGEST = 2000  # characters of an error or a warning, whatever it quotes
 NEAR = 1e-5  # between fp32 vectors of one text, of norm 1
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _OWN_WARNINGS = (sestina.TruncationWarning, sestina.ProviderWarning)

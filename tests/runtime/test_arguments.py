@@ -325,6 +325,38 @@ def test_a_sequence_that_fails_says_why(encoder: sestina.Encoder) -> None:
         list(encoder.stream(failing()))
 
 
+def test_a_stream_that_failed_is_not_at_its_end(encoder: sestina.Encoder) -> None:
+    """Whoever passes over an error and goes on would otherwise take what is left for nothing."""
+
+    def interrupted() -> Iterator[str]:
+        yield "a"
+        raise KeyboardInterrupt
+
+    for texts, error in ((["a", 5], sestina.TextTypeError), (interrupted(), KeyboardInterrupt)):
+        stream = encoder.stream(texts)  # type: ignore[arg-type]
+        with pytest.raises(error):
+            list(stream)
+        for _ in range(2):
+            with pytest.raises(sestina.ClosedError, match=f"this stream ended with {error.__name__}, before"):
+                next(stream)
+    stream = encoder.stream(["a"])
+    assert len(list(stream)) == 1
+    assert list(stream) == []
+    stream = encoder.stream(["a", "b"])
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert list(stream) == []
+
+
+def test_a_stream_that_is_asked_from_within_goes_on(encoder: sestina.Encoder) -> None:
+    def asked(_: int) -> None:
+        with pytest.raises(ValueError, match="already executing"):
+            next(stream)
+
+    stream = encoder.stream(["a", "b"], on_progress=asked)
+    np.testing.assert_array_equal(list(stream), encoder.encode(["a", "b"]))
+
+
 @pytest.mark.parametrize("vectors", [
     np.ma.array([1.0, 2.0], mask=[0, 1]), np.array(1.0), np.ones((1, 1, 1)), np.array(["a"]), np.array([1j]),
     np.array([True]), np.array([None]), np.full(32, np.nan), np.full(32, np.inf), np.full(32, 1e300),

@@ -219,11 +219,11 @@ for moment in range(1, 40):
 
 
 @forks
-@pytest.mark.parametrize("count", [3, 256, 900])
-def test_a_child_that_goes_on_with_a_stream(count: int, bundle: Path) -> None:
+@pytest.mark.parametrize("count, threads", [(3, 2), (256, 2), (900, 2), (900, 1)])
+def test_a_child_that_goes_on_with_a_stream(count: int, threads: int, bundle: Path) -> None:
     code = f"""
 import sestina
-encoder = sestina.load(BUNDLE, threads=2)
+encoder = sestina.load(BUNDLE, threads={threads})
 texts = TEXTS[:{count}]
 wanted = encoder.encode(texts)
 for taken in sorted({{0, 1, 2, 255, 256, 257, {count} - 1}} & set(range({count}))):
@@ -233,9 +233,10 @@ for taken in sorted({{0, 1, 2, 255, 256, 257, {count} - 1}} & set(range({count})
     child = os.fork()
     if not child:
         before = len(given)
-        try: next(stream)
-        except sestina.ForkError: pass
-        else: os._exit(1)
+        for use in (next, next, list, next):
+            try: use(stream)
+            except sestina.ForkError: pass
+            else: os._exit(1)
         if len(given) > before: os._exit(2)  # the parent's file would have lost them
         stream.close(); del stream
         encoder.close(); del encoder

@@ -14,6 +14,8 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS
 from sestina._errors import BundleError, BundleFormatError
 from sestina._vectors import load_array
 
+_MOST_ID = (1 << 31) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Golden:
@@ -71,8 +73,8 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         if vectors.ndim != 2:
             raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
         goldens = [
-            Golden(str(item["name"]), str(item["text"]), tuple(item["ids"]), vector)
-            for item, vector in zip(document["goldens"], vectors, strict=True)
+            _golden(at, item, vector)
+            for at, (item, vector) in enumerate(zip(document["goldens"], vectors, strict=True))
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -87,6 +89,18 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             f"float32 of width {bundle.manifest.contract.dimensions}"
         )
     return goldens
+
+
+def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
+    """One entry, in which nothing is taken for something else: not null for a text, nor true for an id."""
+    members = item if isinstance(item, dict) else {}
+    name, text, ids = (members.get(each) for each in ("name", "text", "ids"))
+    if not isinstance(name, str) or not isinstance(text, str):
+        raise TypeError(f"golden {at} needs a name and a text, each a string")
+    f"{name}{text}".encode()  # lone surrogates are a ValueError too
+    if not isinstance(ids, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in ids):
+        raise ValueError(f"golden {at} needs ids, a list of whole numbers from 0")
+    return Golden(name, text, tuple(ids), vector)
 
 
 def compare(

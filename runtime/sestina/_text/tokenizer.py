@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from sestina._arguments import plain_str
 from sestina._errors import BundleFormatError, TextTypeError, TextValueError
 from sestina._quote import in_one_line, quote
+from sestina._text.panics import panics
 from sestina._text.tokenizer_json import check_normalizer, check_parts, word_ends
 
 # Of a long text so much is tokenized at first, twice what most languages take; where that was not enough, so
@@ -86,14 +87,15 @@ class Tokenizer:
 
         check_normalizer(tokenizer_json)
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
-            self._tokenizer.no_padding()
-            added = check_parts(self._tokenizer)
-            # One more than the limit, so that a text that goes on is known by its length: what is cut off
-            # would be copied to be counted, and some versions of the library do not even make it.
-            self._tokenizer.enable_truncation(max_tokens + 1)
-            self._spaces = word_ends(self._tokenizer)
-            self._tokenizer.encode("")  # what fails on every text fails here
+            with panics:
+                self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
+                self._tokenizer.no_padding()
+                added = check_parts(self._tokenizer)
+                # One more than the limit, so that a text that goes on is known by its length: what is cut off
+                # would be copied to be counted, and some versions of the library do not even make it.
+                self._tokenizer.enable_truncation(max_tokens + 1)
+                self._spaces = word_ends(self._tokenizer)
+                self._tokenizer.encode("")  # what fails on every text fails here
         except BundleFormatError:
             raise
         except BaseException as error:  # noqa: BLE001  see `_said`
@@ -174,7 +176,8 @@ class Tokenizer:
 
     def _encode_all(self, texts: list[str]) -> list[Any]:
         try:
-            encodings: list[Any] = self._tokenizer.encode_batch_fast(texts)
+            with panics:
+                encodings: list[Any] = self._tokenizer.encode_batch_fast(texts)
         except BaseException as error:  # noqa: BLE001  see `_said`
             _said(error)
             for text in texts:  # which of them?
@@ -187,7 +190,8 @@ class Tokenizer:
 
     def _encode(self, text: str) -> Any:
         try:
-            return self._tokenizer.encode(text)
+            with panics:
+                return self._tokenizer.encode(text)
         except BaseException as error:  # noqa: BLE001  see `_said`
             self._refuse(error, text)
 

@@ -66,6 +66,23 @@ def test_texts_that_are_none(content: bytes, own_bundle: Path) -> None:
         read_goldens(Bundle(own_bundle))
 
 
+@pytest.mark.parametrize(
+    "member, value",
+    [
+        ("text", None), ("text", 73), ("text", ["a"]), ("text", "\ud800"), ("name", None), ("name", True), ("name", "\udfff"),
+        ("ids", None), ("ids", "12"), ("ids", {"2": 3}), ("ids", ["2"]), ("ids", [2.0]), ("ids", [True]), ("ids", [-1]),
+        ("ids", [1 << 31]), ("ids", [[2]]),
+    ],
+)  # fmt: skip
+def test_a_golden_that_is_none(member: str, value: object, own_bundle: Path) -> None:
+    document = json.loads((own_bundle / "golden.json").read_text())
+    document["goldens"][1][member] = value
+    replace(own_bundle, "golden.json", json.dumps(document).encode())
+    with pytest.raises(sestina.BundleFormatError, match=r"golden\.json cannot be read: ") as caught:
+        read_goldens(Bundle(own_bundle))
+    assert str(caught.value).isprintable()
+
+
 def test_no_goldens_at_all(own_bundle: Path) -> None:
     replace(own_bundle, "golden.json", b'{"goldens": []}')
     replace(own_bundle, "golden.npy", saved(np.zeros((0, 32), np.float32)))

@@ -6,6 +6,10 @@ import base64
 import hashlib
 import itertools
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -385,6 +389,94 @@ def test_every_refusal_is_one_line(kind: str, own_bundle: Path, cli: Callable[..
         outcome = cli(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
         assert outcome.err.splitlines()[-1].startswith("sestina: error: ")
+
+
+# What Rust itself prints where it panics.
+
+PANICS = json.loads(AT_LOAD["a prefix longer than a token"])
+
+
+def process(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **variables}, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("encode", "a"), ("encode", "b", "a" * 99), ("tokenize", "a" * 99), ("verify",), ("tokenizer.json", "a"),
+], ids=itertools.count())  # fmt: skip
+def test_the_command_line_says_one_line_alone(arguments: tuple[str, ...], own_bundle: Path) -> None:
+    at_call = any(len(each) > 9 and " " not in each for each in arguments[1:])
+    put(own_bundle, GIVES_UP if at_call else PANICS)
+    if arguments[0] == "tokenizer.json":
+        ended = process("-m", "sestina", "tokenize", own_bundle / arguments[0], *arguments[1:])
+    else:
+        ended = process("-m", "sestina", arguments[0], own_bundle, *arguments[1:])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("sestina: error: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_where_nobody_promised_one_line_nothing_is_hidden(own_bundle: Path) -> None:
+    put(own_bundle, GIVES_UP)
+    code = """
+import os, sys, sestina
+with sestina.load(sys.argv[1]) as encoder:
+    before = os.fstat(2)
+    try: encoder.encode(["b", "a" * 99])
+    except sestina.BundleFormatError: sys.exit(5)
+"""
+    host = process("-c", code, own_bundle)
+    assert host.returncode == 5
+    assert "panicked at" in host.stderr
+    debugged = process("-m", "sestina", "encode", own_bundle, "a" * 99, SESTINA_DEBUG="1")
+    assert debugged.returncode == 2
+    assert "panicked at" in debugged.stderr
+
+
+def test_an_export_says_one_line_alone(tmp_path: Path, source: Path) -> None:
+    own = shutil.copytree(source, tmp_path / "source")
+    (own / "tokenizer.json").write_text(json.dumps(PANICS))
+    ended = process("-m", "sestina", "export", own, tmp_path / "out.sestina")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sestina: error: ")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="open descriptors are listed there")
+def test_what_is_hidden_and_what_is_not() -> None:
+    """Nested, from several threads, interrupted, and with standard error closed."""
+    code = """
+import os, sys, threading
+from sestina._text.panics import panics
+def say(text): os.write(2, text)
+def told(text):
+    with panics: say(text)
+told(b"1")
+with panics.hidden():
+    say(b"2")
+    told(b"-")
+    with panics:
+        told(b"-")
+        thread = threading.Thread(target=told, args=(b"-",))
+        thread.start(); thread.join()
+        say(b"-")
+    say(b"3")
+    try:
+        with panics: raise KeyboardInterrupt
+    except KeyboardInterrupt: say(b"4")
+    panics.__enter__()  # and an interrupt before the block
+told(b"5")
+with panics.hidden(): told(b"-")
+before = sorted(os.listdir("/dev/fd"))
+with panics.hidden(): told(b"-")
+assert before == sorted(os.listdir("/dev/fd"))
+os.close(2)
+with panics.hidden():
+    try: told(b"-")
+    except OSError: sys.exit(6)
+"""
+    ended = process("-c", code)
+    assert (ended.returncode, ended.stderr) == (6, "12345")
 
 
 # The shortcut over a long text.
