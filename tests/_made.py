@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_unigram, tiny_wordpiece
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = importlib.util.find_spec("torch") is not None
+# For the few tests in a file of the runtime's that need more than the runtime.
+needs_exporter = pytest.mark.skipif(not FULL, reason="PyTorch and the exporter are not installed")
 _PACKAGES = ("sestina", "sestina_model", "sestina_export")
 _TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
@@ -65,14 +69,24 @@ def kept_bundle(
     precisions: Sequence[str] | None = None,
     **changes: Any,
 ) -> Path:
-    """The bundle of such a checkpoint."""
+    """The bundle of such a checkpoint, or of one of `_trained.NAMES`, which has no changes."""
+    recipe: list[Any] = [kind, list(targets), precisions and list(precisions), changes]
+    if kind not in KINDS:
+        from _trained import trained_folder
+
+        assert not changes
+        folder = trained_folder(kind)
+        recipe += [
+            hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.safetensors"))
+        ]
 
     def make(path: Path) -> None:
         from sestina_export import export
 
-        export(new_checkpoint(kind, **changes), path, targets=targets, precisions=precisions)
+        source = new_checkpoint(kind, **changes) if kind in KINDS else folder
+        export(source, path, targets=targets, precisions=precisions)
 
-    return _kept([kind, list(targets), precisions and list(precisions), changes], "sestina", make)
+    return _kept(recipe, "sestina", make)
 
 
 def _kept(recipe: list[Any], suffix: str, make: Callable[[Path], object]) -> Path:
@@ -83,8 +97,6 @@ def _kept(recipe: list[Any], suffix: str, make: Callable[[Path], object]) -> Pat
     if path.exists():
         return path
     if not FULL:
-        import pytest
-
         pytest.skip(f"{text} was not made by python tests/_made.py")
     from filelock import FileLock
 

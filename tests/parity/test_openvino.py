@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ import pytest
 from _corpus import DATA, passages
 from _trained import NAMES, trained_checkpoint
 from sestina._bench.corpus import passages as generated
-from sestina_export import export
 from sestina_export._proof.quality import cosines
 
 PROGRAM = """
@@ -52,9 +52,9 @@ def on_openvino(bundle: Path, texts: list[str], folder: Path) -> dict[str, objec
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trained_encoders_on_openvino(name: str, tmp_path: Path) -> None:
+def test_trained_encoders_on_openvino(name: str, make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     checkpoint = trained_checkpoint(name)
-    bundle = export(checkpoint, tmp_path / "out.sestina", targets=["portable"]).path
+    bundle = make_bundle(name, targets=["portable", "qnn"])
     every = passages(2000) if DATA.is_dir() else generated(2000)
     lengths = [len(row) for row in checkpoint.tokenize(every)]
     shorter, texts = 0, ["a"]  # one token first: what a dynamic graph never recovers from there

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _made import needs_exporter
 from _tiny import TEXTS, tiny_checkpoint, tiny_wordpiece
 from sestina._providers.choice import has_fast_int8
 
@@ -30,6 +31,7 @@ def encoder(bundle: Path) -> Iterator[sestina.Encoder]:
         yield loaded
 
 
+@needs_exporter
 def test_vectors_are_those_of_pytorch(encoder: sestina.Encoder) -> None:
     reference = tiny_checkpoint(tiny_wordpiece())
     vectors = encoder.encode(TEXTS, on_truncate="ignore")

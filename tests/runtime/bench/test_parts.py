@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _made import needs_exporter
 from sestina._bench import corpus as _corpus
 from sestina._bench import html as _html
 from sestina._bench import markdown as _markdown
@@ -171,6 +172,7 @@ class TestAnalysis:
         weights = 4 * 32 * 32 + 2 * 32 * 64
         assert flop == 2 * 2 * 3 * (10 * weights + 2 * 10 * 10 * 32)
 
+    @needs_exporter
     @pytest.mark.parametrize("precision", ["fp32", "int8"])
     def test_products_are_timed(self, precision: str) -> None:
         floor = gemm_seconds(self.shape, tokens=64, precision=precision, threads=2, seconds=0.005)

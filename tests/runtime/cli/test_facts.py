@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _made import needs_exporter
 from _tiny import tiny_bpe, tiny_unigram, tiny_wordpiece
 from sestina._cli.export import resolve_source
 from sestina._cli.pieces import readable
@@ -190,6 +191,7 @@ def checkpoint(source: Path) -> Path:
     return source
 
 
+@needs_exporter
 class TestExport:
     def test_folder(self, cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
         out = tmp_path / "new.sestina"
