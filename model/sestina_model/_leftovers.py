@@ -14,6 +14,11 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from typing import Any
+
+fcntl: Any = None
+with contextlib.suppress(ModuleNotFoundError):  # on Windows
+    import fcntl
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"  # of the kernel: containers share it, as they do locks
 
@@ -124,19 +129,17 @@ def _named(folder: str, prefix: str, boot: str | None, suffix: str) -> str:
 
 def _boot() -> str | None:
     """What names the running kernel since it was started, as 12 hex digits; None where nothing does."""
+    if fcntl is None:
+        return None
     try:
-        import fcntl  # noqa: F401  not on Windows
-
         with open(_BOOT_ID, "rb") as stream:
             return hashlib.sha256(stream.read().strip()).hexdigest()[:12]
-    except (ModuleNotFoundError, OSError):
+    except OSError:
         return None
 
 
 def _locked(path: str) -> int | None:
     """A descriptor that holds the lock of what is at the path; None where it is held, or there is none."""
-    import fcntl
-
     descriptor = None
     try:
         kind = os.lstat(path).st_mode

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sestina._errors import MissingExtraError
+from sestina._process.native import opening
 
 
 @contextmanager
@@ -19,8 +20,11 @@ def progress_bar(total: int | None, show: bool, unit: str = "text") -> Iterator[
         yield lambda _: None
         return
     try:
-        import tqdm
+        with opening:
+            import tqdm
+
+            drawn = tqdm.tqdm(total=total, unit=unit, dynamic_ncols=True)  # the first one imports some more
     except ModuleNotFoundError:
         raise MissingExtraError('a progress bar needs tqdm: pip install "sestina[progress]"') from None
-    with tqdm.tqdm(total=total, unit=unit, dynamic_ncols=True) as bar:
+    with drawn as bar:
         yield bar.update

@@ -153,7 +153,7 @@ class TestSweep:
     def test_without_fcntl(self, tmp_path: Path, directory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         """As on Windows."""
         Temporary.new(str(tmp_path), ".x.", ".new", directory=directory).release()
-        monkeypatch.setitem(sys.modules, "fcntl", None)
+        monkeypatch.setattr(_leftovers, "fcntl", None)
         mine = Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
         mine.release()
         assert len(self.swept(tmp_path)) == 2

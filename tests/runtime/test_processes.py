@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,61 @@ def program(code: str, bundle: Path, *, prelude: str = PRELUDE, returncode: int 
     assert done.returncode == returncode, done.stderr
     assert "Traceback" not in done.stderr or "Python is ending" in done.stderr, done.stderr
     return done.stdout
+
+
+# Modules of the runtime in which an import within a function may stand outside of `with opening:`, and why.
+COMMANDS = {"__main__.py", "_cli", "_bench", "_trial.py"}  # processes of their own, which nobody forks
+LOADED = {("fork.py", "ctypes")}  # numpy has imported it, and a child must not be refused there
+
+
+def late_imports(tree: ast.AST, guarded: bool = True) -> Iterator[str]:
+    """What is imported within functions, by statement or by call, and outside of `with opening:`."""
+    for node in ast.iter_child_nodes(tree):
+        inside = guarded
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            inside = False
+        elif isinstance(node, ast.With):
+            names = {ast.unparse(item.context_expr).rpartition(".")[2] for item in node.items}
+            inside = guarded or "opening" in names
+        elif not guarded and isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif not guarded and isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+        elif not guarded and isinstance(node, ast.Call) and _imports(node):
+            yield ast.unparse(node)
+        yield from late_imports(node, inside)
+
+
+def _imports(call: ast.Call) -> bool:
+    return ast.unparse(call.func).rpartition(".")[2] in ("import_module", "__import__")
+
+
+def test_a_fork_waits_for_every_import_within_a_function() -> None:
+    """Else a child that is forked just then hangs on the module's lock as soon as it imports the same."""
+    root = Path(sestina.__file__).parent
+    found = {
+        (path.name, name)
+        for path in root.rglob("*.py")
+        if path.relative_to(root).parts[0] not in COMMANDS
+        for name in late_imports(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == LOADED
+
+
+@pytest.mark.parametrize(
+    "code, found",
+    [
+        ("import a\nif b:\n from c import d", []),
+        ("def f():\n import a.b, c\n with opening: import d", ["a.b", "c"]),
+        ("def f():\n with x, _native.opening:\n  if a: from b import c", []),
+        ("class A:\n def f(self):\n  try:\n   from a.b import c\n  except E: pass", ["a.b"]),
+        ("with opening:\n def f(): import a", ["a"]),
+        ("f = lambda: importlib.import_module('a')", ["importlib.import_module('a')"]),
+        ("async def f():\n with opened: __import__('a')", ["__import__('a')"]),
+    ],
+)
+def test_late_imports_are_found(code: str, found: list[str]) -> None:
+    assert list(late_imports(ast.parse(code))) == found
 
 
 def test_a_thread_goes_on_after_the_main_thread_has_ended(bundle: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sestina._bundle.graph_rules import check_onnx
 from sestina._bundle.mapped import ALIGNMENT, Outline, View, outline
 from sestina._bundle.protobuf import Buffer
+from sestina._process.native import opening
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,7 +52,8 @@ class Graph:
         if own:
             pass
         elif self._is_ort:
-            from sestina._bundle.ort_rules import check_ort  # only here: most bundles have none
+            with opening:
+                from sestina._bundle.ort_rules import check_ort  # only here: most bundles have none
 
             check_ort(content, where)
         else:
@@ -100,9 +102,10 @@ class Graph:
     def _held(self, views: Iterable[View]) -> list[tuple[str, Any, Any]]:
         """Name, numpy's view and onnxruntime's view of each initializer that stays where it is."""
         if self._tensors is None:
-            import numpy as np  # not before a session is opened: this module is read at every start
+            with opening:
+                import numpy as np  # not before a session is opened: this module is read at every start
 
-            from sestina._onnxruntime import onnxruntime
+                from sestina._onnxruntime import onnxruntime
 
             tensors = []
             for view in views:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sestina._errors import ProviderError
 from sestina._onnxruntime import line, onnxruntime
 from sestina._process.fork import ForkLock
+from sestina._process.native import opening
 from sestina._providers.provider import Provider
 from sestina._providers.request import ProviderRequest
 from sestina._providers.table import PROVIDERS
@@ -135,7 +136,8 @@ def _register_once(provider: Provider, name: str) -> None:
     if any(device.ep_name == provider.ep for device in module.get_ep_devices()):
         return
     try:
-        package = importlib.import_module(name)
+        with opening:
+            package = importlib.import_module(name)
         module.register_execution_provider_library(package.get_ep_name(), package.get_library_path())
     except Exception as error:  # noqa: BLE001  whatever a foreign package or library does
         if "already registered" not in str(error):
@@ -154,7 +156,8 @@ def _is_installed(package: str) -> bool:
 
 
 def _version(provider: Provider) -> str:
-    from importlib import metadata  # slow to import, and of no use to a CPU
+    with opening:
+        from importlib import metadata  # slow to import, and of no use to a CPU
 
     try:
         return metadata.version(provider.module or "onnxruntime")

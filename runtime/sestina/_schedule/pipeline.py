@@ -79,9 +79,7 @@ class Job:
         chains = workers.start(min(count, self._left)) if workers is not None else 0
         if workers is None or not chains:
             return
-        from sestina._schedule.workers import Results  # a lone text need not wait for it
-
-        self._workers, self._results = workers, Results()
+        self._workers, self._results = workers, workers.results()
         for _ in range(min(chains, count, self._left)):
             self._chain(self._results)
 

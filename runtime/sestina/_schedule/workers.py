@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sestina._process.fork import ForkLock, check_process, this_process, watch_forks
 from sestina._process.native import ending
@@ -53,6 +53,10 @@ class Workers:
         """Have a call run, which must not raise; False where it may never be: the workers were closed."""
         self._calls.put(call)
         return not self._closed
+
+    def results(self) -> Results[Any]:
+        """What is to come back from calls that are submitted: these put it there."""
+        return Results()
 
     def close(self) -> None:
         """End the threads once they are done with what came before."""

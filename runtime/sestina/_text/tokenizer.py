@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from sestina._arguments import plain_str
 from sestina._errors import BundleFormatError, TextTypeError, TextValueError
+from sestina._process.native import opening
 from sestina._quote import in_one_line, quote
 from sestina._text.panics import panics
 from sestina._text.tokenizer_json import check_normalizer, check_parts, word_ends
@@ -83,7 +84,8 @@ class Tokenizer:
     """
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int, characters: int = _BEST_CHARACTERS) -> None:
-        import tokenizers
+        with opening:
+            import tokenizers
 
         check_normalizer(tokenizer_json)
         try:
