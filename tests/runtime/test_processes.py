@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import sestina
+from sestina._process import fork
 
 PRELUDE = """
 import atexit, gc, os, signal, sys, threading, time, warnings
@@ -51,6 +52,7 @@ def program(code: str, bundle: Path, *, prelude: str = PRELUDE, returncode: int 
 def test_a_thread_goes_on_after_the_main_thread_has_ended(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = np.array([encoder.encode(text) for text in TEXTS])
 def work():
@@ -78,6 +80,7 @@ def test_daemon_threads_crash_no_program_that_ends(work: str, bundle: Path) -> N
     """The native code that they come back to would abort the process."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 def forever():
     try:
@@ -107,6 +110,7 @@ def late():
     print("late")
 atexit.register(early)  # called after what is registered later
 import sestina
+from sestina._process import fork
 atexit.register(late)
 encoder = sestina.load(BUNDLE, threads=2)
 texts = ["model", *TEXTS]
@@ -120,6 +124,7 @@ right([next(stream)], wanted[:1])
 def test_destructors_at_the_end_get_vectors_or_an_error_of_ours(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 class Last:
     def __init__(self):
         self.encoder = sestina.load(BUNDLE, threads=2)
@@ -149,6 +154,7 @@ circle.append(circle)
 def test_leaving_from_within_a_callback(end: str, code: int, bundle: Path) -> None:
     program(f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 for _ in encoder.stream(TEXTS, on_progress=lambda count: {end}): pass
 """, bundle, returncode=code)  # fmt: skip
@@ -157,6 +163,7 @@ for _ in encoder.stream(TEXTS, on_progress=lambda count: {end}): pass
 def test_a_finished_program_ends_at_once(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 encoder.encode("a"), encoder.encode(TEXTS)
 assert sum(thread.name.startswith("sestina") for thread in threading.enumerate()) == 2
@@ -168,6 +175,7 @@ print(time.time(), flush=True)
 def test_without_threads_the_caller_does_the_work(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 from sestina._process import background as _aside
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 def none(*_): raise RuntimeError("can't start new thread")
@@ -205,6 +213,7 @@ while weights() is not None or threading.active_count() > 1:
 def test_a_signal_handler_may_close_at_any_moment(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 for moment in range(1, 40):
     encoder = sestina.load(BUNDLE, threads=2)
     signal.signal(signal.SIGALRM, lambda *_: encoder.close())
@@ -223,6 +232,7 @@ for moment in range(1, 40):
 def test_a_child_that_goes_on_with_a_stream(count: int, bundle: Path) -> None:
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 texts = TEXTS[:{count}]
 wanted = encoder.encode(texts)
@@ -257,6 +267,7 @@ def test_a_child_and_its_child_are_refused_whatever_others_do_meanwhile(use: str
     """While a thread of the parent encodes, others open sessions and load, and the child loads its own."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS)
 ended = False
@@ -302,6 +313,7 @@ def test_a_child_forked_during_the_first_load_can_load(delay: float, bundle: Pat
     code = f"""
 import os, sys, threading, time
 import sestina
+from sestina._process import fork
 def work():
     with sestina.load(sys.argv[1], threads=2) as encoder: encoder.encode("a"), encoder.encode(["a", "b"])
 thread = threading.Thread(target=work)
@@ -325,6 +337,7 @@ os.kill(child, 9); sys.exit("the child hangs")
 def test_a_child_that_cannot_load_says_so(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 from sestina._process import native as _native
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 _native._FORK_S = 0.05
@@ -353,6 +366,7 @@ thread.join()
 def test_a_callback_that_forks(where: str, bundle: Path) -> None:
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS)
 for at in (1, 200, 255, 256, 600, 899):
@@ -389,6 +403,7 @@ def test_a_signal_handler_that_forks_anywhere(work: str, bundle: Path) -> None:
     """The child returns into what the parent was about: that is refused, or right, and never waited for."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS[:300])
 encoder.encode("a")
@@ -457,3 +472,32 @@ def test_no_vector_is_held_in_memory_of_a_session(encoder: sestina.Encoder) -> N
         while isinstance(owner, np.ndarray):
             owner = owner.base
         assert owner is None
+
+
+def test_no_interrupt_is_lost_where_something_watched_is_let_go() -> None:
+    """Python raises nothing out of what runs while an object goes: a Ctrl-C that comes there would be dropped."""
+
+    class Watched:
+        def after_fork(self) -> None: ...
+
+    def made() -> Watched:
+        fork.watch_forks(thing := Watched())
+        return thing
+
+    def called_at_its_end() -> list[str]:
+        found: list[str] = []
+        thing = made()
+        sys.setprofile(
+            lambda frame, event, _: found.append(frame.f_code.co_name) if event == "call" else None
+        )
+        del thing
+        sys.setprofile(None)
+        return found
+
+    before = len(fork._living)
+    kept = made()
+    assert len(fork._living) == before + 1
+    assert called_at_its_end() == []
+    assert len(fork._living) == before + 1
+    del kept
+    assert len(fork._living) == before
