@@ -94,8 +94,10 @@ def _remove(folder: Path, contents: Contents) -> None:
         names = contents(folder)
     except Exception:  # noqa: BLE001  whatever it raises to say that this may not be removed
         return
+    present = {each.name for each in folder.iterdir()}
     for name in names:
-        (folder / name).unlink(missing_ok=True)
+        if name in present:  # and so directly in it: a list may name ../what-it-likes
+            (folder / name).unlink(missing_ok=True)
     folder.rmdir()
 
 

@@ -88,6 +88,23 @@ def test_links_to_what_is_listed_go_and_what_they_lead_to_stays(own_bundle: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.onnx", "own.sestina"]
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_what_is_listed_outside_the_bundle_stays(own_bundle: Path, absolute: bool) -> None:
+    mine = own_bundle.parent / "mine.txt"
+    mine.write_text("mine")
+    path = own_bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"].append(
+        {"file": str(mine) if absolute else "../mine.txt", "bytes": 4, "sha256": "0" * 64}
+    )
+    path.write_text(json.dumps(manifest))
+    with folder_in_place(own_bundle, replaceable(own_bundle, True)) as fresh:
+        (fresh / "new").write_text("new")
+    assert content_of(own_bundle) == {"new": b"new"}
+    assert sorted(path.name for path in own_bundle.parent.iterdir()) == ["mine.txt", "own.sestina"]
+    assert mine.read_text() == "mine"
+
+
 def test_an_incomplete_bundle_may_be_replaced(own_bundle: Path) -> None:
     (own_bundle / "tokenizer.json").unlink()
     assert usable_target(own_bundle, overwrite=True) == own_bundle

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import sestina
+from sestina._process import fork
 
 PRELUDE = """
 import atexit, gc, os, signal, sys, threading, time, warnings
@@ -108,6 +109,7 @@ def test_late_imports_are_found(code: str, found: list[str]) -> None:
 def test_a_thread_goes_on_after_the_main_thread_has_ended(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = np.array([encoder.encode(text) for text in TEXTS])
 def work():
@@ -135,6 +137,7 @@ def test_daemon_threads_crash_no_program_that_ends(work: str, bundle: Path) -> N
     """The native code that they come back to would abort the process."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 def forever():
     try:
@@ -164,6 +167,7 @@ def late():
     print("late")
 atexit.register(early)  # called after what is registered later
 import sestina
+from sestina._process import fork
 atexit.register(late)
 encoder = sestina.load(BUNDLE, threads=2)
 texts = ["model", *TEXTS]
@@ -177,6 +181,7 @@ right([next(stream)], wanted[:1])
 def test_destructors_at_the_end_get_vectors_or_an_error_of_ours(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 class Last:
     def __init__(self):
         self.encoder = sestina.load(BUNDLE, threads=2)
@@ -206,6 +211,7 @@ circle.append(circle)
 def test_leaving_from_within_a_callback(end: str, code: int, bundle: Path) -> None:
     program(f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 for _ in encoder.stream(TEXTS, on_progress=lambda count: {end}): pass
 """, bundle, returncode=code)  # fmt: skip
@@ -214,6 +220,7 @@ for _ in encoder.stream(TEXTS, on_progress=lambda count: {end}): pass
 def test_a_finished_program_ends_at_once(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 encoder.encode("a"), encoder.encode(TEXTS)
 assert sum(thread.name.startswith("sestina") for thread in threading.enumerate()) == 2
@@ -225,6 +232,7 @@ print(time.time(), flush=True)
 def test_without_threads_the_caller_does_the_work(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 from sestina._process import background as _aside
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 def none(*_): raise RuntimeError("can't start new thread")
@@ -262,6 +270,7 @@ while weights() is not None or threading.active_count() > 1:
 def test_a_signal_handler_may_close_at_any_moment(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 for moment in range(1, 40):
     encoder = sestina.load(BUNDLE, threads=2)
     signal.signal(signal.SIGALRM, lambda *_: encoder.close())
@@ -280,6 +289,7 @@ for moment in range(1, 40):
 def test_a_child_that_goes_on_with_a_stream(count: int, threads: int, bundle: Path) -> None:
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads={threads})
 texts = TEXTS[:{count}]
 wanted = encoder.encode(texts)
@@ -315,6 +325,7 @@ def test_a_child_and_its_child_are_refused_whatever_others_do_meanwhile(use: str
     """While a thread of the parent encodes, others open sessions and load, and the child loads its own."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS)
 ended = False
@@ -360,6 +371,7 @@ def test_a_child_forked_during_the_first_load_can_load(delay: float, bundle: Pat
     code = f"""
 import os, sys, threading, time
 import sestina
+from sestina._process import fork
 def work():
     with sestina.load(sys.argv[1], threads=2) as encoder: encoder.encode("a"), encoder.encode(["a", "b"])
 thread = threading.Thread(target=work)
@@ -383,6 +395,7 @@ os.kill(child, 9); sys.exit("the child hangs")
 def test_a_child_that_cannot_load_says_so(bundle: Path) -> None:
     code = """
 import sestina
+from sestina._process import fork
 from sestina._process import native as _native
 with sestina.load(BUNDLE, threads=2) as encoder: wanted = encoder.encode(TEXTS)
 _native._FORK_S = 0.05
@@ -411,6 +424,7 @@ thread.join()
 def test_a_callback_that_forks(where: str, bundle: Path) -> None:
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS)
 for at in (1, 200, 255, 256, 600, 899):
@@ -447,6 +461,7 @@ def test_a_signal_handler_that_forks_anywhere(work: str, bundle: Path) -> None:
     """The child returns into what the parent was about: that is refused, or right, and never waited for."""
     code = f"""
 import sestina
+from sestina._process import fork
 encoder = sestina.load(BUNDLE, threads=2)
 wanted = encoder.encode(TEXTS[:300])
 encoder.encode("a")
@@ -515,3 +530,32 @@ def test_no_vector_is_held_in_memory_of_a_session(encoder: sestina.Encoder) -> N
         while isinstance(owner, np.ndarray):
             owner = owner.base
         assert owner is None
+
+
+def test_no_interrupt_is_lost_where_something_watched_is_let_go() -> None:
+    """Python raises nothing out of what runs while an object goes: a Ctrl-C that comes there would be dropped."""
+
+    class Watched:
+        def after_fork(self) -> None: ...
+
+    def made() -> Watched:
+        fork.watch_forks(thing := Watched())
+        return thing
+
+    def called_at_its_end() -> list[str]:
+        found: list[str] = []
+        thing = made()
+        sys.setprofile(
+            lambda frame, event, _: found.append(frame.f_code.co_name) if event == "call" else None
+        )
+        del thing
+        sys.setprofile(None)
+        return found
+
+    before = len(fork._living)
+    kept = made()
+    assert len(fork._living) == before + 1
+    assert called_at_its_end() == []
+    assert len(fork._living) == before + 1
+    del kept
+    assert len(fork._living) == before

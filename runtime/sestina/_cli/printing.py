@@ -64,7 +64,7 @@ def _keep_from_libraries() -> None:
         os.close(own)
         return
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(io.FileIO(own, "w")),
+        io.BufferedWriter(io.FileIO(own, "w", closefd=False)),  # like Python's own: open to the end
         encoding=sys.stdout.encoding,
         errors=sys.stdout.errors,
         line_buffering=bool(sys.stdout.line_buffering),

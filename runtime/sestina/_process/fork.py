@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import ref
 
 from sestina._errors import ForkError
 
@@ -31,7 +31,8 @@ class Inherited(Protocol):
         """Called in the child, before anything else of it runs."""
 
 
-_living: WeakSet[Any] = WeakSet()
+# Not a WeakSet, which forgets the dead in Python: an interrupt that came just there would be lost.
+_living: set[ref[Any]] = set()
 _process = object()
 
 
@@ -52,7 +53,7 @@ def check_process(process: object) -> None:
 
 def watch_forks(thing: Inherited) -> None:
     """Have `after_fork` called in every child that is forked while `thing` lives."""
-    _living.add(thing)
+    _living.add(ref(thing, _living.discard))
 
 
 def never_destroy(thing: object) -> None:
@@ -98,8 +99,9 @@ class Inheritance:
 def _in_child() -> None:
     global _process
     _process = object()
-    for thing in list(_living):
-        thing.after_fork()
+    for thing in [found() for found in _living.copy()]:
+        if thing is not None:
+            thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -276,3 +276,11 @@ def test_usage_errors_are_fast_and_import_nothing_heavy() -> None:
         )
         assert (done.returncode, done.stderr.count("\n")) == (0, 0 if "--help" in argv else 1), done.stderr
     assert sestina.__version__
+
+
+@pytest.mark.parametrize("command", [["--version"], ["tokenize", "a"], ["nothing"]])
+def test_nothing_is_left_open_for_python_to_complain_of(command: list[str]) -> None:
+    argv = [sys.executable, "-X", "dev", "-W", "error", "-m", "sestina", *command]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
+    assert "Warning" not in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == ((2, 1) if command == ["nothing"] else (0, 0))
