@@ -96,7 +96,7 @@ def visible(text: str) -> str:
 
 
 def _resource(name: str) -> str:
-    return files("sestina._view").joinpath(name).read_text(encoding="utf-8")
+    return files("sestina._explain").joinpath(name).read_text(encoding="utf-8")
 
 
 def _top(scene: Scene) -> Iterator[str]:
