@@ -33,6 +33,11 @@ GUIDES = sorted(page for page in (DOCS / "platforms").glob("*.md") if page.name 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`sestina ([a-z]+)[ `]")
+MAKE = re.compile(r"(?:`|\$ )make ([a-z][a-z-]*)")
+# A name of Python in a package of ours, quoted alone: `sestina.json` is a file.
+DOTTED = re.compile(r"`((?:sestina|sestina_model|sestina_export)(?:\.[A-Za-z_]\w*)+)[`(]")
+FILES = {"sestina.json", "sestina.js"}
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 PROMPT = re.compile(r"^(?:\$|PS>) ")
 NO_SHELL = {"python", "pycon", "kotlin", "swift", "js", "json"}
 NAMES = {module.__name__.rpartition(".")[2] for module in _COMMANDS}
@@ -86,6 +91,22 @@ def headings(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def is_there(dotted: str) -> bool:
+    """Whether a module, or something in one, is called so."""
+    if dotted in FILES:
+        return True
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[cut:]:
+            found = getattr(found, name, None)
+        return found is not None
+    return False
+
+
 def faults(page: Path) -> list[str]:
     """What is wrong with a page."""
     text = page.read_text(encoding="utf-8")
@@ -96,6 +117,8 @@ def faults(page: Path) -> list[str]:
         except SystemExit as stop:
             if stop.code:
                 found.append(f"sestina {shlex.join(arguments)}")
+    found += [name for name in DOTTED.findall(text) if not is_there(name)]
+    found += [f"make {target}" for target in MAKE.findall(text) if target not in TARGETS]
     found += [f"sestina {name}" for name in INLINE.findall(FENCE.sub("", text)) if name not in NAMES]
     found += [
         f"line {block.line}: neither run nor a reason why not"
@@ -154,6 +177,8 @@ def test_a_command_is_read_out_of_its_line() -> None:
         "```console\n$ sestina verify --no-such-option\n```\n",
         "<!-- not run: shown -->\n```\nsestina no-such-command\n```\n",
         "Say `sestina frobnicate BUNDLE`.\n",
+        "Then `make nothing`.\n",
+        "See `sestina._no_such.module`.\n",
         "See [there](no-such-page.md).\n",
         "# One\n\nSee [there](#two).\n",
         "```kotlin\nval encoder = 1\n```\n",

@@ -53,12 +53,12 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_leftovers": set(),
         "_caller": set(),
         "_arguments": {"_errors", "_quote"},
-        "_progress": {"_errors"},
         "_vectors": {"_arrays", "_errors"},
         "_process": {"_errors"},
+        "_progress": {"_errors", "_process"},
         "_onnxruntime": {"_process"},
-        "_bundle": {"_arguments", "_errors", "_onnxruntime", "_quote", "_vectors"},
-        "_text": {"_arguments", "_arrays", "_caller", "_errors", "_quote"},
+        "_bundle": {"_arguments", "_errors", "_onnxruntime", "_process", "_quote", "_vectors"},
+        "_text": {"_arguments", "_arrays", "_caller", "_errors", "_process", "_quote"},
         "_providers": {"_arguments", "_bundle", "_errors", "_onnxruntime", "_process", "_quote"},
         "_session": {"_arrays", "_bundle", "_errors", "_onnxruntime", "_process", "_providers"},
         "_selection": {
@@ -275,3 +275,17 @@ def test_runtime_imports_none_of_the_heavy_ones() -> None:
 def test_version_is_stated_once_and_in_the_changelog() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", sestina.__version__)
     assert f"## {sestina.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_files_of_a_package_are_asked_of_one_that_is_there() -> None:
+    """A name in a string, where no import is checked: `importlib.resources.files("sestina._explain")`."""
+    asked = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in PACKAGES.values()
+        for path in folder.rglob("*.py")
+        for name in re.findall(r'\bfiles\("([\w.]+)"\)', path.read_text(encoding="utf-8"))
+    }
+    assert len(asked) >= 3
+    for where, name in asked:
+        package, _, inner = name.partition(".")
+        assert (PACKAGES[package] / inner.replace(".", "/") / "__init__.py").is_file(), where

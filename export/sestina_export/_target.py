@@ -82,9 +82,8 @@ def _usable(out: Path, overwrite: bool) -> Path:
         raise ExportError(f"{out} is a symbolic link that leads back to itself; remove it first")
     if target.exists():
         replaceable(out, overwrite)(target)
-    parent = target.parent
-    while not parent.exists():
-        parent = parent.parent
+    # A drive of Windows that is not there is its own parent.
+    parent = next((each for each in target.parents if each.exists()), target.parent)
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ExportError(f"{out} cannot be written: {parent} is not a directory that this user may write to")
     return target

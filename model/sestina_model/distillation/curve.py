@@ -58,7 +58,7 @@ class Curve:
     def _replace(self, path: Path, text: str) -> None:
         temporary = path.with_name(f".{path.name}.tmp")
         try:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", newline="\n")
             temporary.replace(path)
         except OSError as error:
             raise FileError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -75,7 +75,8 @@ def write_state(
             temporary,
             {"run": json.dumps(facts)},
         )
-        with temporary.open("rb") as file:  # the bytes reach the disk before the name does
+        # The bytes reach the disk before the name does. Windows does that for who may write alone.
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
@@ -106,7 +107,9 @@ def read_state(
     for name, step in facts["steps"].items():
         weight = weights[name]
         optimiser.state[weight] = {"step": torch.tensor(step)} | {
-            moment: tensors[f"{moment}.{name}"].to(weight.device) for moment in _MOMENTS
+            # A copy: safe_open maps the file, and Windows replaces none that is mapped.
+            moment: tensors[f"{moment}.{name}"].to(weight.device, copy=True)
+            for moment in _MOMENTS
         }
     torch.set_rng_state(tensors["random.cpu"])
     if torch.cuda.is_available() and "random.cuda" in tensors:

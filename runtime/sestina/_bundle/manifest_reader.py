@@ -25,8 +25,9 @@ from sestina._bundle.manifest import (
 from sestina._errors import BundleFormatError, BundleIntegrityError
 
 # A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
-# operating system.
+# operating system. Windows drops a dot at the end, and has devices by these names in every directory.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_NO_FILE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
 _MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
@@ -132,7 +133,7 @@ class _Reader:
         for required in (TOKENIZER, GOLDEN, GOLDEN_VECTORS):
             if required not in names:
                 raise BundleFormatError(f"{self.where}: {required} is not listed")
-        if len(set(names)) != len(names):
+        if len({name.lower() for name in names}) != len(names):  # one file on Windows and macOS
             raise BundleFormatError(f"{self.where}: a file is listed twice")
         return manifest
 
@@ -142,6 +143,8 @@ class _Reader:
             raise BundleIntegrityError(
                 f"{self.where} names the file {file!r:.120}; a bundle holds only files directly inside it"
             )
+        if _NO_FILE.fullmatch(file):
+            raise BundleFormatError(f"{self.where} names the file {file!r}, no file on Windows: rename it")
         sha256: str = self.member(item, "sha256", str)
         if not _SHA256.fullmatch(sha256):
             raise BundleFormatError(f"{self.where}: the sha256 of {file} is not 64 lower-case hex digits")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import json
 import math
 import os
@@ -63,11 +62,14 @@ def _keep_from_libraries() -> None:
     except OSError:  # standard error is closed
         os.close(own)
         return
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(io.FileIO(own, "w", closefd=False)),  # like Python's own: open to the end
+    # Not by FileIO: a console of Windows takes characters, which only `open` knows of.
+    sys.stdout = os.fdopen(
+        own,
+        "w",
+        1 if sys.stdout.line_buffering else -1,
         encoding=sys.stdout.encoding,
         errors=sys.stdout.errors,
-        line_buffering=bool(sys.stdout.line_buffering),
+        closefd=False,  # like Python's own: open to the end
     )
 
 

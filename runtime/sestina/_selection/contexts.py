@@ -83,9 +83,20 @@ class Contexts:
             }
             sealed = {"record": record, "sha256": _digest(record)}
             (folder / _RECORD).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
-            target = self._folder(facts)
+            self._settle(folder, self._folder(facts))
+
+    def _settle(self, folder: Path, target: Path) -> None:
+        """Put `folder` at `target`; a copy of it where a session has its files open, on Windows."""
+        try:
             if not target.exists():
                 folder.rename(target)
+        except PermissionError:
+            with self.build() as copy:
+                shutil.copytree(folder, copy, dirs_exist_ok=True)
+                copy.rename(target)
+        except OSError:
+            if not target.exists():  # else another process was quicker, just now
+                raise
 
     def forget(self, facts: Facts) -> None:
         """Remove an entry, if there is one."""
@@ -98,6 +109,8 @@ class Contexts:
     def _named(self) -> Iterator[None]:
         try:
             yield
+        except OutputError:  # said already, and an OSError too
+            raise
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise OutputError(f"cache_dir {self._directory} cannot be written: {why}") from None

@@ -96,7 +96,7 @@ MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
     (("encoder", "d_model"), ([], COUNTS[1])),
     (("encoder", "d_ff"), COUNTS),
     (("variants",), ([], [None, {}, [], "x", [5]])),
-    (("variants", 0, "file"), (["a", "A-b_c.onnx", "_", 200 * "a"], [201 * "a", "../x", "a/b", "", ".a", "-a", "a\n", "C:\\x", 5, None])),
+    (("variants", 0, "file"), (["a", "A-b_c.onnx", "_", 200 * "a", "console", "com", "nul_.onnx", "com10", "a.nul"], ["con", "NUL.onnx", "Com1.a.b", "lpt9", "a.", "a..", 201 * "a", "../x", "a/b", "", ".a", "-a", "a\n", "C:\\x", 5, None])),
     (("variants", 0, "sha256"), ([64 * "0"], ["", 63 * "0", 64 * "G", 64 * "A", 64 * "0" + "\n", 5, None])),
     (("variants", 0, "bytes"), ([0, 9223372036854775807], [-1, 9223372036854775808, 1.5, True, "7", None])),
     (("variants", 0, "target"), (list(get_args(Target)), ["tpu", "CPU", None])),
@@ -190,6 +190,7 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "buckets below max_tokens", put(("variants", 1, "buckets"), [16, 63]), READER
     yield "buckets above max_positions", put(("variants", 1, "buckets"), [16, 65]), READER
     yield "a file twice", lambda m: m["files"].append(entry("LICENSE")), READER
+    yield "a file twice, in another case", lambda m: m["files"].append(entry("License")), READER
     yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
 
 
