@@ -91,12 +91,23 @@ def looks_like_path(argument: str) -> bool:
 def _check_there(args: argparse.Namespace) -> None:
     """What was taken for the bundle by its looks alone is there, or may be."""
     path = args.bundle
-    if not os.path.lexists(path):
+    if _is_absent(path):
         is_bundle = path.rstrip(_SEPARATORS).lower().endswith(_BUNDLE)
         fix = "export one" if is_bundle else "put -- before it if it is a text"
         raise BundleNotFoundError(f"there is no bundle at {path}: check the path, or {fix}")
     if hasattr(args, "input"):
         _check_no_file([path])
+
+
+def _is_absent(path: str) -> bool:
+    """Whether there is certainly nothing; behind a closed door there may be."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return False
+    except (OSError, ValueError):  # of a null character
+        return True
+    return False
 
 
 def _check_no_file(arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -189,3 +190,23 @@ class TestPipe:
             monkeypatch.setattr(files, "os", SimpleNamespace(name="nt"))
             assert files.stdin_has_data() is bool(waiting)
         os.close(writing)
+
+
+def test_a_bundle_behind_a_closed_door_is_not_said_to_be_absent(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind_the_door(look: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: Any, *arguments: Any, **options: Any) -> Any:
+            if os.fspath(path).startswith("closed/"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return look(path, *arguments, **options)
+
+        return called
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, behind_the_door(getattr(os, name)))
+    outcome = cli("encode", "closed/minilm.sestina", "a")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "sestina: error: closed/minilm.sestina may not be read by this user: check its permissions\n"
+    )
