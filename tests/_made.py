@@ -30,6 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FULL = importlib.util.find_spec("torch") is not None
 # For the few tests in a file of the runtime's that need more than the runtime.
 needs_exporter = pytest.mark.skipif(not FULL, reason="PyTorch and the exporter are not installed")
+# What making took, for _slow.py: of each that was asked for, in this process or when it was made; and in this process.
+asked: list[float] = []
+making = 0.0
+
 _PACKAGES = ("sestina", "sestina_model", "sestina_export")
 _TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
@@ -94,20 +98,33 @@ def _kept(recipe: list[Any], suffix: str, make: Callable[[Path], object]) -> Pat
     text = json.dumps(recipe, sort_keys=True)
     name = f"{recipe[0]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{suffix}"
     path = folder() / name
-    if path.exists():
-        return path
+    if not path.exists():
+        _make(path, make, text)
+    asked.append(float((folder() / f"{name}.seconds").read_text("utf-8")))
+    return path
+
+
+def _make(path: Path, make: Callable[[Path], object], text: str) -> None:
     if not FULL:
         pytest.skip(f"{text} was not made by python tests/_made.py")
     from filelock import FileLock
 
+    global making
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f"{name}.lock"):
+    with FileLock(path.parent / f"{path.name}.lock"):
         if not path.exists():
-            unfinished = path.with_name(f"unfinished-{name}")
+            begun = spent()
+            unfinished = path.with_name(f"unfinished-{path.name}")
             shutil.rmtree(unfinished, ignore_errors=True)
             make(unfinished)
+            path.with_name(f"{path.name}.seconds").write_text(f"{spent() - begun:.2f}", "utf-8")
             unfinished.rename(path)
-    return path
+            making += spent() - begun
+
+
+def spent() -> float:
+    """Seconds that processors worked for this process and for those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 @functools.cache

@@ -8,12 +8,13 @@ it waited for: a busy machine changes it little.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import _made
 
 LIMIT = 0.5
 LIST = Path(__file__).with_name("slow.txt")
@@ -43,10 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-def spent() -> float:
-    return sum(os.times()[:4])
-
-
 def slow() -> list[str]:
     """The names in tests/slow.txt, without their seconds."""
     return [line.rpartition(" ")[0] for line in LIST.read_text("utf-8").splitlines()]
@@ -58,32 +55,42 @@ def function_of(nodeid: str) -> str:
     return f"{path}::{rest.partition('[')[0]}"
 
 
+class Cost:
+    """What something costs, from here on: as much whether or not what it asks of `_made` was there already."""
+
+    def __init__(self) -> None:
+        self.begun, self.asked = _made.spent() - _made.making, len(_made.asked)
+
+    def seconds(self) -> float:
+        return _made.spent() - _made.making - self.begun + sum(_made.asked[self.asked :])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Iterator[None]:
-    begun = spent()
+    cost = Cost()
     try:
         return (yield)
     finally:
-        if fixturedef.scope in ("module", "class", "package"):
+        if fixturedef.scope != "session":
             key = (str(request.node.nodeid), fixturedef.argname)
-            request.config.stash[_SETUP][key] = spent() - begun
+            request.config.stash[_SETUP][key] = cost.seconds()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    begun = spent()
+    cost = Cost()
     try:
         return (yield)
     finally:
         needed = set(getattr(item, "fixturenames", ()))
-        shared = sum(
+        setup = sum(
             seconds
             for (node, name), seconds in item.config.stash[_SETUP].items()
             if name in needed and item.nodeid.startswith(node)
         )
-        item.user_properties.append(("cost", spent() - begun + shared))
+        item.user_properties.append(("cost", cost.seconds() + setup))
 
 
 class Measurement:

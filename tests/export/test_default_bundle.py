@@ -55,7 +55,7 @@ def test_its_goldens_are_the_checkpoints_vectors(checkpoint: Checkpoint) -> None
         weight = checkpoint.model.encoder.layers[0].feed_forward.inner.weight  # type: ignore[union-attr]
         row = int(weight.abs().sum(1).argmax())
         weight[row] *= -1
-        assert np.abs(checkpoint.encode(texts) - stated).max() > 1e-4
+        assert np.abs(checkpoint.encode(texts[:4]) - stated[:4]).max() > 1e-4
         weight[row] *= -1
 
 

@@ -18,6 +18,9 @@ from fuzz.sandbox import Sandbox
 from fuzz.shrink import shrunk
 from fuzz.world import World, prepare
 
+# Cases run in processes of the net's own, whose time _slow.py does not see.
+pytestmark = pytest.mark.slow
+
 SEED = 13
 # Cases of each target; those of the corpus are more.
 CASES = {

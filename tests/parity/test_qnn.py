@@ -69,7 +69,11 @@ def trained(
     request: pytest.FixtureRequest, make_bundle: Callable[..., Path]
 ) -> tuple[Checkpoint, Path, Manifest]:
     bundle = make_bundle(request.param, targets=["portable", "qnn"])
-    return trained_checkpoint(request.param), bundle, read((bundle / "manifest.json").read_text("utf-8"), str(bundle))
+    return (
+        trained_checkpoint(request.param),
+        bundle,
+        read((bundle / "manifest.json").read_text("utf-8"), str(bundle)),
+    )
 
 
 @pytest.mark.parametrize("precision", FILES)
