@@ -115,7 +115,6 @@ def _same(one: str, other: str) -> bool:
 def _look(args: argparse.Namespace, text: str) -> Scene:
     import numpy as np
 
-    from sestina._bundle.bundle import Bundle
     from sestina._bundle.manifest import TOKENIZER
     from sestina._explain.scene import Scene
 
@@ -128,8 +127,9 @@ def _look(args: argparse.Namespace, text: str) -> Scene:
                 f"the text has more than {encoder.max_tokens} tokens: shorten it, or pass --on-truncate warn "
                 "(or ignore) to look into its beginning"
             ) from None
+        spelling = json.loads(encoder._bundle.read(TOKENIZER))  # as it was opened, whatever lies there now
     values = (found.attention, found.contributions, found.vector)
     if not all(np.isfinite(value).all() for value in values):
         raise OutputError("what became of the text is not finite: try sestina verify on the bundle")
-    words = readable(found.tokens.tokens, json.loads(Bundle(options.bundle_path(args)).read(TOKENIZER)))
+    words = readable(found.tokens.tokens, spelling)
     return Scene(text, words, found, report.name, report.space, report.variant, report.precision)

@@ -135,6 +135,22 @@ def test_document(cli: Cli, bundle: Path, encoder: sestina.Encoder, found: sesti
     np.testing.assert_allclose(document["attention"], found.attention, atol=1e-6)
 
 
+def test_tokens_are_spelled_as_the_bundle_that_was_opened_spells_them(
+    cli: Cli, own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explain = sestina.Encoder.explain
+
+    def removed_meanwhile(self: sestina.Encoder, *arguments: Any, **options: Any) -> sestina.Explanation:
+        shutil.rmtree(own_bundle)
+        return explain(self, *arguments, **options)
+
+    wanted = cli("explain", own_bundle, "the model", "--json").out
+    monkeypatch.setattr(sestina.Encoder, "explain", removed_meanwhile)
+    outcome = cli("explain", own_bundle, "the model", "--json")
+    assert (outcome.code, outcome.out) == (0, wanted)
+    assert not own_bundle.exists()
+
+
 def test_document_in_a_file_is_that_on_standard_output(cli: Cli, bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.json"
     outcome = cli("explain", bundle, TEXT, "--output", output)
