@@ -73,7 +73,7 @@ def main() -> None:
         assert code == 0, arguments
         assert output.getvalue(), arguments
     with contextlib.redirect_stderr(io.StringIO()) as errors:
-        assert command(["export", "anything", "nowhere.sestina"]) == 2
+        assert command(["export", bundle, "nowhere.sestina"]) == 2
     assert 'pip install "sestina[export]"' in errors.getvalue(), errors.getvalue()
     assert not [name for name in FORBIDDEN if sys.modules.get(name) is not None]
     print("slim: ok, sestina", metadata.version("sestina"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from _unmeasured import unmeasured
 
 SCRIPT = Path(__file__).with_name("check_slim.py")
 
@@ -17,7 +18,7 @@ JAIL = ["unshare", "--net", "--mount", "sh", "-c", 'mount -o remount,bind,ro / &
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=unmeasured())
 
 
 def test_runtime_with_nothing_else_there(bundle: Path) -> None:
@@ -37,7 +38,7 @@ def test_runtime_without_network_on_a_read_only_file_system(bundle: Path) -> Non
 def test_onnxruntime_leaves_no_trace_of_telemetry(bundle: Path, tmp_path: Path) -> None:
     """Since 1.31 its wheels begin to collect events, in a file, where nothing tells them not to."""
     code = "import sys, sestina; sestina.load(sys.argv[1]).encode('a')"
-    plain = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    plain = {key: value for key, value in unmeasured().items() if key != "ORT_DISABLE_TELEMETRY"}
     environment = {**plain, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code, str(bundle)], check=True, env=environment)
     assert list(tmp_path.iterdir()) == []

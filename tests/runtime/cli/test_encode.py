@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _unmeasured import unmeasured
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
 
@@ -396,6 +397,7 @@ class TestBadOutput:
             input=b"a text\n" * 200,
             capture_output=True,
             check=False,
+            env=unmeasured(),
             # the nearest to a full disk that needs no mount: no file may grow beyond this
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
         )
