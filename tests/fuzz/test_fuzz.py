@@ -1,4 +1,4 @@
-"""The net in short: all that was ever found, some cases of every kind from a fixed seed, and that the net holds."""
+"""The net in short: what was ever found, some cases of every kind from a fixed seed, and that the net holds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def sandbox(world: World) -> Iterator[Sandbox]:
         yield opened
 
 
-@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry", [entry for entry in entries() if not entry.long], ids=lambda entry: entry.name
+)
 def test_what_was_found_before(entry: Entry, sandbox: Sandbox, world: World) -> None:
     if not possible(entry.target, world):
         pytest.skip("transformers is not installed")
@@ -64,8 +66,8 @@ def test_cases_of_a_fixed_seed(name: str, sandbox: Sandbox, world: World) -> Non
         ("fault", "as asked"),
         ("foreign-error", "ZeroDivisionError at no line of ours"),
         ("foreign-warning", "RuntimeWarning from a library"),
-        ("two-lines", "OptionError at no line of ours is no line"),
-        ("long", "OptionError at no line of ours is long"),
+        ("two-lines", "_Unwalled at no line of ours is no line"),
+        ("long", "_Unwalled at no line of ours is long"),
         ("wrong-vector", "a vector: another value"),
         ("no-vector", "a vector: another value"),
         ("another-shape", "a vector: another shape"),

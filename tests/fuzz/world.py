@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -48,19 +49,18 @@ class World:
 
 def prepare(folder: Path | None = None) -> World:
     """The world, made where it is not there yet. By default it is kept until what makes it changes."""
-    if folder is None:
-        folder = ROOT / "build" / "fuzz" / f"world-{_key()}"
-        if not folder.exists():
-            for stale in folder.parent.glob("world-*"):
-                shutil.rmtree(stale, ignore_errors=True)
+    own = folder is None
+    folder = folder or ROOT / "build" / "fuzz" / f"world-{_key()}"
     if not (folder / "done").exists():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-m", "fuzz.world", str(unfinished)]
-        subprocess.run(command, env=environment, check=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / ".making").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second waits, and finds it made
+            if not (folder / "done").exists():
+                for stale in [folder, *(folder.parent.glob("world-*") if own else ())]:
+                    shutil.rmtree(stale, ignore_errors=True)
+                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+                command = [sys.executable, "-m", "fuzz.world", str(folder)]
+                subprocess.run(command, env=environment, check=True)
     return World(folder)
 
 

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
         recipe: What is run.
         right: How it may end: "right", "refused".
         why: What was wrong, and what is right.
+        long: Whether it takes seconds, and a shorter one holds the same mechanism: the tests leave it out.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     recipe: Recipe
     right: tuple[str, ...]
     why: str
+    long: bool = False
 
 
 def entries() -> list[Entry]:
@@ -35,7 +37,8 @@ def entries() -> list[Entry]:
     for file in sorted(_FOLDER.glob("*.json")):
         for each in json.loads(file.read_text(encoding="utf-8")):
             right = tuple(each.get("right", ("right", "refused")))
-            found.append(Entry(each["name"], each["target"], each["recipe"], right, each["why"]))
+            long = each.get("long", False)
+            found.append(Entry(each["name"], each["target"], each["recipe"], right, each["why"], long))
     names = [entry.name for entry in found]
     assert len(set(names)) == len(names), "two entries have one name"
     return found
