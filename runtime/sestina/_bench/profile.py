@@ -44,7 +44,9 @@ def operators(setting: Setting, texts: list[str]) -> dict[str, Any]:
 
 
 def events_of(file: Path, seconds: float = 10.0) -> list[dict[str, Any]]:
-    """The events in a profile. On a busy machine a worker that was told to stop holds its session a moment longer.
+    """The events in a profile.
+
+    On a busy machine a worker that was told to stop holds its session, and with it the file, a moment longer.
 
     Raises:
         json.JSONDecodeError: Where the file is not whole after that many seconds.
