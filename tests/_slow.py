@@ -16,7 +16,7 @@ import pytest
 
 import _made
 
-LIMIT = 0.5
+LIMIT = 0.3
 LIST = Path(__file__).with_name("slow.txt")
 ROOT = LIST.parents[1]
 _SETUP = pytest.StashKey[dict[tuple[str, str], float]]()

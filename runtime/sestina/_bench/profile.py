@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,28 @@ def operators(setting: Setting, texts: list[str]) -> dict[str, Any]:
         contender.encode(texts)
         contender.close()  # the last reference to a session makes it write its file
         files = sorted(Path(folder).iterdir())
-        events = [event for file in files for event in json.loads(file.read_text(encoding="utf-8"))]
+        events = [event for file in files for event in events_of(file)]
     return {"operators": summarise(events)}
+
+
+def events_of(file: Path, seconds: float = 10.0) -> list[dict[str, Any]]:
+    """The events in a profile.
+
+    On a busy machine a worker that was told to stop holds its session, and with it the file, a moment longer.
+
+    Raises:
+        json.JSONDecodeError: Where the file is not whole after that many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            events: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return events
 
 
 def summarise(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
+import threading
+from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree as ET
 
@@ -20,7 +23,7 @@ from sestina._bench import table as _table
 from sestina._bench.agreement import compare, objection
 from sestina._bench.contender import PEERS, Entry, contender_class
 from sestina._bench.machine import describe, peak_memory
-from sestina._bench.profile import summarise
+from sestina._bench.profile import events_of, summarise
 from sestina._bench.roofline import gemm_seconds, products
 from sestina._bench.statistics import Ratio, median, percentile, pooled, ratio
 from sestina._bundle.bundle import Bundle
@@ -185,6 +188,16 @@ class TestAnalysis:
         monkeypatch.setitem(__import__("sys").modules, "onnx", None)
         floor = gemm_seconds(self.shape, tokens=64, precision="fp32", threads=1, seconds=0.002)
         assert floor["kernel"] == "numpy matmul, float32"
+
+    def test_a_profile_may_be_written_a_moment_later(self, tmp_path: Path) -> None:
+        file = tmp_path / "profile.json"
+        file.write_text("")
+        with pytest.raises(json.JSONDecodeError):
+            events_of(file, seconds=0)
+        later = threading.Timer(0.1, file.write_text, ['[{"name": "run"}]'])
+        later.start()
+        assert events_of(file) == [{"name": "run"}]
+        later.join()
 
     def test_profile_adds_up_kernels_alone(self) -> None:
         def event(name: str, operator: str, micros: int) -> dict[str, Any]:
