@@ -51,12 +51,17 @@ class Temporary:
             if boot is None:
                 break
             path = _named(folder, prefix, boot, suffix)
-            _make(path, directory=directory)
-            lock = _locked(path)
+            try:
+                _make(path, directory=directory)
+                lock = _locked(path)
+            except OSError:
+                raise  # nothing was made
+            except BaseException:  # an interrupt
+                _unmake(path, directory=directory)
+                raise
             if lock is not None:
                 return cls(path, lock)
-            with contextlib.suppress(OSError):
-                (os.rmdir if directory else os.unlink)(path)
+            _unmake(path, directory=directory)
         path = _named(folder, prefix, None, suffix)
         _make(path, directory=directory)
         return cls(path, None)
@@ -120,6 +125,11 @@ def _make(path: str, *, directory: bool) -> None:
         os.mkdir(path)
     else:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _unmake(path: str, *, directory: bool) -> None:
+    with contextlib.suppress(OSError):
+        (os.rmdir if directory else os.unlink)(path)
 
 
 def _named(folder: str, prefix: str, boot: str | None, suffix: str) -> str:

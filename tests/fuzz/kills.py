@@ -49,6 +49,8 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     if recipe["old"]:
         _old(place / name, world)
     before = tree(place)
+    for each in {*_SIGNALS} - {"SIGKILL"}:  # nohup and shells have some ignored, and commands respect that
+        signal.signal(getattr(signal, each), signal.SIG_DFL)
     process = started(argv, cwd=scratch, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _await(recipe, process, place, set(place.iterdir()))
     number = getattr(signal, recipe["signal"])

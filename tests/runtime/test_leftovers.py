@@ -150,6 +150,17 @@ class TestSweep:
             assert [path.name for path in tmp_path.iterdir()] == [Path(mine.path).name]
         assert len(self.swept(tmp_path)) == 1  # by its name it was never sure
 
+    def test_an_interrupt_while_it_is_made(
+        self, tmp_path: Path, directory: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(_: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(_leftovers, "_locked", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+        assert list(tmp_path.iterdir()) == []
+
     def test_without_fcntl(self, tmp_path: Path, directory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         """As on Windows."""
         Temporary.new(str(tmp_path), ".x.", ".new", directory=directory).release()

@@ -88,6 +88,8 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32 of width {bundle.manifest.contract.dimensions}"
         )
+    if not np.isfinite(vectors).all():
+        raise BundleFormatError(f"{bundle.where(GOLDEN_VECTORS)} holds numbers that are not finite")
     return goldens
 
 
@@ -103,6 +105,13 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
     return Golden(name, text, tuple(ids), vector)
 
 
+def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
+    """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite."""
+    if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
+        return float("nan")
+    return float(np.abs(np.subtract(vectors, golden.vector, dtype=np.float64)).max())  # float32 may overflow
+
+
 def compare(
     goldens: list[Golden],
     ids: list[list[int]],
@@ -112,7 +121,7 @@ def compare(
     """Hold ids and vectors made here against the goldens. A vector that is not finite fails."""
     results = []
     for golden, own_ids, vector in zip(goldens, ids, vectors, strict=True):
-        error = float(np.abs(vector - golden.vector).max())
+        error = distance(vector, golden)
         equal = tuple(own_ids) == golden.ids
         results.append(GoldenResult(golden.name, equal and error <= tolerance, equal, error))
     errors = [result.error for result in results]

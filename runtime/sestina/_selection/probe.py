@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._bundle.goldens import Golden
+from sestina._bundle.goldens import Golden, distance
 
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
@@ -63,7 +63,7 @@ def probe(run: Callable[[Ids], Vectors], goldens: Sequence[Golden], *, batches: 
         vectors = run(np.array([golden.ids] * rows, dtype=np.int64))
         if first_run_ms is None:
             first_run_ms = 1000 * (time.perf_counter() - begin)
-        error = float(np.abs(vectors - golden.vector).max())
+        error = distance(vectors, golden)
         worst = error if error > worst or np.isnan(error) else worst
         if np.isnan(worst):
             break

@@ -12,7 +12,7 @@ import pytest
 
 import sestina
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import read_goldens
+from sestina._bundle.goldens import Golden, distance, read_goldens
 
 
 def replace(bundle: Path, file: str, content: bytes) -> None:
@@ -99,6 +99,27 @@ def test_vectors_of_another_kind(array: object, own_bundle: Path) -> None:
     replace(own_bundle, "golden.npy", saved(np.asarray(array)[:1].repeat(count, axis=0)))
     with pytest.raises(sestina.BundleFormatError, match="it must hold float32 of width 32"):
         read_goldens(Bundle(own_bundle))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite(value: float, own_bundle: Path) -> None:
+    vectors = np.load(own_bundle / "golden.npy")
+    vectors[1, 2] = value
+    replace(own_bundle, "golden.npy", saved(vectors))
+    with pytest.raises(sestina.BundleFormatError, match=r"golden\.npy holds numbers that are not finite"):
+        read_goldens(Bundle(own_bundle))
+
+
+@pytest.mark.filterwarnings("error")
+def test_how_far_a_vector_is_from_its_golden() -> None:
+    largest = np.finfo(np.float32).max
+    golden = Golden("a", "a", (1,), np.array([-largest, 0, 1], np.float32))
+    assert distance(golden.vector, golden) == 0
+    assert distance(np.array([largest, 0, 1], np.float32), golden) == 2 * float(largest)
+    assert distance(np.stack([golden.vector, golden.vector + np.float32(0.5)]), golden) == 0.5
+    signalling = np.array([0x7F800001], np.uint32).view(np.float32)[0]
+    for value in (np.nan, np.inf, -np.inf, signalling):
+        assert np.isnan(distance(np.array([-largest, value, 1], np.float32), golden))
 
 
 def test_altered_goldens(own_bundle: Path) -> None:
