@@ -93,7 +93,7 @@ def test_a_console_of_windows_gets_characters(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     monkeypatch.setattr(os, "fdopen", fdopen)
     printing._keep_from_libraries()
-    assert asked == [((77, "w", 1), {"encoding": "utf-8", "errors": "backslashreplace"})]
+    assert asked == [((77, "w", 1), {"encoding": "utf-8", "errors": "backslashreplace", "closefd": False})]
 
 
 class TestCompiled:
