@@ -59,11 +59,13 @@ def new_checkpoint(kind: str = "wordpiece", **changes: Any) -> Checkpoint:
 
 def kept_checkpoint(kind: str = "wordpiece", **changes: Any) -> Path:
     """The same as a folder."""
-    from sestina_model import checkpoint
 
-    return _kept(
-        [kind, changes], "checkpoint", lambda path: checkpoint.save(new_checkpoint(kind, **changes), path)
-    )
+    def make(path: Path) -> None:
+        from sestina_model import checkpoint
+
+        checkpoint.save(new_checkpoint(kind, **changes), path)
+
+    return _kept([kind, changes], "checkpoint", make)
 
 
 def kept_bundle(

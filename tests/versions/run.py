@@ -69,13 +69,12 @@ def tried(name: str, program: str, packages: list[str], bundles: Path) -> tuple[
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         "SESTINA_TESTS_MADE": str(bundles),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     begun = time.monotonic()
     said = []
     for command in (
         [program, "-m", "venv", "--clear", str(place)],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+        [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *packages],
         [python, "-IB", str(TESTS / "runtime" / "check_slim.py"), str(tiny)],
         [python, "-I", "-m", "sestina", "verify"],
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", str(TESTS / "runtime")],
