@@ -88,7 +88,7 @@ def test_counts_must_be_whole_and_positive(name: str, value: object) -> None:
     [
         ({"activation": "silu"}, "activation is 'silu'; it must be one of relu, gelu"),
         ({"norm": "rms"}, "norm is 'rms'; it must be one of post, pre"),
-        ({"positions": "rotary"}, "positions is 'rotary'; it must be one of sinusoidal, learned"),
+        ({"positions": "rotary"}, "positions is 'rotary'; it must be one of sinusoidal, learned, counted"),
         ({"token_types": 2}, "token_types is 2; it must be one of none, folded"),
         ({"scale_embeddings": 1}, "scale_embeddings is 1; it must be true or false"),
         ({"norm_embeddings": "no"}, "norm_embeddings is 'no'; it must be true or false"),
