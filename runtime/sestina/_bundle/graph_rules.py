@@ -7,6 +7,9 @@ weights are not looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sestina._bundle.protobuf import MOST_FIELDS, SIZED, Buffer, Place, fields, number
 from sestina._errors import BundleFormatError, BundleIntegrityError
 
@@ -71,11 +74,18 @@ def check_onnx(graph: Buffer, where: str) -> None:
             canonical protobuf.
         BundleIntegrityError: Where a tensor is in another file.
     """
-    try:
+    with readable(where, ValueError):
         _Walk(graph, where).model()
-    except ValueError as error:
-        if isinstance(error, BundleFormatError | BundleIntegrityError):
-            raise
+
+
+@contextmanager
+def readable(where: str, *errors: type[Exception]) -> Iterator[None]:
+    """What shows inside the block that this is no graph is said in our own words; ours pass."""
+    try:
+        yield
+    except (BundleFormatError, BundleIntegrityError):
+        raise
+    except errors as error:
         raise BundleFormatError(
             f"{where} is not a graph that can be read ({error}): export the bundle again"
         ) from None

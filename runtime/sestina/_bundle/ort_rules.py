@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from struct import error as OutOfBounds
 from struct import unpack_from
 
-from sestina._bundle.graph_rules import refuse_external, refuse_node, refuse_subgraph
+from sestina._bundle.graph_rules import readable, refuse_external, refuse_node, refuse_subgraph
 from sestina._bundle.protobuf import MOST_FIELDS, Buffer
-from sestina._errors import BundleFormatError, BundleIntegrityError
 
 _IDENTIFIER = b"ORTM"
 _LONGEST_NAME = 1024  # bytes, of an operator or a domain
@@ -38,14 +37,8 @@ def check_ort(graph: Buffer, where: str) -> None:
         BundleFormatError: Where it has control flow or a foreign operator, or is no such graph.
         BundleIntegrityError: Where a tensor is in another file.
     """
-    try:
+    with readable(where, ValueError, OutOfBounds):
         _Walk(graph, where).session()
-    except (ValueError, OutOfBounds) as error:
-        if isinstance(error, BundleFormatError | BundleIntegrityError):
-            raise
-        raise BundleFormatError(
-            f"{where} is not a graph that can be read ({error}): export the bundle again"
-        ) from None
 
 
 class _Walk:
