@@ -85,7 +85,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
             "_onnxruntime", "_progress", "_providers", "_text", "_trial", "_vectors",
         },
-        "__main__": {"_cli", "_errors", "_text"},
+        "__main__": {"_cli"},
     },
     "sestina_export": {
         "_errors": set(),

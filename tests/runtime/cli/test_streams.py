@@ -284,3 +284,21 @@ def test_nothing_is_left_open_for_python_to_complain_of(command: list[str]) -> N
     done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
     assert "Warning" not in done.stderr
     assert (done.returncode, done.stderr.count("\n")) == ((2, 1) if command == ["nothing"] else (0, 0))
+
+
+@pytest.mark.parametrize(
+    "module", ["sestina._cli.command", "sestina._cli.printing", "sestina._cli.parser", "tokenizers"]
+)
+def test_an_interrupt_while_the_command_is_imported(module: str) -> None:
+    code = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from sestina.__main__ import main\n"
+        "sys.exit(main(['tokenize', 'a']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
