@@ -53,6 +53,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_leftovers": set(),
         "_caller": set(),
         "_arguments": {"_errors", "_quote"},
+        "_recipe": set(),
         "_vectors": {"_arrays", "_errors"},
         "_process": {"_errors"},
         "_progress": {"_errors", "_process"},
@@ -68,15 +69,15 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
         "_verification": {"_bundle", "_schedule", "_text"},
         "_encoder": {
-            "_arguments", "_arrays", "_bundle", "_explain", "_process", "_progress", "_providers", "_report",
-            "_schedule", "_text", "_vectors", "_verification",
+            "_arguments", "_arrays", "_bundle", "_errors", "_explain", "_process", "_progress", "_providers",
+            "_recipe", "_report", "_schedule", "_text", "_vectors", "_verification",
         },
         "_opening": {
             "_bundle", "_encoder", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },
         "_load": {
             "_arguments", "_bundle", "_caller", "_encoder", "_errors", "_opening", "_process", "_providers",
-            "_quote", "_report", "_schedule", "_selection",
+            "_quote", "_recipe", "_report", "_schedule", "_selection",
         },
         "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
         "__init__": {"_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_text"},

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
 from sestina._bundle.bundle import Bundle
+from sestina._errors import ClosedError
+from sestina._process.fork import ForkLock, this_process
 from sestina._process.native import opening
 from sestina._progress import progress_bar
 from sestina._providers.choice import Choice
+from sestina._recipe import Recipe
 from sestina._schedule.engine import Engine
 from sestina._schedule.stream import begin_stream
 from sestina._text.distinct import Distinct
@@ -27,7 +30,27 @@ if TYPE_CHECKING:
     from sestina._explain.explanation import Explanation
     from sestina._report import Report
 
-    Describe = Callable[[], Report]
+    Describe = Callable[[bool], Report]
+
+
+class Loaded(NamedTuple):
+    """What a bundle became in one process.
+
+    Attributes:
+        process: The one in which it was loaded (`this_process`).
+        bundle: The files.
+        choice: The variant and the provider.
+        engine: What encodes.
+        tolerance: Of the goldens here.
+        describe: Makes the report; is told whether this came of a fork.
+    """
+
+    process: object
+    bundle: Bundle
+    choice: Choice
+    engine: Engine
+    tolerance: float
+    describe: Describe
 
 
 class Encoder:
@@ -36,14 +59,46 @@ class Encoder:
     Vectors do not depend on what is encoded beside a text, on its position, on the batch size or on the
     number of threads (within 1e-6 in fp32). A text without a single token (such as "" where the tokenizer
     adds no special tokens) has the zero vector.
+
+    It can be pickled and copied: what travels is how it was loaded (an absolute path, the arguments of
+    `load`, the space), and the bundle is loaded anew where it arrives. In a forked child the same happens at
+    the first use.
     """
 
-    def __init__(
-        self, bundle: Bundle, choice: Choice, engine: Engine, tolerance: float, describe: Describe
-    ) -> None:
-        self._bundle, self._choice, self._engine = bundle, choice, engine
-        self._tolerance, self._describe = tolerance, describe
-        self._contract = bundle.manifest.contract
+    def __init__(self, loaded: Loaded, recipe: Recipe, again: Callable[[Recipe], Encoder]) -> None:
+        self._loaded, self._recipe, self._again = loaded, recipe, again
+        self._contract = loaded.bundle.manifest.contract
+        self._closed = self._reloaded = False
+        self._lock = ForkLock()
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], Encoder], tuple[Recipe]]:
+        """By recipe: where it arrives, or in a copy, the bundle is loaded anew, of the same space.
+
+        Raises:
+            ClosedError: After `close`.
+        """
+        if self._closed:
+            raise ClosedError("this encoder is closed: load the bundle again")
+        return self._again, (self._recipe,)
+
+    @property
+    def _engine(self) -> Engine:
+        """What encodes in this process."""
+        loaded = self._loaded
+        if loaded.process is not this_process() and not self._closed and self._recipe.on_fork == "reload":
+            return self._lock.holding(self._reload)
+        return loaded.engine
+
+    def _reload(self) -> Engine:
+        """In a forked child, at the first use: what was loaded there works only in the parent."""
+        if self._loaded.process is not this_process():
+            fresh = self._again(self._recipe)
+            self._loaded, self._reloaded = fresh._loaded, True
+        return self._loaded.engine
+
+    @property
+    def _bundle(self) -> Bundle:
+        return self._loaded.bundle
 
     @property
     def dimensions(self) -> int:
@@ -202,16 +257,19 @@ class Encoder:
         with opening:
             from sestina._verification import verify
 
-        return verify(self._engine, self._bundle, self._tolerance)
+        engine = self._engine
+        return verify(engine, self._loaded.bundle, self._loaded.tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""
-        return self._describe()
+        self._engine.sessions()  # those of this process
+        return self._loaded.describe(self._reloaded)
 
     def close(self) -> None:
         """Free weights and files. Encoding or tokenizing then raises ClosedError; closing twice is fine."""
-        self._engine.close()
-        self._bundle.close()
+        self._closed = True
+        self._loaded.engine.close()
+        self._loaded.bundle.close()
 
     def __enter__(self) -> Encoder:
         return self
@@ -225,9 +283,10 @@ class Encoder:
         self.close()
 
     def __repr__(self) -> str:
+        choice = self._loaded.choice
         return (
             f"<sestina.Encoder {self._bundle.manifest.name}: {self.dimensions} dimensions, "
-            f"{self.max_tokens} tokens, {self._choice.variant.precision} on {self._choice.provider}>"
+            f"{self.max_tokens} tokens, {choice.variant.precision} on {choice.provider}>"
         )
 
     def _shorten(self, rows: Vectors, width: int) -> Vectors:

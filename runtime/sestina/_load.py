@@ -6,10 +6,11 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sestina._arguments import path_text, truth, whole_number
+from sestina._arguments import one_of, path_text, truth, whole_number
 from sestina._bundle.bundle import Bundle
+from sestina._bundle.paths import absolute, bundle_path
 from sestina._caller import warn_caller
-from sestina._errors import OptionError, OutputError, ProviderWarning, SestinaError
+from sestina._errors import BundleIntegrityError, OptionError, OutputError, ProviderWarning, SestinaError
 from sestina._process.background import BackgroundCall
 from sestina._process.fork import this_process
 from sestina._process.native import opening
@@ -17,12 +18,15 @@ from sestina._process.threads import usable_cores
 from sestina._providers.attached_provider import CPU
 from sestina._providers.choice import check_precision, choose
 from sestina._providers.request import AUTO, ProviderArgument, in_order, read_request, spell
-from sestina._quote import quote
+from sestina._quote import in_one_line, quote
+from sestina._recipe import ON_FORK, OnFork, Recipe
 from sestina._schedule.budget import plan
 
 if TYPE_CHECKING:
     from sestina._encoder import Encoder
     from sestina._report import Report
+
+_PLACE = ("path", "space")
 
 
 def load(
@@ -34,6 +38,7 @@ def load(
     max_memory_mb: int | None = None,
     strict: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
+    on_fork: OnFork = "reload",
 ) -> Encoder:
     """Open a bundle.
 
@@ -65,6 +70,9 @@ def load(
             a `ProviderWarning` then says why.
         cache_dir: Where providers that compile for minutes may keep what they compiled; None: nowhere. A
             directory for Sestina alone, created where it is missing.
+        on_fork: What a forked child does where it uses the encoder, whose threads exist only in the parent.
+            "reload": it loads the bundle anew, once, with these same arguments, and `report()` says so;
+            "error": it raises a ForkError. A call or stream that a fork has cut in two is an error always.
 
     Raises:
         BundleError: Where the bundle is missing, foreign, damaged or unreadable (see its subclasses).
@@ -83,6 +91,8 @@ def load(
     if cache_dir is not None:
         cache_dir = _cache_dir(cache_dir)
     strict = truth("strict", strict)
+    on_fork = one_of("on_fork", on_fork, ON_FORK)  # type: ignore[assignment]
+    place = None if path is None else absolute(bundle_path(path))
     named = read_request(provider)
     provider = AUTO if named is None else [asked.provider.name for asked in named]
     precision = check_precision(precision)
@@ -93,7 +103,7 @@ def load(
             path = default_bundle()
         bundle = Bundle(path)
     manifest = bundle.manifest
-    threads = threads or usable_cores()
+    asked_threads, threads = threads, threads or usable_cores()
     order = in_order(named, manifest.variants, strict=strict)
     accepted, tried = None, tuple[str, ...]()
     if [asked.provider.name for asked in order] == ["cpu"]:
@@ -120,7 +130,7 @@ def load(
     checked = BackgroundCall(partial(bundle.check, choice.variant))
     try:
         with opening:
-            from sestina._opening import Encoder, open_engine
+            from sestina._opening import Encoder, Loaded, open_engine
 
             engine = open_engine(process, bundle, choice, accepted, threads, budget)
     except SestinaError:
@@ -130,7 +140,7 @@ def load(
     if named is not None and choice.provider not in [asked.provider.name for asked in named]:
         warn_caller(ProviderWarning(f"{spell(provider)} was asked for, the CPU is used: {'; '.join(tried)}"))
 
-    def describe() -> Report:
+    def describe(reloaded: bool) -> Report:
         with opening:
             from sestina._report import Report  # as everything that not every start needs
 
@@ -157,11 +167,34 @@ def load(
             probe_error=accepted.probe.error if accepted else None,
             first_run_ms=accepted.probe.first_run_ms if accepted else None,
             reason=choice.reason,
+            reloaded_after_fork=reloaded,
             passed_over=(*choice.passed_over, *tried),
             onnxruntime=session.version,
         )
 
-    return Encoder(bundle, choice, engine, tolerance, describe)
+    kept = AUTO if named is None else tuple((asked.provider.name, dict(asked.options)) for asked in named)
+    recipe = Recipe(
+        place, manifest.space, kept, precision, asked_threads, max_memory_mb, strict, cache_dir, on_fork
+    )
+    return Encoder(Loaded(process, bundle, choice, engine, tolerance, describe), recipe, load_again)
+
+
+def load_again(recipe: Recipe) -> Encoder:
+    """Load what an encoder was loaded from, in another process or once more in this one.
+
+    Raises:
+        BundleIntegrityError: Where another model lies there by now: its vectors would not be comparable.
+        SestinaError: As `load`.
+    """
+    path, space, *_ = recipe
+    encoder = load(path, **{name: value for name, value in recipe._asdict().items() if name not in _PLACE})
+    if encoder.space != space:
+        encoder.close()
+        where = "the bundle that comes with this sestina" if path is None else in_one_line(path)
+        raise BundleIntegrityError(
+            f"{where} is of the space {encoder.space}, and the encoder was of {space}: bring the same bundle"
+        )
+    return encoder
 
 
 def _cache_dir(given: str | os.PathLike[str]) -> str:

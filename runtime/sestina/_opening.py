@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.manifest import TOKENIZER
-from sestina._encoder import Encoder
+from sestina._encoder import Encoder, Loaded
 from sestina._process.native import opening
 from sestina._providers.choice import Choice, choose
 from sestina._schedule.budget import Budget
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sestina._selection.selection import Accepted
 
-__all__ = ["Encoder", "open_engine"]
+__all__ = ["Encoder", "Loaded", "open_engine"]
 
 
 def open_engine(

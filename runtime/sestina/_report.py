@@ -32,6 +32,7 @@ class Report:
             was loaded; None on the CPU, where none are (`verify` runs all of them).
         first_run_ms: Milliseconds of the first of those runs; None likewise.
         reason: Why this variant.
+        reloaded_after_fork: Whether this process is a forked child that has loaded the bundle anew.
         passed_over: The other variants and providers, each with why not.
         onnxruntime: Its version.
     """
@@ -56,5 +57,6 @@ class Report:
     probe_error: float | None
     first_run_ms: float | None
     reason: str
+    reloaded_after_fork: bool
     passed_over: tuple[str, ...]
     onnxruntime: str

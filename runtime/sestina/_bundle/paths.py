@@ -38,3 +38,11 @@ def exists(path: str) -> bool:
             return False
         raise
     return True
+
+
+def absolute(path: str) -> str:
+    """A path that means the same after `chdir` and in another process; in a directory that is gone as it is."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path

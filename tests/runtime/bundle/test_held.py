@@ -254,7 +254,7 @@ def test_closing_while_others_verify(own_bundle: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process")
 def test_a_fork_takes_nothing_from_the_parent(own_bundle: Path) -> None:
-    encoder = sestina.load(own_bundle, threads=2)
+    encoder = sestina.load(own_bundle, threads=2, on_fork="error")
     child = os.fork()
     if not child:
         code = 1

@@ -104,7 +104,7 @@ def test_after_close(bundle: Path) -> None:
 @pytest.mark.filterwarnings("ignore:This process")
 def test_a_forked_child_ends(bundle: Path) -> None:
     """The session that looks inside is not destroyed there: that would wait for the parent's threads."""
-    encoder = sestina.load(bundle, threads=2)
+    encoder = sestina.load(bundle, threads=2, on_fork="error")
     encoder.explain("a")
     child = os.fork()
     if not child:

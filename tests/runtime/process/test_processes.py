@@ -326,7 +326,7 @@ def test_a_child_and_its_child_are_refused_whatever_others_do_meanwhile(use: str
     code = f"""
 import sestina
 from sestina._process import fork
-encoder = sestina.load(BUNDLE, threads=2)
+encoder = sestina.load(BUNDLE, threads=2, on_fork="error")
 wanted = encoder.encode(TEXTS)
 ended = False
 def encoding():
@@ -345,7 +345,7 @@ for delay in (0.0, 0.003, 0.01, 0.03, 0.05):
     child = os.fork()
     if not child:
         refused()
-        with sestina.load(BUNDLE, threads=2) as own:
+        with sestina.load(BUNDLE, threads=2, on_fork="error") as own:
             right(own.encode(TEXTS), wanted)
             own.encode("a")
             grandchild = os.fork()
@@ -462,7 +462,7 @@ def test_a_signal_handler_that_forks_anywhere(work: str, bundle: Path) -> None:
     code = f"""
 import sestina
 from sestina._process import fork
-encoder = sestina.load(BUNDLE, threads=2)
+encoder = sestina.load(BUNDLE, threads=2, on_fork="error")
 wanted = encoder.encode(TEXTS[:300])
 encoder.encode("a")
 def fresh():  # whose sessions are opened again
@@ -498,7 +498,7 @@ for moment in range(40):
 def test_pools_of_processes(bundle: Path) -> None:
     code = """
 import multiprocessing, sestina
-encoder = sestina.load(BUNDLE, threads=2)
+encoder = sestina.load(BUNDLE, threads=2, on_fork="error")
 wanted = encoder.encode(TEXTS)
 def inherited(text):
     return encoder.encode(text)
@@ -559,3 +559,88 @@ def test_no_interrupt_is_lost_where_something_watched_is_let_go() -> None:
     assert len(fork._living) == before + 1
     del kept
     assert len(fork._living) == before
+
+
+@forks
+@pytest.mark.parametrize("use", [
+    "encoder.encode('a')", "encoder.encode(['a', 'b'])", "encoder.encode([])", "encoder.stream(['a'])",
+    "encoder.hidden_states('a')", "encoder.tokenize('a')", "encoder.explain('a')", "encoder.verify()",
+    "encoder.report()", "encoder.similarity('a', 'b')",
+])  # fmt: skip
+def test_a_child_and_its_child_load_anew_whatever_others_do_meanwhile(use: str, bundle: Path) -> None:
+    code = f"""
+import sestina
+from sestina._process import fork
+encoder = sestina.load(BUNDLE, threads=2)
+wanted = encoder.encode(TEXTS)
+ended = False
+def encoding():
+    while not ended: right(encoder.encode(TEXTS), wanted)
+def loading():
+    while not ended:
+        with sestina.load(BUNDLE, threads=2) as another: another.encode(["a"]), another.explain("b")
+threads = [threading.Thread(target=work) for work in (encoding, loading)]
+for thread in threads: thread.start()
+def used():
+    {use}
+    engine = encoder._engine
+    right(encoder.encode(TEXTS), wanted)
+    assert encoder._engine is engine and encoder.report().reloaded_after_fork  # once
+for delay in (0.0, 0.01, 0.05):
+    time.sleep(delay)
+    child = os.fork()
+    if not child:
+        used()
+        grandchild = os.fork()
+        if not grandchild:
+            used()
+            encoder.close()
+            try: encoder.encode("a")
+            except sestina.ClosedError: sys.exit(8)
+            sys.exit(1)
+        reap(grandchild, 8)
+        sys.exit(7)
+    reap(child)
+ended = True
+for thread in threads: thread.join()
+right(encoder.encode(TEXTS), wanted)
+assert not encoder.report().reloaded_after_fork
+"""
+    program(code, bundle)
+
+
+@forks
+def test_threads_of_a_child_load_anew_once(bundle: Path) -> None:
+    code = """
+import sestina
+from sestina._process import fork
+encoder = sestina.load(BUNDLE, threads=1)
+wanted = encoder.encode(TEXTS)
+child = os.fork()
+if not child:
+    engines = []
+    def work(): right(encoder.encode(TEXTS), wanted), engines.append(encoder._engine)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    sys.exit(7 if len(engines) == 4 and len(set(engines)) == 1 else 1)
+reap(child)
+"""
+    program(code, bundle)
+
+
+@forks
+def test_a_child_of_a_closed_encoder_loads_nothing(bundle: Path) -> None:
+    code = """
+import sestina
+from sestina._process import fork
+encoder = sestina.load(BUNDLE, threads=1)
+encoder.close()
+child = os.fork()
+if not child:
+    try: encoder.encode("a")
+    except (sestina.ClosedError, sestina.ForkError): sys.exit(7)
+    sys.exit(1)
+reap(child)
+"""
+    program(code, bundle)

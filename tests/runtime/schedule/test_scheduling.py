@@ -305,7 +305,7 @@ def test_the_shortcut_changes_no_token(make: Callable[[], tokenizers.Tokenizer])
 
 FORK = """
 import os, sys, sestina
-encoder = sestina.load(sys.argv[1], threads=2)
+encoder = sestina.load(sys.argv[1], threads=2, on_fork="error")
 encoder.encode("a"); encoder.encode(["a", "b"]); encoder.encode("a")
 child = os.fork()
 if not child:
