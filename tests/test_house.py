@@ -52,7 +52,8 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_report": set(),
         "_leftovers": set(),
         "_caller": set(),
-        "_arguments": {"_errors", "_quote"},
+        "_columns": {"_errors"},
+        "_arguments": {"_columns", "_errors", "_quote"},
         "_recipe": set(),
         "_vectors": {"_arrays", "_errors"},
         "_process": {"_errors"},
@@ -68,12 +69,13 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_schedule": {"_arrays", "_bundle", "_errors", "_process", "_session", "_text"},
         "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
         "_verification": {"_bundle", "_schedule", "_text"},
+        "_loaded": {"_bundle", "_errors", "_process", "_providers", "_recipe", "_report", "_schedule"},
         "_encoder": {
-            "_arguments", "_arrays", "_bundle", "_errors", "_explain", "_process", "_progress", "_providers",
-            "_recipe", "_report", "_schedule", "_text", "_vectors", "_verification",
+            "_arguments", "_arrays", "_bundle", "_explain", "_loaded", "_process", "_progress", "_report",
+            "_schedule", "_text", "_vectors", "_verification",
         },
         "_opening": {
-            "_bundle", "_encoder", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
+            "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },
         "_load": {
             "_arguments", "_bundle", "_caller", "_encoder", "_errors", "_opening", "_process", "_providers",

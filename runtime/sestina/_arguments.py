@@ -11,6 +11,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence, Set
 
+from sestina._columns import column
 from sestina._errors import OptionError, TextTypeError
 from sestina._quote import quote
 
@@ -96,14 +97,17 @@ def path_text(name: str, value: object, what: str) -> str:
 
 
 def text_sequence(texts: object) -> list[object]:
-    """The members of a sequence of texts, in a list of our own; they are checked when they are read.
+    """The members of a sequence or column of texts, in a list of our own; they are checked as they are read.
 
     Raises:
         TextTypeError: Where it is not a sequence, is one of bytes, or cannot be read.
     """
-    what = "a str or a sequence of str"
+    what = "a str, a sequence of str or a column of them"
     try:
         _refuse_unordered(texts)
+        members = None if type(texts) in (list, tuple) else column(texts)
+        if members is not None:
+            return list(members)
         if isinstance(texts, Sequence) and not isinstance(texts, bytes | bytearray | memoryview):
             return list(texts)
     except TextTypeError:
@@ -124,6 +128,9 @@ def text_iterator(texts: object) -> Iterator[object]:
     what = "an iterable of str"
     try:
         _refuse_unordered(texts)
+        members = column(texts)
+        if members is not None:
+            return map(_plain, members)
         if isinstance(texts, Iterable) and not isinstance(texts, str | bytes | bytearray | memoryview):
             return map(_plain, texts)
     except TextTypeError:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
-from sestina._bundle.bundle import Bundle
-from sestina._errors import ClosedError
-from sestina._process.fork import ForkLock, this_process
+from sestina._loaded import Reloading
 from sestina._process.native import opening
 from sestina._progress import progress_bar
-from sestina._providers.choice import Choice
-from sestina._recipe import Recipe
-from sestina._schedule.engine import Engine
 from sestina._schedule.stream import begin_stream
 from sestina._text.distinct import Distinct
 from sestina._text.tokenizer import Tokens
@@ -25,35 +19,13 @@ from sestina._text.truncation import OnTruncate, TruncationWatch
 from sestina._vectors import as_rows, cosine, shorten
 
 if TYPE_CHECKING:
-    from sestina._arrays import Vectors
+    from sestina._arrays import Column, Vectors
     from sestina._bundle.goldens import Verification
     from sestina._explain.explanation import Explanation
     from sestina._report import Report
 
-    Describe = Callable[[bool], Report]
 
-
-class Loaded(NamedTuple):
-    """What a bundle became in one process.
-
-    Attributes:
-        process: The one in which it was loaded (`this_process`).
-        bundle: The files.
-        choice: The variant and the provider.
-        engine: What encodes.
-        tolerance: Of the goldens here.
-        describe: Makes the report; is told whether this came of a fork.
-    """
-
-    process: object
-    bundle: Bundle
-    choice: Choice
-    engine: Engine
-    tolerance: float
-    describe: Describe
-
-
-class Encoder:
+class Encoder(Reloading):
     """Texts to vectors. Made by `load`; a context manager; safe to use from many threads at once.
 
     Vectors do not depend on what is encoded beside a text, on its position, on the batch size or on the
@@ -64,41 +36,6 @@ class Encoder:
     `load`, the space), and the bundle is loaded anew where it arrives. In a forked child the same happens at
     the first use.
     """
-
-    def __init__(self, loaded: Loaded, recipe: Recipe, again: Callable[[Recipe], Encoder]) -> None:
-        self._loaded, self._recipe, self._again = loaded, recipe, again
-        self._contract = loaded.bundle.manifest.contract
-        self._closed = self._reloaded = False
-        self._lock = ForkLock()
-
-    def __reduce__(self) -> tuple[Callable[[Recipe], Encoder], tuple[Recipe]]:
-        """By recipe: where it arrives, or in a copy, the bundle is loaded anew, of the same space.
-
-        Raises:
-            ClosedError: After `close`.
-        """
-        if self._closed:
-            raise ClosedError("this encoder is closed: load the bundle again")
-        return self._again, (self._recipe,)
-
-    @property
-    def _engine(self) -> Engine:
-        """What encodes in this process."""
-        loaded = self._loaded
-        if loaded.process is not this_process() and not self._closed and self._recipe.on_fork == "reload":
-            return self._lock.holding(self._reload)
-        return loaded.engine
-
-    def _reload(self) -> Engine:
-        """In a forked child, at the first use: what was loaded there works only in the parent."""
-        if self._loaded.process is not this_process():
-            fresh = self._again(self._recipe)
-            self._loaded, self._reloaded = fresh._loaded, True
-        return self._loaded.engine
-
-    @property
-    def _bundle(self) -> Bundle:
-        return self._loaded.bundle
 
     @property
     def dimensions(self) -> int:
@@ -117,7 +54,7 @@ class Encoder:
 
     def encode(
         self,
-        texts: str | Sequence[str],
+        texts: str | Sequence[str] | Column,
         *,
         dimensions: int | None = None,
         on_truncate: OnTruncate = "warn",
@@ -126,7 +63,7 @@ class Encoder:
         """Encode one text or a sequence of texts.
 
         Args:
-            texts: A text, or a sequence of texts.
+            texts: A text, a sequence of texts, or a column of them (numpy, pandas, polars, Arrow).
             dimensions: Keep only the first so many dimensions, normalised again where the bundle
                 normalises. Meaningful for models trained for it (Matryoshka, Kusupati et al. 2022).
             on_truncate: What to do where a text is over the limit: "error", "warn" (once per call) or
@@ -189,7 +126,9 @@ class Encoder:
         watch = partial(TruncationWatch, on_truncate, self.max_tokens)
         return begin_stream(self._engine, given, watch, tell, lambda rows: self._shorten(rows, width))
 
-    def hidden_states(self, texts: str | Sequence[str], *, on_truncate: OnTruncate = "warn") -> list[Vectors]:
+    def hidden_states(
+        self, texts: str | Sequence[str] | Column, *, on_truncate: OnTruncate = "warn"
+    ) -> list[Vectors]:
         """The last layer's vector of every token.
 
         Returns: for each text, (n_tokens, d_model) float32 in the order of `tokenize(text).ids`.
@@ -231,7 +170,7 @@ class Encoder:
         watch.report()
         return explanation
 
-    def similarity(self, a: str | Sequence[str] | Vectors, b: str | Sequence[str] | Vectors) -> Vectors:
+    def similarity(self, a: str | Sequence[str] | Column, b: str | Sequence[str] | Column) -> Vectors:
         """Cosine similarity of every pair.
 
         Args:
@@ -257,30 +196,12 @@ class Encoder:
         with opening:
             from sestina._verification import verify
 
-        engine = self._engine
-        return verify(engine, self._loaded.bundle, self._loaded.tolerance)
+        return verify(self._engine, self._bundle, self._loaded.tolerance)
 
     def report(self) -> Report:
         """What was asked for, what is used, and why."""
         self._engine.sessions()  # those of this process
         return self._loaded.describe(self._reloaded)
-
-    def close(self) -> None:
-        """Free weights and files. Encoding or tokenizing then raises ClosedError; closing twice is fine."""
-        self._closed = True
-        self._loaded.engine.close()
-        self._loaded.bundle.close()
-
-    def __enter__(self) -> Encoder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         choice = self._loaded.choice
@@ -297,8 +218,8 @@ class Encoder:
             return self.dimensions
         return whole_number("dimensions", dimensions, 1, self.dimensions)
 
-    def _rows(self, given: str | Sequence[str] | Vectors) -> Vectors:
-        if isinstance(given, np.ndarray):
+    def _rows(self, given: str | Sequence[str] | Column) -> Vectors:
+        if isinstance(given, np.ndarray) and not (given.ndim == 1 and given.dtype.kind in "OTU"):
             return as_rows(given)
         text = plain_str(given)
         return self.encode(given if text is None else [text])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.manifest import TOKENIZER
-from sestina._encoder import Encoder, Loaded
+from sestina._encoder import Encoder
+from sestina._loaded import Loaded
 from sestina._process.native import opening
 from sestina._providers.choice import Choice, choose
 from sestina._schedule.budget import Budget

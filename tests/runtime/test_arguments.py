@@ -314,7 +314,7 @@ def test_a_sequence_that_fails_says_why(encoder: sestina.Encoder) -> None:
     ) as caught:
         encoder.encode(HostileList(["a"]))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    with pytest.raises(sestina.TextTypeError, match="^texts is ndarray, which cannot be read"):
+    with pytest.raises(sestina.TextTypeError, match="^texts is ndarray of shape .* it must be a column"):
         encoder.stream(np.array("a"))  # type: ignore[arg-type]
 
     def failing() -> Iterator[str]:
@@ -358,8 +358,8 @@ def test_a_stream_that_is_asked_from_within_goes_on(encoder: sestina.Encoder) ->
 
 
 @pytest.mark.parametrize("vectors", [
-    np.ma.array([1.0, 2.0], mask=[0, 1]), np.array(1.0), np.ones((1, 1, 1)), np.array(["a"]), np.array([1j]),
-    np.array([True]), np.array([None]), np.full(32, np.nan), np.full(32, np.inf), np.full(32, 1e300),
+    np.ma.array([1.0, 2.0], mask=[0, 1]), np.array(1.0), np.ones((1, 1, 1)), np.array([["a"]]), np.array([1j]),
+    np.array([True]), np.array([[None]]), np.full(32, np.nan), np.full(32, np.inf), np.full(32, 1e300),
     np.full(32, 1e-300), np.full(32, 1e-42), np.full(32, np.longdouble("1e-4000")), np.ones(31), np.ones((0, 3)),
 ], ids=range(15))  # fmt: skip
 def test_vectors_that_are_none(vectors: Any, encoder: sestina.Encoder) -> None:
@@ -416,3 +416,52 @@ def test_the_warning_of_load_points_at_the_caller(bundle: Path) -> None:
     with pytest.warns(sestina.ProviderWarning) as caught:
         sestina.load(bundle, provider="coreml").close()
     assert [warned.filename for warned in caught] == [__file__]
+
+
+class TestColumns:
+    """Of numpy here; of pandas, polars and Arrow in tests/integrations, against the real ones."""
+
+    TEXTS = ("model", "tokens", "model")
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            np.array,
+            lambda texts: np.array(texts, dtype=object),
+            lambda texts: np.array(texts)[::-1][::-1],
+            lambda texts: np.array(texts).view(np.char.chararray),
+            lambda texts: np.ma.array(np.array(texts), mask=[False] * len(texts)),
+        ],
+    )
+    def test_of_numpy(self, make: Callable[[Any], Any], encoder: sestina.Encoder) -> None:
+        given = make(self.TEXTS)
+        wanted = encoder.encode(list(self.TEXTS))
+        assert np.array_equal(encoder.encode(given), wanted)
+        assert np.array_equal(list(encoder.stream(given)), wanted)
+        assert np.array_equal(encoder.similarity(given, given), encoder.similarity(wanted, wanted))
+        assert len(encoder.hidden_states(given)) == len(self.TEXTS)
+        assert encoder.encode(given[:0]).shape == (0, encoder.dimensions)
+
+    def test_longer_than_a_piece(self, encoder: sestina.Encoder) -> None:
+        given = np.array(["model", "tokens"] * 10_000)
+        vectors = encoder.encode(given)
+        assert len(vectors) == 20_000
+        assert np.array_equal(vectors[[0, 1, -2, -1]], encoder.encode(["model", "tokens"] * 2))
+
+    @pytest.mark.parametrize(
+        "given, said",
+        [
+            (np.array([["a"]]), r"texts is ndarray of shape \(1, 1\); it must be a column"),
+            (np.array("a"), r"texts is ndarray of shape \(\); it must be a column"),
+            (np.array(["a", None], dtype=object), "text 1 is NoneType; it must be str"),
+            (np.array(["a", float("nan")], dtype=object), "text 1 is NoneType; it must be str"),
+            (np.ma.array(["a", "b"], mask=[False, True]), "text 1 is NoneType; it must be str"),
+            (np.array([1.5]), "text 0 is float; it must be str"),
+            (np.array([b"a"]), "text 0 is bytes; it must be str"),
+            (np.zeros(2, dtype=[("a", "U3")]), "text 0 is tuple; it must be str"),
+        ],
+    )
+    def test_what_is_no_column_of_texts(self, given: Any, said: str, encoder: sestina.Encoder) -> None:
+        for call in (encoder.encode, lambda texts: list(encoder.stream(texts)), encoder.hidden_states):
+            with pytest.raises(sestina.TextTypeError, match=said):
+                call(given)

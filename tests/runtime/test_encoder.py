@@ -289,7 +289,8 @@ def _use_in_child(encoder: sestina.Encoder, queue: Any) -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process")
-def test_a_forked_child_is_told(encoder: sestina.Encoder) -> None:
+def test_a_forked_child_is_told(bundle: Path) -> None:
+    encoder = sestina.load(bundle, on_fork="error")
     encoder.encode("a")
     context = multiprocessing.get_context("fork")
     queue = context.Queue()

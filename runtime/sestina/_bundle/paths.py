@@ -41,7 +41,7 @@ def exists(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """A path that means the same after `chdir` and in another process; in a directory that is gone as it is."""
+    """A path that stays the same after `chdir` and in another process; as it is where there is none."""
     try:
         return os.path.abspath(path)
     except OSError:
