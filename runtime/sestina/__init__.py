@@ -30,6 +30,7 @@ from sestina._process import native as _native  # at once: what registers first 
 
 TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for it would cost 10 ms
 if TYPE_CHECKING:
+    from sestina._async import AsyncEncoder
     from sestina._bundle.goldens import GoldenResult, Verification
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
@@ -40,6 +41,7 @@ else:
     # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
     # cost nothing.
     _LAZY = {
+        "AsyncEncoder": "_async",
         "Encoder": "_encoder",
         "Explanation": "_explain.explanation",
         "GoldenResult": "_bundle.goldens",
@@ -65,6 +67,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncEncoder",
     "BundleError",
     "BundleFormatError",
     "BundleIntegrityError",

@@ -1,0 +1,202 @@
+"""Requests of one event loop are encoded together, and each gets what is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sestina
+from sestina import AsyncEncoder
+
+TEXTS = [f"{'model ' * (at % 20)}{at % 40}" for at in range(100)]
+
+
+@pytest.fixture(scope="module")
+def int8(bundle: Path) -> Iterator[sestina.Encoder]:
+    with sestina.load(bundle, precision="int8", threads=2) as loaded:
+        yield loaded
+
+
+class Watched:
+    """An encoder whose calls are counted, and may be held up."""
+
+    def __init__(self, encoder: sestina.Encoder) -> None:
+        self.encoder, self.calls = encoder, list[Any]()
+        self.go = threading.Event()
+        self.go.set()
+
+    def encode(self, texts: Any, **options: Any) -> Any:
+        self.calls.append(texts)
+        assert self.go.wait(30)
+        return self.encoder.encode(texts, **options)
+
+
+def test_requests_of_one_turn_are_one_batch(int8: sestina.Encoder) -> None:
+    watched = Watched(int8)
+
+    async def run() -> list[Any]:
+        async with AsyncEncoder(watched) as encoder:  # type: ignore[arg-type]
+            return await asyncio.gather(*map(encoder.encode, TEXTS))
+
+    vectors = asyncio.run(run())
+    assert np.array_equal(np.array(vectors), int8.encode(TEXTS))
+    assert [len(call) for call in watched.calls] == [100]
+    assert all(vector.base is None for vector in vectors)  # none keeps the batch
+
+
+def test_what_comes_meanwhile_is_the_next_batch(int8: sestina.Encoder) -> None:
+    watched = Watched(int8)
+
+    async def run() -> list[Any]:
+        async with AsyncEncoder(watched, max_batch=4) as encoder:  # type: ignore[arg-type]
+            watched.go.clear()
+            first = asyncio.create_task(encoder.encode("a"))
+            while not watched.calls:
+                await asyncio.sleep(0.001)
+            others = [asyncio.create_task(encoder.encode(text)) for text in TEXTS[:6]]
+            others.append(asyncio.create_task(encoder.encode(TEXTS[:9])))
+            await asyncio.sleep(0)
+            watched.go.set()
+            return [await first, *await asyncio.gather(*others)]
+
+    vectors = asyncio.run(run())
+    assert watched.calls == ["a", TEXTS[:4], TEXTS[4:6], TEXTS[:9]]
+    for vector, wanted in zip(vectors, ["a", *TEXTS[:6], TEXTS[:9]], strict=True):
+        assert np.array_equal(vector, int8.encode(wanted))
+
+
+def test_a_bad_text_is_its_callers_own_error(int8: sestina.Encoder) -> None:
+    async def run() -> list[Any]:
+        async with AsyncEncoder(int8) as encoder:
+            given: list[Any] = ["a", 5, ["b", None], "\ud800", ["c", "d"], "model " * 500]
+            asked = [encoder.encode(each, on_truncate="error") for each in given]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    right, five, none, lone, two, long = asyncio.run(run())
+    assert np.array_equal(right, int8.encode("a"))
+    assert np.array_equal(two, int8.encode(["c", "d"]))
+    for error, kind in (
+        (five, sestina.TextTypeError), (none, sestina.TextTypeError), (lone, sestina.TextValueError),
+        (long, sestina.TruncationError),
+    ):  # fmt: skip
+        assert isinstance(error, kind)
+    assert "text 1" in str(none)
+
+
+def test_options_are_of_each_request(int8: sestina.Encoder) -> None:
+    async def run() -> list[Any]:
+        async with AsyncEncoder(int8) as encoder:
+            wide = [encoder.encode(text) for text in TEXTS[:5]]
+            short = [encoder.encode(text, dimensions=8) for text in TEXTS[:5]]
+            return await asyncio.gather(*(each for pair in zip(wide, short, strict=True) for each in pair))
+
+    found = asyncio.run(run())
+    assert np.array_equal(found[::2], int8.encode(TEXTS[:5]))
+    assert np.array_equal(found[1::2], int8.encode(TEXTS[:5], dimensions=8))
+
+
+def test_a_cancelled_request_is_not_encoded_and_harms_nobody(int8: sestina.Encoder) -> None:
+    watched = Watched(int8)
+
+    async def run() -> Any:
+        async with AsyncEncoder(watched, max_pending=2) as encoder:  # type: ignore[arg-type]
+            watched.go.clear()
+            first = asyncio.create_task(encoder.encode("first"))
+            while not watched.calls:
+                await asyncio.sleep(0.001)
+            waiting = asyncio.create_task(encoder.encode("waiting"))
+            outside = [asyncio.create_task(encoder.encode(f"outside {at}")) for at in range(3)]
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            outside[0].cancel()
+            first.cancel()
+            await asyncio.sleep(0.01)
+            watched.go.set()
+            return await asyncio.gather(*outside[1:])
+
+    vectors = asyncio.run(run())
+    assert np.array_equal(vectors, int8.encode(["outside 1", "outside 2"]))
+    flat = [text for call in watched.calls for text in ([call] if isinstance(call, str) else call)]
+    assert flat == ["first", "outside 1", "outside 2"]
+
+
+def test_no_more_wait_than_are_allowed_and_all_come_in_their_order(int8: sestina.Encoder) -> None:
+    watched = Watched(int8)
+
+    async def run() -> list[Any]:
+        async with AsyncEncoder(watched, max_batch=3, max_pending=5) as encoder:  # type: ignore[arg-type]
+            tasks = [asyncio.create_task(encoder.encode(text)) for text in TEXTS]
+            large = asyncio.create_task(encoder.encode(TEXTS[:50]))  # more than may wait: let in alone
+            most = 0
+            while not all(task.done() for task in [*tasks, large]):
+                most = max(most, len(encoder._waiting))
+                await asyncio.sleep(0)
+            assert most <= 5
+            assert np.array_equal(await large, int8.encode(TEXTS[:50]))
+            return [await task for task in tasks]
+
+    assert np.array_equal(asyncio.run(run()), int8.encode(TEXTS))
+    assert [
+        text for call in watched.calls[:-1] for text in ([call] if isinstance(call, str) else call)
+    ] == TEXTS
+
+
+def test_empty_requests(int8: sestina.Encoder) -> None:
+    async def run() -> Any:
+        async with AsyncEncoder(int8) as encoder:
+            return await asyncio.gather(encoder.encode([]), encoder.encode("a"), encoder.encode([]))
+
+    first, text, last = asyncio.run(run())
+    assert first.shape == last.shape == (0, int8.dimensions)
+    assert np.array_equal(text, int8.encode("a"))
+
+
+def test_closed(int8: sestina.Encoder, bundle: Path) -> None:
+    async def run() -> None:
+        encoder = AsyncEncoder(int8)
+        asked = asyncio.create_task(encoder.encode("a"))
+        await asyncio.sleep(0)
+        await encoder.aclose()
+        assert np.array_equal(await asked, int8.encode("a"))
+        await encoder.aclose()
+        with pytest.raises(sestina.ClosedError, match="this AsyncEncoder is closed"):
+            await encoder.encode("a")
+        other = sestina.load(bundle)
+        other.close()
+        async with AsyncEncoder(other) as closed:
+            with pytest.raises(sestina.ClosedError, match="this encoder is closed"):
+                await closed.encode("a")
+
+    asyncio.run(run())
+
+
+def test_one_loop_after_the_other(int8: sestina.Encoder) -> None:
+    encoder = AsyncEncoder(int8)
+    for _ in range(2):
+        assert np.array_equal(asyncio.run(encoder.encode("a")), int8.encode("a"))
+
+    async def other() -> None:
+        loop = asyncio.new_event_loop()
+        with pytest.raises(sestina.OptionError, match="of one event loop"):
+            await asyncio.to_thread(loop.run_until_complete, encoder.encode("a"))
+        loop.close()
+
+    async def both() -> None:
+        await encoder.encode("a")
+        await other()
+        await encoder.aclose()
+
+    asyncio.run(both())
+
+
+@pytest.mark.parametrize("name", ["max_batch", "max_pending"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", None, True])
+def test_numbers(name: str, value: Any, int8: sestina.Encoder) -> None:
+    with pytest.raises(sestina.OptionError, match=f"^{name} is "):
+        AsyncEncoder(int8, **{name: value})
