@@ -82,8 +82,12 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_quote", "_recipe", "_report", "_schedule", "_selection",
         },
         "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
+        "_search": {"_arguments", "_arrays", "_errors", "_vectors"},
         "_async": {"_arguments", "_arrays", "_encoder", "_errors", "_process", "_text"},
-        "__init__": {"_async", "_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_text"},
+        "__init__": {
+            "_async", "_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_search",
+            "_text",
+        },
         "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {
             "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",

@@ -36,19 +36,23 @@ if TYPE_CHECKING:
     from sestina._explain.explanation import Explanation
     from sestina._load import load
     from sestina._report import Report
+    from sestina._search import Corpus, Matches, search
     from sestina._text.tokenizer import Tokens
 else:
     # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
     # cost nothing.
     _LAZY = {
         "AsyncEncoder": "_async",
+        "Corpus": "_search",
         "Encoder": "_encoder",
         "Explanation": "_explain.explanation",
         "GoldenResult": "_bundle.goldens",
+        "Matches": "_search",
         "Report": "_report",
         "Tokens": "_text.tokenizer",
         "Verification": "_bundle.goldens",
         "load": "_load",
+        "search": "_search",
     }
 
     def __getattr__(name: str) -> object:
@@ -74,11 +78,13 @@ __all__ = [
     "BundleNotFoundError",
     "BundlePermissionError",
     "ClosedError",
+    "Corpus",
     "Encoder",
     "Explanation",
     "ForkError",
     "GoldenResult",
     "InputError",
+    "Matches",
     "MissingExtraError",
     "OptionError",
     "OutputError",
@@ -93,4 +99,5 @@ __all__ = [
     "TruncationWarning",
     "Verification",
     "load",
+    "search",
 ]

@@ -1,0 +1,210 @@
+"""The nearest of many vectors: exact, in blocks within a ceiling of memory, whatever the blocks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from sestina._arguments import one_of, whole_number
+from sestina._errors import OptionError
+from sestina._vectors import as_rows
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sestina._arrays import Ids, Vectors
+
+Metric = Literal["cosine", "dot", "euclidean", "manhattan"]
+METRICS = ("cosine", "dot", "euclidean", "manhattan")
+_MIB = 1 << 20
+_KINDS = ("float32", "float64", "float16", "int8", "uint8")
+
+
+class Matches(NamedTuple):
+    """What was found for each query, best first; of equal scores the lower index.
+
+    Attributes:
+        indices: (n, k) int64, rows of the corpus.
+        scores: (n, k) float32: a cosine, a dot product, or a distance with its sign turned, so that more is
+            nearer everywhere.
+    """
+
+    indices: Ids
+    scores: Vectors
+
+
+class Corpus:
+    """Vectors to search, looked through once: their norms are kept, the vectors are not copied.
+
+    Args:
+        vectors: (n, d) float32, float16 or float64; int8 as `encode(..., output="int8")` gives it, of which
+            a cosine is that of what it stands for; or uint8, eight dimensions a byte as `output="binary"` has
+            them, compared bit by bit. A mapped file (`numpy.load(path, mmap_mode="r")`) stays in place.
+        metric: What is near. Bits have a cosine alone: 1 - 2 * differing / all.
+
+    Raises:
+        OptionError: Where the vectors are of another kind or shape, or a row is not finite.
+    """
+
+    def __init__(self, vectors: npt.NDArray[Any], *, metric: Metric = "cosine") -> None:
+        self.metric = one_of("metric", metric, METRICS)
+        if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.name not in _KINDS:
+            what = getattr(vectors, "dtype", type(vectors).__name__)
+            raise OptionError(
+                f"corpus is {what} of shape {getattr(vectors, 'shape', None)}; it must be an array (n, d) of "
+                f"{', '.join(_KINDS)}"
+            )
+        self._vectors = vectors
+        self._bits = vectors.dtype == np.uint8
+        if self._bits and self.metric != "cosine":
+            raise OptionError(f"metric is {self.metric!r}; packed bits are compared by 'cosine' alone")
+        self._norms = np.zeros(0, np.float32) if self._bits else self._measured()
+
+    def __len__(self) -> int:
+        """How many vectors there are."""
+        return len(self._vectors)
+
+    @property
+    def dimensions(self) -> int:
+        """d, of a query too."""
+        return int(self._vectors.shape[1]) * (8 if self._bits else 1)
+
+    def search(self, queries: npt.NDArray[Any], k: int = 10, *, max_memory_mb: int = 64) -> Matches:
+        """The `k` nearest of each query, or all where there are fewer.
+
+        Args:
+            queries: (d,) or (n, d) of any float type; of a corpus of bits also uint8, packed as it is.
+            k: How many to find.
+            max_memory_mb: Ceiling for what is computed at once, besides the result; a row of the corpus and a
+                score of each query are the least.
+
+        Raises:
+            OptionError: Where queries are of another width or not finite, or a number is not allowed.
+        """
+        k = whole_number("k", k, 1, 1 << 31)
+        room = whole_number("max_memory_mb", max_memory_mb, 1, 1 << 24) * _MIB
+        rows = self._queries(queries)
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in rows]
+        for begin, block in self._blocks(room, len(rows)):
+            for at, scores in enumerate(self._scores(rows, begin, block)):
+                best, values = _best(scores, k)
+                indices, kept = found[at]
+                values = np.concatenate([kept, values])
+                order = np.argsort(-values, kind="stable")[:k]
+                found[at] = (np.concatenate([indices, best + begin])[order], values[order])
+        width = min(k, len(self))
+        return Matches(
+            np.array([indices for indices, _ in found], np.int64).reshape(len(rows), width),
+            np.array([scores for _, scores in found], np.float32).reshape(len(rows), width),
+        )
+
+    def _queries(self, queries: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8:
+            rows: npt.NDArray[Any] = np.atleast_2d(queries)
+            width = rows.shape[1] * 8 if rows.ndim == 2 else 0
+        else:
+            rows = as_rows(np.asarray(queries))
+            width = rows.shape[1]
+        if width != self.dimensions:
+            raise OptionError(f"queries have {width} dimensions, and the corpus {self.dimensions}")
+        if self._bits:
+            return rows if rows.dtype == np.uint8 else np.packbits(rows > 0, axis=1)
+        if self.metric == "cosine":
+            norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, np.newaxis]
+            rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms != 0, casting="same_kind")
+        return rows
+
+    def _blocks(self, room: int, queries: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """Rows of the corpus, as float32 but for bits, and where they begin."""
+        width = max(1, self._vectors.shape[1])
+        # The next block is made while the last is still there, and differences are a block more.
+        blocks = 3 if self.metric in ("euclidean", "manhattan") else 2
+        each = 4 * width * blocks + 24 * max(1, queries)
+        count = max(1, room // each)
+        for begin in range(0, len(self._vectors), count):
+            block = self._vectors[begin : begin + count]
+            yield begin, block if self._bits else np.asarray(block, dtype=np.float32)
+
+    def _scores(
+        self, rows: npt.NDArray[Any], begin: int, block: npt.NDArray[Any]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Of each query, (block,) float32."""
+        if self._bits:
+            for row in rows:
+                differing = _ones(block ^ row).sum(1, dtype=np.int64)
+                yield (1.0 - 2.0 * differing / self.dimensions).astype(np.float32)
+        elif self.metric in ("cosine", "dot"):
+            products = rows @ block.T
+            if self.metric == "cosine":
+                products *= self._norms[begin : begin + len(block)]
+                np.clip(products, -1.0, 1.0, out=products)
+            yield from products
+        else:  # by differences: a product would lose the digits of what is near
+            for row in rows:
+                apart = block - row
+                if self.metric == "manhattan":
+                    yield -np.abs(apart, out=apart).sum(1)
+                else:
+                    yield -np.sqrt(np.einsum("nd,nd->n", apart, apart))
+
+    def _measured(self) -> npt.NDArray[np.float32]:
+        """One over the norm of each row, (n,) float32; 0 of a zero row, which is similar to nothing."""
+        norms = np.empty(len(self._vectors), np.float64)
+        for begin, block in self._blocks(8 * _MIB, 1):
+            if self._vectors.dtype == np.float64:
+                as_rows(self._vectors[begin : begin + len(block)])  # refuses what float32 cannot hold
+            norms[begin : begin + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block, dtype=np.float64))
+        if not np.isfinite(norms).all():
+            row = int(np.flatnonzero(~np.isfinite(norms))[0])
+            raise OptionError(f"row {row} of the corpus is not finite: a search needs finite numbers")
+        inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms != 0)
+        return inverse.astype(np.float32)
+
+
+def search(
+    queries: npt.NDArray[Any],
+    corpus: npt.NDArray[Any] | Corpus,
+    k: int = 10,
+    *,
+    metric: Metric = "cosine",
+    max_memory_mb: int = 64,
+) -> Matches:
+    """The `k` nearest vectors of a corpus to each query: exact search, for what fits in memory or is mapped.
+
+    Args:
+        queries: (d,) or (n, d).
+        corpus: Vectors, or a `Corpus` of them, which is quicker where one is searched many times. A `Corpus`
+            has its own metric.
+        k: How many to find.
+        metric: What is near.
+        max_memory_mb: Ceiling for what is computed at once.
+
+    Raises:
+        OptionError: As `Corpus` and `Corpus.search`.
+    """
+    looked_through = corpus if isinstance(corpus, Corpus) else Corpus(corpus, metric=metric)
+    return looked_through.search(queries, k, max_memory_mb=max_memory_mb)
+
+
+def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[Ids, npt.NDArray[np.float32]]:
+    """The `k` highest and where they are, best first; of equal ones those that come first."""
+    if k < len(scores):
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        among = np.flatnonzero(scores >= least)
+    else:
+        among = np.arange(len(scores))
+    order = among[np.argsort(-scores[among], kind="stable")[:k]]
+    return order, scores[order]
+
+
+_IN_A_BYTE = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+
+
+def _ones(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """How many bits of each byte are set."""
+    if hasattr(np, "bitwise_count"):  # numpy 2
+        counted: npt.NDArray[np.uint8] = np.bitwise_count(packed)
+        return counted
+    return _IN_A_BYTE[packed]

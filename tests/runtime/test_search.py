@@ -1,0 +1,130 @@
+"""Exact search, held to a plain sort of all scores in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sestina
+from sestina import Corpus, search
+
+N, D = 700, 24
+
+
+def plain(queries: Any, corpus: Any, metric: str) -> Any:
+    """(n, m) float64."""
+    a, b = np.asarray(queries, np.float64), np.asarray(corpus, np.float64)
+    apart = a[:, None] - b[None]
+    if metric == "euclidean":
+        return -np.sqrt((apart**2).sum(-1))
+    if metric == "manhattan":
+        return -np.abs(apart).sum(-1)
+    if metric == "cosine":
+        a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-300)
+        b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), 1e-300)
+    return a @ b.T
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Any:
+    rows = np.random.default_rng(1).normal(size=(N, D)).astype(np.float32)
+    rows[13] = 0
+    rows[400:410] = rows[20]  # equal ones, in other blocks
+    return rows
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean", "manhattan"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8"])
+@pytest.mark.parametrize("k", [1, 10, N, N + 5])
+def test_it_finds_what_a_sort_of_all_finds(metric: Any, dtype: str, k: int, vectors: Any) -> None:
+    corpus = (
+        np.rint(vectors * 30).clip(-127, 127).astype("int8") if dtype == "int8" else vectors.astype(dtype)
+    )
+    queries = np.concatenate([vectors[[20, 13]], np.random.default_rng(2).normal(size=(3, D))])
+    wanted = plain(queries.astype(np.float32), corpus.astype(np.float32), metric)
+    found = search(queries, corpus, k, metric=metric)
+    width = min(k, N)
+    assert found.indices.shape == found.scores.shape == (5, width)
+    assert (found.indices.dtype, found.scores.dtype) == (np.int64, np.float32)
+    reached = np.take_along_axis(wanted, found.indices, 1)
+    np.testing.assert_allclose(found.scores, reached, rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(found.scores, -np.sort(-wanted, axis=1)[:, :width], rtol=2e-5, atol=2e-5)
+    assert all(len(set(row)) == width for row in found.indices.tolist())
+
+
+def test_of_equal_scores_the_first_whatever_the_blocks(vectors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = search(vectors[20], vectors, 8)
+    assert whole.indices[0].tolist() == [20, *range(400, 407)]
+    for size in (1, 2, 3, 50, 399, 401):
+        corpus = Corpus(vectors)
+        blocks = [(at, vectors[at : at + size]) for at in range(0, N, size)]
+        monkeypatch.setattr(corpus, "_blocks", lambda *_, blocks=blocks: iter(blocks))
+        found = corpus.search(vectors[20], 8)
+        assert np.array_equal(found.indices, whole.indices)
+
+
+def test_memory_stays_under_the_ceiling() -> None:
+    import tracemalloc
+
+    corpus = np.zeros((40_000, 256), np.float16)
+    corpus[:, 0] = np.arange(40_000) % 1000 + 1
+    queries = np.ones((20, 256), np.float32)
+    looked = Corpus(corpus)
+    tracemalloc.start()
+    looked.search(queries, 5, max_memory_mb=2)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 3 << 20
+
+
+def test_bits(vectors: Any) -> None:
+    packed = np.packbits(vectors > 0, axis=1)
+    signs = np.where(vectors > 0, 1.0, -1.0)
+    wanted = signs @ signs.T / D
+    for queries in (vectors, packed):
+        found = search(queries, packed, 5)
+        np.testing.assert_allclose(found.scores, -np.sort(-wanted, axis=1)[:, :5], atol=1e-6)
+    assert Corpus(packed).dimensions == D
+    with pytest.raises(sestina.OptionError, match="packed bits are compared by 'cosine' alone"):
+        Corpus(packed, metric="dot")
+
+
+def test_a_mapped_file_is_searched_where_it_is(vectors: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", vectors)
+    mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
+    assert np.array_equal(search(vectors[3], mapped, 4).indices, search(vectors[3], vectors, 4).indices)
+
+
+def test_a_corpus_that_is_empty(vectors: Any) -> None:
+    found = search(vectors[:2], vectors[:0], 3)
+    assert found.indices.shape == (2, 0)
+    assert search(vectors[:0], vectors, 3).indices.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "queries, corpus, options, said",
+    [
+        (np.ones(3), np.ones((2, 4)), {}, "queries have 3 dimensions, and the corpus 4"),
+        (np.ones(4), np.ones(4), {}, r"corpus is float64 of shape \(4,\); it must be"),
+        (np.ones(4), [[1.0] * 4], {}, "corpus is list of shape None"),
+        (np.ones(4), np.ones((2, 4), int), {}, "corpus is int64"),
+        (np.ones(4), np.array([[1.0] * 4, [np.nan] * 4]), {}, "vector 1 is not finite|row 1 of the corpus"),
+        (
+            np.ones(4),
+            np.array([[1.0] * 4, [np.inf] * 4], np.float32),
+            {},
+            "row 1 of the corpus is not finite",
+        ),
+        (np.full(4, np.nan), np.ones((2, 4)), {}, "vector 0 is not finite"),
+        (np.ones(4), np.ones((2, 4)), {"k": 0}, "k is 0"),
+        (np.ones(4), np.ones((2, 4)), {"metric": "l2"}, "metric is 'l2'; it must be one of cosine, dot"),
+        (np.ones(4), np.ones((2, 4)), {"max_memory_mb": 0}, "max_memory_mb is 0"),
+        ("a", np.ones((2, 4)), {}, "vectors are"),
+    ],
+)
+def test_what_is_refused(queries: Any, corpus: Any, options: Any, said: str) -> None:
+    with pytest.raises(sestina.OptionError, match=said):
+        search(queries, corpus, **options)
