@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models
 
@@ -52,6 +54,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise CheckpointError(f"{path} is not a tokenizer that can be read: {error}") from error
+    _check_charsmaps(text, path)
     with sound_tokenizer(f"{path} is not a tokenizer that can be read:"):
         tokenizer = Tokenizer.from_str(text)
     if tokenizer.truncation is not None and tokenizer.truncation["direction"] != "right":
@@ -62,6 +65,30 @@ def read_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _check_charsmaps(text: str, path: Path) -> None:
+    """Refuse a normalizer's table that says to be larger than it is.
+
+    The library takes memory for what it says, and ends the process where there is not so much.
+    """
+
+    def check(members: dict[str, Any]) -> dict[str, Any]:
+        try:
+            table = a2b_base64(str(members.get("precompiled_charsmap") or ""))
+        except ValueError:
+            return members  # the library cannot read it either, and says so
+        size = int.from_bytes(table[:4], "little")
+        if len(table) >= 4 and (size > len(table) - 4 or size % 4):
+            raise CheckpointError(
+                f"{path}: precompiled_charsmap has {len(table)} bytes, and says that its trie has {size}; "
+                "fetch the folder again"
+            )
+        return members
+
+    if "_charsmap" in text or "\\u00" in text:  # its letters may be escaped
+        with suppress(json.JSONDecodeError, RecursionError):  # what is no JSON is told below
+            json.loads(text, object_hook=check)
 
 
 def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) -> Tokenizer:

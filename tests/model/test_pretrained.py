@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, normalizers, processors
 
 from _tiny import TEXTS, tiny_bpe, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
+from sestina_model._tokenizers import read_tokenizer
 from sestina_model.checkpoint import load, save
 
 D, FF, LAYERS, POSITIONS = 32, 64, 2, 40
@@ -973,3 +974,17 @@ class TestCard:
         target.parent.mkdir(parents=True)
         make().rename(target)
         assert load(target).name == "tiny-v4"
+
+
+@pytest.mark.parametrize("name", ["precompiled_charsmap", "precompiled_char\\u0073map"])
+def test_a_table_that_says_to_be_larger_than_it_is(name: str, tmp_path: Path) -> None:
+    """The library would take memory for all of it, and end the process where there is none."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(
+        '{"version": "1.0", "added_tokens": [], "normalizer": {"type": "Precompiled", "' + name + '": "'
+        + "/" * 64 + '"}, "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}'
+    )  # fmt: skip
+    with pytest.raises(
+        CheckpointError, match="precompiled_charsmap has 48 bytes, and says that its trie has"
+    ):
+        read_tokenizer(path)

@@ -201,7 +201,14 @@ def _longest_replacement(charsmap: object) -> int:
         table = charsmap if isinstance(charsmap, bytes) else a2b_base64(str(charsmap))
     except ValueError:
         return 1  # the library cannot read it either
-    replacements = table[4 + int.from_bytes(table[:4], "little") :]
+    size = int.from_bytes(table[:4], "little")
+    if len(table) >= 4 and (size > len(table) - 4 or size % 4):
+        # The library takes memory for what it says, and ends the process where there is not so much.
+        raise BundleFormatError(
+            f"tokenizer.json has a precompiled_charsmap of {len(table)} bytes, whose trie would have {size}: "
+            "export the bundle again"
+        )
+    replacements = table[4 + size :]
     return max(len(part.decode(errors="replace")) for part in replacements.split(b"\0"))
 
 

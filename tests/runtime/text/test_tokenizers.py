@@ -231,6 +231,17 @@ def test_a_text_does_not_grow_without_bound(kind: str) -> None:
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.parametrize("table", [b"\xff" * 64, b"\x40\0\0\0" + b"\0" * 60, b"\x06\0\0\0" + b"\0" * 60])
+def test_a_table_that_says_to_be_larger_than_it_is(table: bytes) -> None:
+    """The library would take memory for all of it, and end the process where there is none."""
+    step = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}
+    for normalizer in (step, one_after_another(step), one_after_another(one_after_another(step))):
+        with pytest.raises(
+            sestina.BundleFormatError, match="has a precompiled_charsmap of 64 bytes, whose trie"
+        ):
+            opened(words(normalizer=normalizer))
+
+
 def test_steps_without_end() -> None:
     with pytest.raises(sestina.BundleFormatError, match="has 9999 steps before its model; it may have 256"):
         opened(words(normalizer=one_after_another(*[{"type": "StripAccents"}] * 9999)))
