@@ -12,20 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from sestina_model import choices
 from sestina_model._checks import is_whole
 from sestina_model._encoder_checks import check_encoder
 from sestina_model._errors import ConfigError
-from sestina_model.choices import (
-    Activation,
-    DisentangledTerm,
-    FeedForwardBias,
-    Norm,
-    NormKind,
-    Positions,
-    Projection,
-    Relative,
-    TokenTypes,
-)
 from sestina_model.rotary_config import RotaryConfig
 
 Pooling = Literal["mean", "cls", "max"]
@@ -94,26 +84,26 @@ class EncoderConfig:
     d_model: int = 512
     n_heads: int = 8
     d_ff: int = 2048
-    activation: Activation = "relu"
-    norm: Norm = "post"
-    positions: Positions = "sinusoidal"
+    activation: choices.Activation = "relu"
+    norm: choices.Norm = "post"
+    positions: choices.Positions = "sinusoidal"
     max_positions: int = 512
     scale_embeddings: bool = True
     norm_embeddings: bool = False
-    token_types: TokenTypes = "none"
+    token_types: choices.TokenTypes = "none"
     dropout: float = 0.1
     layer_norm_eps: float = 1e-5
     pad_id: int = 0
     # What follows came later: `to_dict` leaves it out where it holds its default.
     d_embedding: int | None = None
-    projection: Projection = "after_norm"
+    projection: choices.Projection = "after_norm"
     projection_bias: bool = True
     shared_layers: tuple[int, ...] = ()
-    norm_kind: NormKind = "layer"
+    norm_kind: choices.NormKind = "layer"
     norm_bias: bool = True
     first_norm: bool = True
     gated: bool = False
-    feed_forward_bias: FeedForwardBias = "all"
+    feed_forward_bias: choices.FeedForwardBias = "all"
     attention_bias: bool = True
     n_kv_heads: int | None = None
     d_k: int | None = None
@@ -124,10 +114,10 @@ class EncoderConfig:
     local_layers: tuple[int, ...] = ()
     rotary: RotaryConfig | None = None
     local_rotary: RotaryConfig | None = None
-    relative: Relative = "none"
+    relative: choices.Relative = "none"
     relative_buckets: int | None = None
     relative_distance: int = 128
-    relative_terms: tuple[DisentangledTerm, ...] = ()
+    relative_terms: tuple[choices.DisentangledTerm, ...] = ()
     relative_norm: bool = False
     relative_own_maps: bool = False
 
