@@ -24,7 +24,7 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pretrained:
-    """What a folder holds, in our own terms."""
+    """What a folder holds, in our own terms; `notes` say in a line each what of it is left out."""
 
     encoder: TransformerEncoder
     head: HeadConfig
@@ -32,6 +32,7 @@ class Pretrained:
     name: str
     licence: str | None
     sha256: str
+    notes: tuple[str, ...]
 
 
 def recognises(folder: Path) -> bool:
@@ -55,15 +56,16 @@ def read(folder: Path) -> Pretrained:
     if not (root / CONFIG).is_file():
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
-    architecture = read_architecture(config, root / CONFIG)
+    architecture = read_architecture(config, root / CONFIG, contract.max_seq_length)
     found = read_folder_tokenizer(root, config, architecture.family.tokenizer, lower_case=contract.lower_case)
-    if found.token_types and architecture.family.token_types:
+    if found.token_types and architecture.n_token_types:
         _check_token_types(found.tokenizer, root)
     _check_ids(found.tokenizer, architecture.config.vocab_size, root)
     files = weight_files(root)
     limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
+    encoder, notes = read_encoder(files, architecture)
     return Pretrained(
-        encoder=read_encoder(files, architecture),
+        encoder=encoder,
         head=HeadConfig(
             pooling=contract.pooling,
             normalize=contract.normalize,
@@ -73,6 +75,7 @@ def read(folder: Path) -> Pretrained:
         name=read_name(folder, config),
         licence=read_licence(folder),
         sha256=weights_sha256(files),
+        notes=notes,
     )
 
 
