@@ -14,7 +14,7 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 
-__all__ = ["build_encoder", "check_fit", "encoder_shapes", "read_tensors", "tensor_names"]
+__all__ = ["build_encoder", "check_fit", "encoder_shapes", "raw_tensors", "read_tensors", "tensor_names"]
 
 _T = TypeVar("_T")
 
@@ -36,6 +36,15 @@ def read_tensors(path: Path, *, only: Collection[str] | None = None) -> dict[str
             if only is None or name in only
         },
     )
+
+
+def raw_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file as they are; copies, as those of `read_tensors`.
+
+    Raises:
+        CheckpointError: Where the file is absent, truncated or corrupt.
+    """
+    return _opened(path, lambda file: {name: file.get_tensor(name).clone() for name in sorted(file.keys())})
 
 
 def tensor_names(path: Path) -> list[str]:

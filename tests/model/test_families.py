@@ -207,7 +207,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def read(folder: Path, longest: int | None = None) -> TransformerEncoder:
     origin = folder / "config.json"
-    architecture = read_architecture(json.loads(origin.read_text("utf-8")), origin, longest)
+    architecture = read_architecture(json.loads(origin.read_text("utf-8")), origin).reaching(longest)
     return read_encoder([folder / "model.safetensors"], architecture)[0]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sestina_model._errors import UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
 from sestina_model.pretrained.families.keys import Keys
 
@@ -28,6 +29,8 @@ class Source:
     parts: int = 1
     plus: float = 0.0
 
+
+_MOST_POSITIONS = 2**24
 
 # Our module (or weight) -> theirs. Layers are `{}`.
 Names = Mapping[str, str | Source]
@@ -88,6 +91,28 @@ class Architecture:
     skipped_positions: int  # rows at the start of the position table that no token ever uses
     n_token_types: int  # 0: it has no such table
     layer_name: Callable[[int], str]
+    by_length: UnsupportedCheckpointError | None = None  # where texts beyond max_positions are others
+
+    @property
+    def states_positions(self) -> bool:
+        """Whether config.json says how long a text may be."""
+        return self.family.settings["max_positions"][0] != ""
+
+    def reaching(self, longest: int | None) -> Architecture:
+        """The same for texts of so many tokens, where only config.json says that they be shorter.
+
+        Where no table has a row for each position the weights have no limit, and a length that a folder
+        states outranks that of config.json.
+
+        Raises:
+            UnsupportedCheckpointError: Where texts beyond it turn in another way, each by its length.
+        """
+        config = self.config
+        if config.has_position_table or longest is None or longest <= config.max_positions:
+            return self
+        if self.by_length is not None:
+            raise self.by_length
+        return replace(self, config=replace(config, max_positions=min(longest, _MOST_POSITIONS)))
 
     def sources(self, weights: Sequence[str]) -> list[tuple[Names, dict[str, Source]]]:
         """For each layout that has them all, where each of our weights comes from."""

@@ -29,14 +29,12 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def read_architecture(values: Mapping[str, Any], origin: Path, longest: int | None = None) -> Architecture:
+def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
     """Read a Hugging Face config.json.
 
     Args:
         values: What it holds.
         origin: Its path, for errors.
-        longest: The length limit in tokens that the folder states, if any: where no table has a row for
-            each position, texts may be longer than config.json says.
 
     Raises:
         CheckpointError: Where a value is missing or makes no sense.
@@ -55,17 +53,14 @@ def read_architecture(values: Mapping[str, Any], origin: Path, longest: int | No
         skipped = config.pad_id if family.padded_positions else 0
         if family.padded_positions:  # those before the padding id's own, and that one
             config = replace(config, max_positions=config.max_positions - skipped - 1)
-        elif not config.has_position_table and longest is not None and longest > config.max_positions:
-            if depends_on_length(keys):
-                raise keys.unsupported(
-                    "rope_type",
-                    "dynamic",
-                    f" for texts beyond {config.max_positions} tokens; lower max_seq_length",
-                )
-            config = replace(config, max_positions=min(longest, 2**24))
     except ConfigError as error:
         raise CheckpointError(f"{origin}: {error}{_theirs(error, family)}") from error
-    return Architecture(family, config, skipped, n_token_types, family.layer_name(keys))
+    by_length = None
+    if config.positions == "rotary" and depends_on_length(keys):
+        by_length = keys.unsupported(
+            "rope_type", "dynamic", f" for texts beyond {config.max_positions} tokens; lower max_seq_length"
+        )
+    return Architecture(family, config, skipped, n_token_types, family.layer_name(keys), by_length)
 
 
 def _with_aliases(values: Mapping[str, Any], family: Family, origin: Path) -> Mapping[str, Any]:

@@ -10,8 +10,8 @@ from sestina_model.pretrained.families.keys import Keys
 
 __all__ = ["T5_LIKE"]
 
-# No table has a row for each position: this is as far as texts are read, not what the weights can do.
-_FURTHEST = 2**15
+# As far as texts are read where a folder does not say: what they were trained on, not what they can do.
+_TRAINED = 512
 
 _SETTINGS: Mapping[str, tuple[str, object]] = {
     "vocab_size": ("vocab_size", 32128),
@@ -20,7 +20,7 @@ _SETTINGS: Mapping[str, tuple[str, object]] = {
     "d_k": ("d_kv", 64),
     "n_heads": ("num_heads", 8),
     "d_ff": ("d_ff", 2048),
-    "max_positions": ("", _FURTHEST),
+    "max_positions": ("", _TRAINED),
     "dropout": ("dropout_rate", 0.1),
     "layer_norm_eps": ("layer_norm_epsilon", 1e-6),
     "pad_id": ("pad_token_id", 0),
