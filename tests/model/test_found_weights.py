@@ -178,8 +178,10 @@ def test_weights_that_could_be_read_twice(tmp_path: Path, name: str) -> None:
 
 def test_a_norm_of_a_head_is_no_second_encoder(tmp_path: Path) -> None:
     model = model_of("Qwen3")
-    _, notes = read(saved(tmp_path / "m", model, {**model.state_dict(), "head.norm.weight": torch.zeros(3)}))
-    assert "head.norm.weight" in notes[0]
+    _, notes = read(
+        saved(tmp_path / "m", model, {**model.state_dict(), "embedder.norm.weight": torch.zeros(3)})
+    )
+    assert "embedder.norm.weight" in notes[0]
 
 
 def test_all_that_is_missing_or_misshapen_at_once(tmp_path: Path) -> None:
