@@ -115,6 +115,8 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+        for note in checkpoint.notes:
+            say(note)
         compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()

@@ -14,8 +14,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_model.attention import AttentionCore, MultiHeadAttention, Scoring
 from sestina_model.config import EncoderConfig
-from sestina_model.encoder import AttentionCore, MultiHeadAttention
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
 __all__ = [
@@ -101,7 +101,7 @@ class _FusedAttention:
     def __init__(self) -> None:
         self.shape = torch.Size((0, 0))  # (B, S) of the batch whose rows come next
 
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
         """(B * S, D) -> (B * S, D)."""
         if mask is not None:
             raise ValueError("this form has no mask: rows of a batch are of one length")
@@ -109,7 +109,7 @@ class _FusedAttention:
         attended = torch.onnx.ops.symbolic(
             "com.microsoft::MultiHeadAttention",
             (q.view(shape), k.view(shape), v.view(shape)),
-            {"num_heads": n_heads},
+            {"num_heads": scoring.n_heads},
             dtype=q.dtype,
             shape=shape,
             version=1,
