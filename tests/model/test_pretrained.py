@@ -853,7 +853,10 @@ class TestTokenizer:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            ({"tokenizer_class": "GPT2Tokenizer"}, "tokenizer_class 'GPT2Tokenizer' is not supported; Bart"),
+            (
+                {"tokenizer_class": "CLIPTokenizer"},
+                "tokenizer_class 'CLIPTokenizer' is not supported; Albert",
+            ),
             ({"tokenizer_class": 5}, "tokenizer_class 5 is not supported"),
             (
                 {"tokenizer_class": "RobertaTokenizer"},

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer, normalizers
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 from sestina_model._tokenizers import read_tokenizer, sound_tokenizer
-from sestina_model.pretrained.tokenizer_classes import TokenizerClass, as_class, class_named
+from sestina_model.pretrained.tokenizer_build import as_class
+from sestina_model.pretrained.tokenizer_classes import TokenizerClass, class_named
 from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
 
 __all__ = ["FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
@@ -67,7 +68,12 @@ def read_folder_tokenizer(
     named, origin = read_json_object(folder / CONFIG, optional=True).get("tokenizer_class"), folder / CONFIG
     if named is None:
         named, origin = config.get("tokenizer_class"), folder / "config.json"
-    kind = class_named(default_class if named is None else named, origin)
+    kind = class_named(
+        default_class if named is None else named,
+        origin,
+        model_type=config.get("model_type"),
+        byte_level='"ByteLevel"' in path.read_text(encoding="utf-8"),
+    )
     options = read_options(folder, document)
     with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
         tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
@@ -81,8 +87,8 @@ def _as_made(
 ) -> Tokenizer:
     """The tokenizer, with those of its parts replaced that the class makes otherwise."""
     document = json.loads(tokenizer.to_str())
-    if kind.model is None and padding is not None:
-        kind = replace(kind, defaults={"pad_token": padding["pad_token"]})
+    if padding is not None and "pad_token" not in (kind.defaults or {}):
+        kind = replace(kind, defaults={**(kind.defaults or {}), "pad_token": padding["pad_token"]})
     made = as_class(document, kind, options)
     built = json.loads(made.to_str())
     changes = {part: built[part] for part in _PARTS if not _alike(document[part], built[part])}
