@@ -180,6 +180,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "qwen3": [
         {"add_prefix_space": True},
         {"add_prefix_space": None, "unk_token": None},
+        {"bos_token": {"__type": "AddedToken", "content": "tok1", "rstrip": True, "normalized": True}},
         {"errors": "replace", "bos_token": None, "additional_special_tokens": ["<|im|>", "<|other|>"]},
     ],
     "t5": [

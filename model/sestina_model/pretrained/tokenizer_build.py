@@ -53,6 +53,9 @@ def as_class(document: Document, kind: TokenizerClass, options: TokenizerOptions
     bare = {"added_tokens": [], "post_processor": None, **kind.parts(document, options, tokens)}
     tokenizer = Tokenizer.from_str(json.dumps(document | bare))
     _add_tokens(tokenizer, options, tokens)
+    if kind.plain:
+        special = [str(token) for token in (*tokens.values(), *options.extra) if token is not None]
+        tokenizer.add_tokens([AddedToken(token, special=True) for token in special])
     around = document["post_processor"]
     if kind.post_processor is not None and not (kind.keeps and around is not None):
         tokenizer.post_processor = kind.post_processor(needed, options)

@@ -39,6 +39,7 @@ class TokenizerClass:
         word: A special token that is named by its text alone, as the class has it: by role and text.
         extras: Special tokens without a role, where `extra_special_tokens` is not there at all; in: the
             options, and those of additional_special_tokens, or None.
+        plain: Whether special tokens lose every option that they were named with.
     """
 
     model: str | None = None
@@ -49,6 +50,7 @@ class TokenizerClass:
     token_types: bool = False
     word: Callable[[str, str], Token] | None = None
     extras: Callable[[tuple[Token, ...] | None, TokenizerOptions], tuple[Token, ...]] | None = None
+    plain: bool = False
 
 
 def _in_normalized_text(role: str, token: str) -> Token:
@@ -139,7 +141,7 @@ CLASSES: Mapping[str, TokenizerClass] = {
     "MobileBertTokenizer": _BERT,
     "PreTrainedTokenizer": _WHOLE,
     "Qwen2Tokenizer": TokenizerClass(
-        "BPE", dict.fromkeys(("unk_token", "eos_token", "pad_token"), _END_OF_TEXT), parts.qwen
+        "BPE", dict.fromkeys(("unk_token", "eos_token", "pad_token"), _END_OF_TEXT), parts.qwen, plain=True
     ),
     "RobertaTokenizer": _ROBERTA,
     "SqueezeBertTokenizer": _BERT,
