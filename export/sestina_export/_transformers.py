@@ -40,25 +40,32 @@ def auto_tokenizer(folder: str) -> Any:
 @contextmanager
 def offline() -> Iterator[None]:
     """Whatever in there wanted to open a connection after all is refused it."""
-    constants = sys.modules.get("huggingface_hub.constants")
-    before = getattr(constants, "HF_HUB_OFFLINE", None)
-    try:
-        if constants is not None:
-            vars(constants)["HF_HUB_OFFLINE"] = True
+    with _set("huggingface_hub.constants", "HF_HUB_OFFLINE", True):
         yield
-    finally:
-        if constants is not None:
-            vars(constants)["HF_HUB_OFFLINE"] = before
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither logs nor warnings of a library."""
+    """Neither logs nor warnings of a library, nor bars of transformers'."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _set("transformers.utils.logging", "_tqdm_active", False):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
+
+
+@contextmanager
+def _set(module: str, name: str, value: object) -> Iterator[None]:
+    """A global of a module that is imported already, set while the block runs."""
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    before = names.get(name)
+    try:
+        if name in names:
+            names[name] = value
+        yield
+    finally:
+        if name in names:
+            names[name] = before

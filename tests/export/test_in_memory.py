@@ -14,6 +14,7 @@ import torch
 import sestina
 from _tiny import perturb, tiny_wordpiece
 from sestina_export import ExportError, ParityError, export
+from sestina_export._source import opened
 from sestina_model._errors import UnsupportedCheckpointError
 
 transformers = pytest.importorskip("transformers")
@@ -63,6 +64,13 @@ def sentences(tmp_path: Path) -> Any:
     )
 
 
+def read(source: Any, **options: Any) -> Any:
+    """What is read of a source, without a graph made of it."""
+    names = ("tokenizer", "head", "name", "licence", "revision")
+    with opened(source, **dict.fromkeys(names) | options, say=lambda _: None, shown=False) as found:
+        return found.checkpoint
+
+
 def vectors(path: Path) -> np.ndarray[Any, Any]:
     with sestina.load(path) as encoder:
         return encoder.encode(TEXTS)
@@ -78,14 +86,18 @@ def same(one: Path, other: Path) -> None:
     assert {key: here[key] for key in keys} == {key: there[key] for key in keys}
 
 
-def test_a_sentence_transformer(sentences: Any, tmp_path: Path, temporary: Path) -> None:
+def test_a_sentence_transformer(
+    sentences: Any, tmp_path: Path, temporary: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for at, parameter in enumerate(sentences.parameters()):
         parameter.grad = torch.full_like(parameter, at)
     sentences.train()
     sentences[0].auto_model.embeddings.eval()
     modes = [module.training for module in sentences.modules()]
     config = dict(vars(sentences[0].auto_model.config))
+    capfd.readouterr()
     result = export(sentences, tmp_path / "memory.sestina", precisions=["fp32"], licence="mit")
+    assert capfd.readouterr() == ("", "")
     assert [module.training for module in sentences.modules()] == modes
     assert vars(sentences[0].auto_model.config) == config
     assert all(bool((each.grad == at).all()) for at, each in enumerate(sentences.parameters()))
@@ -113,31 +125,31 @@ def test_a_model_of_transformers_with_its_tokenizer(tmp_path: Path, temporary: P
     assert list(temporary.iterdir()) == []
     # The negative control: after a step of training it is another one.
     with torch.no_grad():
-        model.embeddings.word_embeddings.weight[5:] += 0.1
+        model.embeddings.word_embeddings.weight[5:, :4] += 0.5
     other = export(model, tmp_path / "other.sestina", tokenizer=own, precisions=["fp32"])
     assert other.manifest.space != result.manifest.space
     assert np.abs(vectors(other.path) - vectors(result.path)).max() > 1e-3
 
 
-def test_half_precision_and_wrappers(tmp_path: Path) -> None:
+def test_half_precision_and_wrappers() -> None:
     model = bert().to(torch.bfloat16)
     held = torch.nn.DataParallel(torch.compile(model, backend="eager"))
-    result = export(held, tmp_path / "half.sestina", tokenizer=tokenizer(), precisions=["fp32"])
+    half = read(held, tokenizer=tokenizer()).encode(TEXTS)
     assert next(model.parameters()).dtype == torch.bfloat16
-    wide = export(model.float(), tmp_path / "wide.sestina", tokenizer=tokenizer(), precisions=["fp32"])
-    np.testing.assert_array_equal(vectors(result.path), vectors(wide.path))
+    np.testing.assert_array_equal(half, read(model.float(), tokenizer=tokenizer()).encode(TEXTS))
+    assert np.abs(half - read(bert(), tokenizer=tokenizer()).encode(TEXTS)).max() > 1e-4
 
 
-def test_the_name_and_the_licence_of_a_card(sentences: Any, tmp_path: Path) -> None:
+def test_the_name_and_the_licence_of_a_card(sentences: Any) -> None:
     sentences.model_card_data.model_id = "someone/fine-tuned"
     sentences.model_card_data.license = "apache-2.0"
-    manifest = export(sentences, tmp_path / "a.sestina", precisions=["fp32"]).manifest
-    assert (manifest.name, manifest.licence) == ("fine-tuned", "apache-2.0")
+    assert (read(sentences).name, read(sentences).licence) == ("fine-tuned", "apache-2.0")
+    assert (read(sentences, name="x").name, read(sentences, licence="y").licence) == ("x", "y")
     sentences.model_card_data.license = None
     sentences._model_card_text = "---\nlicense: mit\n---\n# Base"
-    assert export(sentences, tmp_path / "b.sestina", precisions=["fp32"]).manifest.licence == "mit"
+    assert read(sentences).licence == "mit"
     sentences.model_card_data.tags.append("generated_from_trainer")  # and so another model
-    assert export(sentences, tmp_path / "c.sestina", precisions=["fp32"]).manifest.licence is None
+    assert read(sentences).licence is None
 
 
 class Extra(torch.nn.Module):
@@ -192,8 +204,6 @@ def test_arguments_that_do_not_go_together(sentences: Any, tmp_path: Path) -> No
     with pytest.raises(ExportError, match="head goes with a TransformerEncoder"):
         export(sentences, out, head=HeadConfig(max_tokens=12))
     with pytest.raises(ExportError, match="source is Linear; it must be a folder, the id of a model"):
-        export(torch.nn.Linear(2, 2), out)
-    with pytest.raises(ExportError, match="source is Linear; it must be"):
         export(torch.nn.Linear(2, 2), out)
 
 
