@@ -18,9 +18,11 @@ from sestina_export._errors import ExportError
 from sestina_export._hub import fetch, is_model_id
 from sestina_export._memory import in_memory
 from sestina_model import checkpoint as checkpoints
+from sestina_model._errors import CheckpointError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
+from sestina_model.pretrained.tokenizer import MISSING
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Opened", "Source", "check_label", "opened"]
@@ -136,9 +138,14 @@ def _of_folder(source: Source, stack: ExitStack, say: Callable[[str], None]) -> 
     contract = checkpoints.pretrained_contract(source) if Path(source).is_dir() else None
     if contract is None:
         return Opened(checkpoints.load(source), source)
-    made = None
-    if not (contract.transformer / "tokenizer.json").exists():
+    try:
+        return Opened(checkpoints.load(source), source)
+    except CheckpointError as error:
+        if MISSING not in str(error):
+            raise
         made = converted_tokenizer(contract.transformer, _temporary(stack), say)
+        if made is None:
+            raise
     return Opened(checkpoints.load(source, made), source)
 
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -205,7 +204,7 @@ def test_a_tokenizer_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "into").exists()
 
 
-def test_ids_that_differ_are_found(tmp_path: Path) -> Any:
+def test_ids_that_differ_are_found(tmp_path: Path) -> None:
     """The negative control of the comparison above."""
     folder = tmp_path / "bert"
     folder.mkdir()
@@ -216,3 +215,11 @@ def test_ids_that_differ_are_found(tmp_path: Path) -> Any:
     (out / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     found = read_folder_tokenizer(out, {"model_type": "bert"}, "BertTokenizer", lower_case=False)
     assert found.tokenizer.encode("The MODEL").ids != there("The MODEL")["input_ids"]
+
+
+def test_what_is_not_supported_is_said_first(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "bert")
+    vocabulary(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    assert "'gpt2' is not supported" in refused(folder, tmp_path / "out.sestina", CheckpointError)

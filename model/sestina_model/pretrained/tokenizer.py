@@ -22,8 +22,9 @@ from sestina_model.pretrained.tokenizer_build import as_class
 from sestina_model.pretrained.tokenizer_classes import TokenizerClass, class_named
 from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
 
-__all__ = ["FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
+__all__ = ["MISSING", "FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
+MISSING = " is missing; make it:"
 _PARTS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 _NO_LIMIT = 1e9  # and above: "no limit" is written as the integer 1e30, at times as a float
 
@@ -55,13 +56,14 @@ def read_folder_tokenizer(
         lower_case: Whether sentence-transformers lower-cases texts first.
 
     Raises:
-        CheckpointError: Where tokenizer.json is absent or cannot be read, or an option makes no sense.
+        CheckpointError: Where tokenizer.json is absent (then `MISSING` is in the message) or cannot be read,
+            or an option makes no sense.
         UnsupportedCheckpointError: Naming what the one file cannot hold.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise CheckpointError(
-            f'{path} is missing; make it: python -c "from transformers import '
+            f'{path}{MISSING} python -c "from transformers import '
             f'AutoTokenizer as T; T.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
         )
     tokenizer, document = read_tokenizer(path), read_json_object(path)
