@@ -80,12 +80,19 @@ def in_memory(source: object, tokenizer: object) -> InMemory | None:
         ExportError: Where a tokenizer is missing or too much, or the model has adapters.
     """
     source = _unwrapped(source)
-    if isinstance(source, torch.nn.Module):
-        _check_adapters(source)
+    if not isinstance(source, torch.nn.Module):
+        return None
+    _check_adapters(source)
     if _is(source, "sentence_transformers", "SentenceTransformer"):
         if tokenizer is not None:
             raise ExportError(
                 "tokenizer goes with a module; a SentenceTransformer has a tokenizer of its own"
+            )
+        backend = getattr(next(iter(source.children()), None), "backend", "torch")
+        if backend != "torch":
+            raise ExportError(
+                f"this SentenceTransformer has the backend {backend!r}, and so no weights; load it "
+                f"with 'torch'"
             )
         return InMemory(source, getattr(source, "tokenizer", None), True)
     if not _is(source, "transformers.modeling_utils", "PreTrainedModel"):

@@ -18,7 +18,7 @@ from sestina_export._errors import ExportError
 from sestina_export._hub import fetch, is_model_id
 from sestina_export._memory import in_memory
 from sestina_model import checkpoint as checkpoints
-from sestina_model._errors import CheckpointError
+from sestina_model._errors import CheckpointError, ModelError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
@@ -96,7 +96,8 @@ def opened(
             say("saving the model to a temporary folder")
             folder = _temporary(stack) / "model"
             found.save(folder)
-            read = replace(_of_folder(folder, stack, say), tokenizer=found.tokenizer)
+            with _called(folder, type(found.model).__name__):
+                read = replace(_of_folder(folder, stack, say), tokenizer=found.tokenizer)
             name, licence = name or found.name, licence or found.licence
         elif isinstance(source, TransformerEncoder | SentenceEncoder):
             stack.enter_context(_in_eval_mode(source))
@@ -146,7 +147,17 @@ def _of_folder(source: Source, stack: ExitStack, say: Callable[[str], None]) -> 
         made = converted_tokenizer(contract.transformer, _temporary(stack), say)
         if made is None:
             raise
-    return Opened(checkpoints.load(source, made), source)
+    with _called(made, contract.transformer):
+        return Opened(checkpoints.load(source, made), source)
+
+
+@contextmanager
+def _called(folder: Path, name: object) -> Iterator[None]:
+    """What is wrong with a temporary folder is said of what it was made from."""
+    try:
+        yield
+    except (ModelError, ExportError) as error:
+        raise type(error)(str(error).replace(str(folder), str(name))) from error
 
 
 def _of_module(

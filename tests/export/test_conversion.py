@@ -185,6 +185,14 @@ def test_a_vocabulary_that_cannot_be_read(tmp_path: Path, temporary: Path) -> No
     assert list(temporary.glob("sestina*")) == []
 
 
+def test_what_is_wrong_with_a_made_one_is_said_of_the_folder(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "bert")
+    vocabulary(folder)
+    (folder / "tokenizer_config.json").write_text('{"truncation_side": "left"}')
+    message = refused(folder, tmp_path / "out.sestina", CheckpointError)
+    assert message.startswith(f"{folder / 'tokenizer_config.json'}: truncation_side 'left' is not supported")
+
+
 def test_without_transformers_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = bert(tmp_path / "bert")
     vocabulary(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from _hub import Hub, serving
 from _tiny import tiny_wordpiece
 from sestina_export import ExportError, export
 from sestina_export._hub import OnHub, fetch, is_model_id
+from sestina_export._source import opened
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -406,11 +408,35 @@ def test_a_cache_that_cannot_be_written(hub: Hub, folder: Path, tmp_path: Path) 
     assert f"{OWNER} cannot be kept at {tmp_path / 'cache'}: " in message
 
 
-def test_bars_are_for_those_who_ask(hub: Hub, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    hub.add(OWNER, folder)
-    got()
-    assert capfd.readouterr().err == ""
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_are_for_those_who_ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = hub.add(OWNER, folder)
+    drawn = []
+    for shown, stream in ((False, Terminal()), (True, io.StringIO()), (True, Terminal())):
+        shutil.rmtree(huggingface_hub.constants.HF_HUB_CACHE, ignore_errors=True)
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert fetch(OWNER, None, shown=shown).revision == model.commit
+        drawn.append(stream.getvalue())
+    assert drawn[:2] == ["", ""]
+    assert "100%" in drawn[2]
     assert not huggingface_hub.utils.are_progress_bars_disabled()  # as it was
+
+
+def test_a_model_with_the_vocabulary_alone(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(folder, tmp_path / "bare")
+    ids = tiny_wordpiece().get_vocab()
+    (path / "tokenizer.json").unlink()
+    (path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in sorted(ids, key=ids.__getitem__)))
+    hub.add(OWNER, path)
+    names = ("tokenizer", "head", "name", "licence", "revision")
+    with opened(OWNER, **dict.fromkeys(names), say=lambda _: None, shown=False) as found:
+        ids_of = found.checkpoint.tokenize
+        assert ids_of(["the model"]) == [tiny_wordpiece().encode("the model").ids]
+    assert "tokenizer.json" not in {each.name for each in got().folder.iterdir()}
 
 
 def test_the_command(folder: Path, tmp_path: Path) -> None:

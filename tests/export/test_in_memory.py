@@ -163,17 +163,24 @@ class Extra(torch.nn.Module):
 
 def test_a_module_that_is_not_supported(sentences: Any, tmp_path: Path, temporary: Path) -> None:
     sentences.append(Extra())
-    with pytest.raises(UnsupportedCheckpointError, match=r"the module \S*Extra is not supported") as caught:
+    expected = r"^SentenceTransformer\S*modules\.json: the module \S*Extra is not supported"
+    with pytest.raises(UnsupportedCheckpointError, match=expected) as caught:
         export(sentences, tmp_path / "out.sestina")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.sestina").exists()
     assert list(temporary.glob("sestina*")) == []
 
 
+def test_a_backend_without_weights(sentences: Any, tmp_path: Path) -> None:
+    sentences[0].backend = "onnx"
+    with pytest.raises(ExportError, match="has the backend 'onnx', and so no weights; load it with 'torch'"):
+        export(sentences, tmp_path / "out.sestina")
+
+
 def test_a_family_that_is_not_supported(tmp_path: Path, temporary: Path) -> None:
     shape = {"n_embd": 32, "n_layer": 1, "n_head": 4, "vocab_size": 300, "n_positions": 40}
     model = transformers.GPT2Model(transformers.GPT2Config(**shape))
-    with pytest.raises(UnsupportedCheckpointError, match="'gpt2'"):
+    with pytest.raises(UnsupportedCheckpointError, match=r"^GPT2Model\S*config\.json: model_type 'gpt2'"):
         export(model, tmp_path / "out.sestina", tokenizer=tokenizer())
     assert list(temporary.glob("sestina*")) == []
 
