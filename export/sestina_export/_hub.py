@@ -19,7 +19,7 @@ from typing import Any
 
 import sestina
 from sestina_export._errors import ExportError
-from sestina_export._hub_errors import told
+from sestina_export._hub_errors import not_whole, told
 from sestina_export._transformers import quiet
 from sestina_model import checkpoint as checkpoints
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
@@ -107,6 +107,8 @@ def fetch(model_id: str, revision: str | None, *, shown: bool) -> OnHub:
             _snapshot(huggingface_hub, model_id, commit, shards)
     lacking = [module for module in modules if not _has_weights(folder / module)]
     there: list[str] = []
+    if modules[0] in lacking and constants.HF_HUB_OFFLINE:  # versions before 2 do not say so themselves
+        raise ExportError(not_whole(model_id, revision))
     if lacking and not constants.HF_HUB_OFFLINE:
         with quiet(), suppress(Exception):  # it decides what an error says, and nothing else
             there = huggingface_hub.HfApi().list_repo_files(model_id, revision=commit)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sestina_export._errors import ExportError
 
-__all__ = ["told"]
+__all__ = ["not_whole", "told"]
 
 
 @contextmanager
@@ -53,10 +53,7 @@ def _why(error: Exception, model_id: str, revision: str | None) -> str:
                 f"access: check the name, or set HF_TOKEN to a token of an account that may read it"
             )
         case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled() if constants.HF_HUB_OFFLINE:
-            return (
-                f"{model_id}{at} is not whole in the cache at {cache}, and HF_HUB_OFFLINE is set; fetch it "
-                f"once without, or name a folder"
-            )
+            return not_whole(model_id, revision)
         case errors.LocalEntryNotFoundError() | errors.HfHubHTTPError() if response is not None:
             return (
                 f"{model_id}{at} cannot be fetched: {endpoint} answers {response.status_code} "
@@ -71,6 +68,17 @@ def _why(error: Exception, model_id: str, revision: str | None) -> str:
         case OSError(errno=int(), strerror=str()):
             return f"{model_id} cannot be kept at {cache}: {error.strerror}; set HF_HOME to where it can"
     return f"{model_id}{at} cannot be fetched from {endpoint} ({_first_line(error)}); try again"
+
+
+def not_whole(model_id: str, revision: str | None) -> str:
+    """Why a model cannot be read while nothing may be fetched."""
+    from huggingface_hub import constants
+
+    at = "" if revision is None else f" at {revision}"
+    return (
+        f"{model_id}{at} is not whole in the cache at {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set; "
+        f"fetch it once without, or name a folder"
+    )
 
 
 def _first_line(error: BaseException) -> str:
