@@ -59,7 +59,17 @@ def compare_tokenizer(
     except CheckpointError as error:
         say(f"transformers {version} cannot read this tokenizer, so no ids were compared ({error})")
         return None
-    _hold(texts, checkpoint.tokenize(texts), encoded["input_ids"], version)
+    rows = checkpoint.model.encoder.config.vocab_size
+    vocabulary: dict[str, int] = getattr(reference, "get_vocab", dict)()
+    if beyond := sorted(token for token, id_ in vocabulary.items() if id_ >= rows):
+        say(
+            f"left out of the tokenizer: {len(beyond)} tokens that the table has no rows for, {beyond!r:.200}"
+        )
+    found = zip(texts, encoded["input_ids"], strict=True)
+    # Of the others no encoder can make a vector.
+    held = [(text, ids) for text, ids in found if max(ids, default=0) < rows]
+    kept = [text for text, _ in held]
+    _hold(kept, checkpoint.tokenize(kept), [ids for _, ids in held], version)
     return version
 
 

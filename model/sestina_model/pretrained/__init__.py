@@ -61,7 +61,11 @@ def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
     found = read_folder_tokenizer(
-        tokenizer or root, config, architecture.family.tokenizer, lower_case=contract.lower_case
+        tokenizer or root,
+        config,
+        architecture.family.tokenizer,
+        lower_case=contract.lower_case,
+        rows=architecture.config.vocab_size,
     )
     if found.token_types and architecture.family.token_types:
         _check_token_types(found.tokenizer, root)

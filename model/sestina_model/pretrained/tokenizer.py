@@ -20,7 +20,7 @@ from sestina_model._files import read_json_object
 from sestina_model._tokenizers import read_tokenizer, sound_tokenizer
 from sestina_model.pretrained.tokenizer_build import as_class
 from sestina_model.pretrained.tokenizer_classes import TokenizerClass, class_named
-from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
+from sestina_model.pretrained.tokenizer_options import CONFIG, ROLES, TokenizerOptions, read_options
 
 __all__ = ["MISSING", "FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
@@ -37,15 +37,23 @@ class FolderTokenizer:
         tokenizer: Without padding or truncation.
         limit: The length limit in tokens, if any.
         token_types: Whether the encoder is told the token types that the tokenizer gives.
+        left_out: Tokens of roles of the folder's own that the table has no rows for: nobody can encode a text
+            that has one, and here such a text is cut like any other.
     """
 
     tokenizer: Tokenizer
     limit: int | None
     token_types: bool
+    left_out: tuple[str, ...] = ()
 
 
 def read_folder_tokenizer(
-    folder: Path, config: Mapping[str, Any], default_class: str, *, lower_case: bool
+    folder: Path,
+    config: Mapping[str, Any],
+    default_class: str,
+    *,
+    lower_case: bool,
+    rows: int | None = None,
 ) -> FolderTokenizer:
     """The tokenizer of a folder.
 
@@ -54,6 +62,7 @@ def read_folder_tokenizer(
         config: What config.json says.
         default_class: The tokenizer class where neither configuration names one.
         lower_case: Whether sentence-transformers lower-cases texts first.
+        rows: Of the token table; None: as many as there are tokens.
 
     Raises:
         CheckpointError: Where tokenizer.json is absent (then `MISSING` is in the message) or cannot be read,
@@ -79,9 +88,24 @@ def read_folder_tokenizer(
     options = read_options(folder, document)
     with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
         tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
+        tokenizer, left_out = _within(tokenizer, rows, options)
         if lower_case:
             tokenizer.normalizer = lower_cased(tokenizer.normalizer)
-    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind))
+    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind), left_out)
+
+
+def _within(
+    tokenizer: Tokenizer, rows: int | None, options: TokenizerOptions
+) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer without what stands for another model's images, say, and lies beyond the table."""
+    own = {str(token) for role, token in options.roles.items() if role not in ROLES}
+    added = tokenizer.get_added_tokens_decoder()
+    beyond = [id_ for id_ in added if rows is not None and id_ >= rows and added[id_].content in own]
+    if not beyond:
+        return tokenizer, ()
+    document = json.loads(tokenizer.to_str())
+    document["added_tokens"] = [token for token in document["added_tokens"] if token["id"] not in beyond]
+    return Tokenizer.from_str(json.dumps(document)), tuple(added[id_].content for id_ in sorted(beyond))
 
 
 def _as_made(
