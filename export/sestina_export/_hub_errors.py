@@ -10,6 +10,8 @@ from sestina_export._errors import ExportError
 
 __all__ = ["not_whole", "told"]
 
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota of that name
+
 
 @contextmanager
 def told(model_id: str, revision: str | None) -> Iterator[None]:
@@ -63,7 +65,7 @@ def _why(error: Exception, model_id: str, revision: str | None) -> str:
         case errors.LocalEntryNotFoundError():
             why = _first_line(under)
             return f"{model_id}{at} cannot be fetched from {endpoint} ({why}); check the connection"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+        case OSError() if error.errno in _FULL:
             return f"{model_id} cannot be kept: no space left at {cache}; set HF_HOME to where there is some"
         case OSError(errno=int(), strerror=str()):
             return f"{model_id} cannot be kept at {cache}: {error.strerror}; set HF_HOME to where it can"
