@@ -29,7 +29,9 @@ MAY_IMPORT = {
 }  # fmt: skip
 # Commands that hand over to a part with an extra, inside the function that needs it.
 HAND_OVER = {
-    ("sestina_export", "_proof/reference.py"): {"transformers"},
+    ("sestina_export", "_hub.py"): {"huggingface_hub"},
+    ("sestina_export", "_hub_errors.py"): {"huggingface_hub"},
+    ("sestina_export", "_transformers.py"): {"transformers"},
     ("sestina", "_cli/export.py"): {"sestina_export", "sestina_model"},
     ("sestina", "__main__.py"): {"sestina_model"},
     ("sestina", "_bench/ctranslate2.py"): {"ctranslate2"},
@@ -98,16 +100,21 @@ WINGS: dict[str, dict[str, set[str]]] = {
     "sestina_export": {
         "_errors": set(),
         "_tools": set(),
+        "_transformers": set(),
         "_card": set(),
         "_fingerprint": set(),
         "_target": {"_errors"},
         "_graph": {"_tools"},
         "_forms": {"_errors"},
         "_quantise": {"_errors", "_forms", "_graph", "_tools"},
-        "_proof": {"_errors", "_graph"},
+        "_proof": {"_errors", "_graph", "_transformers"},
         "_variants": {"_errors", "_forms", "_graph", "_proof", "_quantise"},
         "_build": {"_errors", "_forms", "_graph", "_variants"},
-        "_source": {"_build", "_errors"},
+        "_hub_errors": {"_errors"},
+        "_hub": {"_errors", "_hub_errors", "_transformers"},
+        "_memory": {"_errors", "_transformers"},
+        "_conversion": {"_errors", "_transformers"},
+        "_source": {"_build", "_conversion", "_errors", "_hub", "_memory"},
         "_produce": {"_build", "_errors", "_graph", "_proof", "_variants"},
         "_check": {"_errors", "_tools"},
         "_export": {

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 
 import sestina
 from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest, TextContract, Variant
@@ -22,7 +22,7 @@ from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
 from sestina_export._proof.reference import compare_tokenizer
 from sestina_export._quantise.calibrate import default_texts, split_texts
-from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode
+from sestina_export._source import Source, check_label, opened
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
 from sestina_model._folders import folder_in_place
@@ -56,10 +56,11 @@ def export(
     source: Source,
     out: str | os.PathLike[str],
     *,
-    tokenizer: Tokenizer | None = None,
+    tokenizer: Any = None,
     head: HeadConfig | None = None,
     name: str | None = None,
     licence: str | None = None,
+    revision: str | None = None,
     targets: Iterable[str] | None = None,
     precisions: Iterable[str] | None = None,
     calibration: Iterable[str] | None = None,
@@ -75,15 +76,21 @@ def export(
     The same source and tool versions give the same bytes.
 
     Args:
-        source: A checkpoint folder (Hugging Face's, sentence-transformers' or our own), a `Checkpoint`, or
-            a module together with its `tokenizer`. A module must be on the CPU; it keeps its training mode.
+        source: A checkpoint folder (Hugging Face's, sentence-transformers' or our own); the id of a model
+            on the Hugging Face hub, such as "BAAI/bge-small-en-v1.5", where no folder is at that path; a
+            `Checkpoint`; a `SentenceTransformer`, or a `PreTrainedModel` of transformers together with its
+            `tokenizer`, as they are in memory, on any device and in any float type; or a module of ours on
+            the CPU, together with its `tokenizer`. Whatever it is keeps its training mode.
         out: The bundle's directory, by convention NAME.sestina. A symbolic link stays one: what it leads to
             is written.
-        tokenizer: With a module: its tokenizer.
+        tokenizer: With a module: its tokenizer, one of the tokenizers library. With a `PreTrainedModel`:
+            its tokenizer, one of transformers'.
         head: With a `TransformerEncoder`: its sentence head; by default the mean of all tokens, normalised,
             with the length limit of the encoder.
         name: The bundle's name; by default the source's.
         licence: SPDX identifier of the weights' licence; by default what the source states.
+        revision: Of a model on the hub: a branch, a tag or a commit; by default the main branch. Whichever it
+            is, the commit is written into the bundle.
         targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";
             by default the CPU.
         precisions: Which to write of those that the targets have; by default all. For the CPU these are
@@ -95,10 +102,11 @@ def export(
             variant has its own gate.
         overwrite: Whether a bundle that is already at `out` may be replaced; one that holds what its manifest
             does not list never is.
-        progress: Called with a line of text before each step.
+        progress: Called with a line of text before each step. Where it is given, and standard error is a
+            terminal, what is fetched draws a progress bar there.
 
     Raises:
-        ExportError: Where `out` cannot be used, or the arguments do not fit.
+        ExportError: Where `out` cannot be used, the arguments do not fit, or a model cannot be fetched.
         sestina.TextTypeError, sestina.TextValueError: Where a calibration text is not a valid `str`.
         GraphError: Where a graph did not come out as its variant promises.
         ParityError: Where a graph does not agree with PyTorch, a row of an int8 batch with itself alone, or
@@ -113,14 +121,24 @@ def export(
     texts = split_texts(default_texts() if calibration is None else calibration)
     say = progress or (lambda _: None)
     say("reading the checkpoint")
-    with in_eval_mode(source):
-        checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+    with opened(
+        source,
+        tokenizer=tokenizer,
+        head=head,
+        name=name,
+        licence=licence,
+        revision=revision,
+        say=say,
+        shown=progress is not None,
+    ) as read:
+        checkpoint = read.checkpoint
         for note in checkpoint.notes:
             say(note)
-        compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
+        compared = compare_tokenizer(read.folder, checkpoint, say, read.tokenizer)
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()
-        return _made(job, specs, target, replaceable(out, overwrite), compared, optional=optional)
+        noted = {**read.provenance, "tokenizer_compared": compared}
+        return _made(job, specs, target, replaceable(out, overwrite), noted, optional=optional)
 
 
 def _optional(specs: Sequence[VariantSpec]) -> tuple[VariantSpec, ...]:
@@ -134,14 +152,14 @@ def _made(
     specs: Sequence[VariantSpec],
     target: Path,
     contents: Callable[[Path], Sequence[str]],
-    compared: Mapping[str, str | None],
+    noted: Mapping[str, str | None],
     *,
     optional: Sequence[VariantSpec],
 ) -> ExportResult:
     """The bundle at `target`, without those of the `optional` variants that miss their gate.
 
-    What is at `target` once the bundle is made, `contents` says whether it may be replaced. What was
-    `compared` stands in the manifest alone: the graphs are the same without it.
+    What is at `target` once the bundle is made, `contents` says whether it may be replaced. What is `noted`
+    of the source stands in the manifest alone: the graphs are the same without it.
     """
     refused: list[str] = []
     try:
@@ -155,7 +173,7 @@ def _made(
                         raise
                     refused.append(str(error))
             manifest = _write_around(
-                job.checkpoint, tuple(variants), {**job.provenance, **compared}, folder, job.say
+                job.checkpoint, tuple(variants), {**job.provenance, **noted}, folder, job.say
             )
             job.say("verifying the bundle with the runtime")
             manifest, verification = verified(manifest, folder)

@@ -170,8 +170,12 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
         raise CheckpointError(f"{target} cannot be written: {reason}") from error
 
 
-def load(path: str | os.PathLike[str]) -> Checkpoint:
+def load(path: str | os.PathLike[str], tokenizer: Path | None = None) -> Checkpoint:
     """Read a checkpoint folder: our own layout, or Hugging Face's and sentence-transformers'.
+
+    Args:
+        path: The folder.
+        tokenizer: Where the files of its tokenizer are, for a layout that is not our own; None: in it.
 
     Raises:
         CheckpointError: Where the folder is absent, incomplete or damaged; every tensor that is missing,
@@ -188,7 +192,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if (folder / _CONFIG).is_file():
         return _load_own(folder)
     if pretrained.recognises(folder):
-        source = pretrained.read(folder)
+        source = pretrained.read(folder, tokenizer)
         return Checkpoint(
             model=SentenceEncoder(source.encoder, source.head).eval(),
             tokenizer=source.tokenizer,

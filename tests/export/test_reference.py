@@ -139,6 +139,14 @@ def test_lower_casing_before_the_tokenizer_is_compared_too(folder: Path) -> None
     assert load(folder).tokenize(["The MODEL"]) == load(folder).tokenize(["the model"])
 
 
+def test_tokens_without_a_row_are_said_to_be_left_out(folder: Path) -> None:
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"image_token": "<image>"}))
+    version, said = compared(folder)
+    assert version == transformers.__version__
+    assert "left out of the tokenizer: 1 tokens that the table has no rows for, ['<image>']" in said[-1]
+
+
 def test_the_texts_are_many_and_always_the_same() -> None:
     texts = fuzzed_texts(tiny_wordpiece(), 40)
     assert texts == fuzzed_texts(tiny_wordpiece(), 40)

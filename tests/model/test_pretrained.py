@@ -826,6 +826,16 @@ class TestTokenizer:
         assert f"the tokenizer gives ids up to {size + 1}; this encoder has {size + 1} rows" in message
         assert "Beyond it are 1 tokens (<newer>)" in message
 
+    def test_tokens_of_another_model_are_left_out(self, bert: Path) -> None:
+        """As EmbeddingGemma's folder names a token of images, one beyond its table."""
+        size = tiny_wordpiece().get_vocab_size()
+        before = load(bert).tokenize(["the <image> model", "the model"])
+        write_json(bert / "tokenizer_config.json", {"image_token": "<image>"})
+        assert load(bert).tokenize(["the <image> model", "the model"]) == before
+        assert load(bert).tokenizer.get_vocab_size() == size
+        write_json(bert / "tokenizer_config.json", {"image_token": "<image>", "pad_token": "<none>"})
+        assert f"gives ids up to {size}" in refused(bert, CheckpointError)  # a role is no other model's
+
     def test_a_token_that_the_class_adds_and_the_table_lacks(self, make: Callable[..., Path]) -> None:
         folder = make("roberta")
         size = tiny_bpe().get_vocab_size()
@@ -853,7 +863,10 @@ class TestTokenizer:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            ({"tokenizer_class": "GPT2Tokenizer"}, "tokenizer_class 'GPT2Tokenizer' is not supported; Bart"),
+            (
+                {"tokenizer_class": "CLIPTokenizer"},
+                "tokenizer_class 'CLIPTokenizer' is not supported; Albert",
+            ),
             ({"tokenizer_class": 5}, "tokenizer_class 5 is not supported"),
             (
                 {"tokenizer_class": "RobertaTokenizer"},

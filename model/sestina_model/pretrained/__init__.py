@@ -41,8 +41,12 @@ def recognises(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or (folder / MODULES).is_file()
 
 
-def read(folder: Path) -> Pretrained:
+def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
     """Read a folder.
+
+    Args:
+        folder: The folder.
+        tokenizer: Where the files of its tokenizer are; None: in it.
 
     Raises:
         CheckpointError: Where it is incomplete or damaged.
@@ -60,7 +64,13 @@ def read(folder: Path) -> Pretrained:
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
-    found = read_folder_tokenizer(root, config, architecture.family.tokenizer, lower_case=contract.lower_case)
+    found = read_folder_tokenizer(
+        tokenizer or root,
+        config,
+        architecture.family.tokenizer,
+        lower_case=contract.lower_case,
+        rows=architecture.config.vocab_size,
+    )
     if found.token_types and architecture.n_token_types:
         _check_token_types(found.tokenizer, root)
     _check_ids(found.tokenizer, architecture.config.vocab_size, root)

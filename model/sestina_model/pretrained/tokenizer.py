@@ -18,11 +18,13 @@ from tokenizers import Tokenizer, normalizers
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 from sestina_model._tokenizers import read_tokenizer, sound_tokenizer
-from sestina_model.pretrained.tokenizer_classes import TokenizerClass, as_class, class_named
-from sestina_model.pretrained.tokenizer_options import CONFIG, TokenizerOptions, read_options
+from sestina_model.pretrained.tokenizer_build import as_class
+from sestina_model.pretrained.tokenizer_classes import TokenizerClass, class_named
+from sestina_model.pretrained.tokenizer_options import CONFIG, ROLES, TokenizerOptions, read_options
 
-__all__ = ["FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
+__all__ = ["MISSING", "FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
+MISSING = " is missing; make it:"
 _PARTS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 _NO_LIMIT = 1e9  # and above: "no limit" is written as the integer 1e30, at times as a float
 
@@ -35,15 +37,23 @@ class FolderTokenizer:
         tokenizer: Without padding or truncation.
         limit: The length limit in tokens, if any.
         token_types: Whether the encoder is told the token types that the tokenizer gives.
+        left_out: Tokens of roles of the folder's own that the table has no rows for: nobody can encode a text
+            that has one, and here such a text is cut like any other.
     """
 
     tokenizer: Tokenizer
     limit: int | None
     token_types: bool
+    left_out: tuple[str, ...] = ()
 
 
 def read_folder_tokenizer(
-    folder: Path, config: Mapping[str, Any], default_class: str, *, lower_case: bool
+    folder: Path,
+    config: Mapping[str, Any],
+    default_class: str,
+    *,
+    lower_case: bool,
+    rows: int | None = None,
 ) -> FolderTokenizer:
     """The tokenizer of a folder.
 
@@ -52,28 +62,50 @@ def read_folder_tokenizer(
         config: What config.json says.
         default_class: The tokenizer class where neither configuration names one.
         lower_case: Whether sentence-transformers lower-cases texts first.
+        rows: Of the token table; None: as many as there are tokens.
 
     Raises:
-        CheckpointError: Where tokenizer.json is absent or cannot be read, or an option makes no sense.
+        CheckpointError: Where tokenizer.json is absent (then `MISSING` is in the message) or cannot be read,
+            or an option makes no sense.
         UnsupportedCheckpointError: Naming what the one file cannot hold.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise CheckpointError(
-            f'{path} is missing; make it: python -c "from transformers import '
+            f'{path}{MISSING} python -c "from transformers import '
             f'AutoTokenizer as T; T.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
         )
     tokenizer, document = read_tokenizer(path), read_json_object(path)
     named, origin = read_json_object(folder / CONFIG, optional=True).get("tokenizer_class"), folder / CONFIG
     if named is None:
         named, origin = config.get("tokenizer_class"), folder / "config.json"
-    kind = class_named(default_class if named is None else named, origin)
+    kind = class_named(
+        default_class if named is None else named,
+        origin,
+        model_type=config.get("model_type"),
+        byte_level='"ByteLevel"' in path.read_text(encoding="utf-8"),
+    )
     options = read_options(folder, document)
     with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
         tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
+        tokenizer, left_out = _within(tokenizer, rows, options)
         if lower_case:
             tokenizer.normalizer = lower_cased(tokenizer.normalizer)
-    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind))
+    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind), left_out)
+
+
+def _within(
+    tokenizer: Tokenizer, rows: int | None, options: TokenizerOptions
+) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer without what stands for another model's images, say, and lies beyond the table."""
+    own = {str(token) for role, token in options.roles.items() if role not in ROLES}
+    added = tokenizer.get_added_tokens_decoder()
+    beyond = [id_ for id_ in added if rows is not None and id_ >= rows and added[id_].content in own]
+    if not beyond:
+        return tokenizer, ()
+    document = json.loads(tokenizer.to_str())
+    document["added_tokens"] = [token for token in document["added_tokens"] if token["id"] not in beyond]
+    return Tokenizer.from_str(json.dumps(document)), tuple(added[id_].content for id_ in sorted(beyond))
 
 
 def _as_made(
@@ -81,8 +113,8 @@ def _as_made(
 ) -> Tokenizer:
     """The tokenizer, with those of its parts replaced that the class makes otherwise."""
     document = json.loads(tokenizer.to_str())
-    if kind.model is None and padding is not None:
-        kind = replace(kind, defaults={"pad_token": padding["pad_token"]})
+    if padding is not None and "pad_token" not in (kind.defaults or {}):
+        kind = replace(kind, defaults={**(kind.defaults or {}), "pad_token": padding["pad_token"]})
     made = as_class(document, kind, options)
     built = json.loads(made.to_str())
     changes = {part: built[part] for part in _PARTS if not _alike(document[part], built[part])}

@@ -16,13 +16,13 @@ from tokenizers import AddedToken
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 
-__all__ = ["CONFIG", "ROLES", "TokenizerOptions", "read_options"]
+__all__ = ["CONFIG", "EXTRA", "OLD_EXTRA", "ROLES", "TokenizerOptions", "read_options"]
 
 CONFIG = "tokenizer_config.json"
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+EXTRA, OLD_EXTRA = "extra_special_tokens", "additional_special_tokens"
 
 _SPECIAL_TOKENS, _ADDED_TOKENS = "special_tokens_map.json", "added_tokens.json"
-_EXTRA, _OLD_EXTRA = "extra_special_tokens", "additional_special_tokens"
 _NAMED = "model_specific_special_tokens"
 # What would change the tokenizer in a way that a tokenizer.json cannot hold, or that names another one.
 _REFUSED = (
@@ -56,13 +56,20 @@ class TokenizerOptions:
     roles: Mapping[str, AddedToken | str | None]
     extra: tuple[AddedToken | str, ...]
 
-    def flag(self, name: str, default: bool) -> bool:
+    def flag(self, name: str, default: bool, *, null: bool | None = None) -> bool:
         """An option that is true or false.
+
+        Args:
+            name: The option.
+            default: Its value where it is not there.
+            null: Its value where it is null; None: it may not be.
 
         Raises:
             CheckpointError: Where it is anything else.
         """
         value = self.values.get(name, default)
+        if value is None and null is not None:
+            return null
         if not isinstance(value, bool):
             raise CheckpointError(f"{self.origin}: {name} is {value!r:.60}; it must be true or false")
         return value
@@ -83,11 +90,11 @@ def read_options(folder: Path, document: Mapping[str, Any]) -> TokenizerOptions:
     values = read_json_object(origin, optional=True)
     values.pop("add_bos_token", None)  # not looked at where there is a tokenizer.json
     values.pop("add_eos_token", None)
-    if _OLD_EXTRA in values and not values.get(_EXTRA):
-        values[_EXTRA] = values.pop(_OLD_EXTRA)
+    if OLD_EXTRA in values and not values.get(EXTRA):
+        values[EXTRA] = values.pop(OLD_EXTRA)
     named = _own_roles(values)
-    if isinstance(values.get(_EXTRA), dict):
-        named.update(values.pop(_EXTRA))
+    if isinstance(values.get(EXTRA), dict):
+        named.update(values.pop(EXTRA))
     if named:
         values[_NAMED] = named
     added = _added_tokens(folder, values, document)
@@ -102,13 +109,13 @@ def _special_tokens(
 ) -> tuple[dict[str, AddedToken | str | None], tuple[AddedToken | str, ...]]:
     """By role, and those without one. A token that is among the added ones is as it is there."""
     roles = {role: added.get(_content(values[role]), values[role]) for role in ROLES if role in values}
-    extra, named = values.get(_EXTRA, values.get(_OLD_EXTRA)) or [], values.get(_NAMED) or {}
-    for name, value, kinds in ((_EXTRA, extra, list | dict), (_NAMED, named, dict)):
+    extra, named = values.get(EXTRA, values.get(OLD_EXTRA)) or [], values.get(_NAMED) or {}
+    for name, value, kinds in ((EXTRA, extra, list | dict), (_NAMED, named, dict)):
         if not isinstance(value, kinds):
             raise CheckpointError(f"{origin}: {name} is {value!r:.60}; it must hold tokens")
     roles |= {**(extra if isinstance(extra, dict) else {}), **_own_roles(values), **named}
     listed = extra if isinstance(extra, list) else []
-    for name, token in (*roles.items(), *((_EXTRA, token) for token in listed)):
+    for name, token in (*roles.items(), *((EXTRA, token) for token in listed)):
         if not isinstance(token, AddedToken | str) and not (token is None and name in ROLES):
             raise CheckpointError(f"{origin}: {name} is {token!r:.60}; it must be a token")
     return roles, tuple(listed)
@@ -129,7 +136,7 @@ def _added_tokens(folder: Path, values: dict[str, Any], document: Mapping[str, A
         return {_whole(id_, origin): _token(token, origin) for id_, token in stated.items()}
     _join_special_tokens(folder / _SPECIAL_TOKENS, values)
     special = {_content(values[role]) for role in ROLES if values.get(role)}
-    special |= {_content(token) for token in _items(values.get(_EXTRA))}
+    special |= {_content(token) for token in _items(values.get(EXTRA))}
     added = {}
     for content, id_ in read_json_object(folder / _ADDED_TOKENS, optional=True).items():
         known = content in special
@@ -147,20 +154,20 @@ def _join_special_tokens(path: Path, values: dict[str, Any]) -> None:
         value: Any = given
         if name in ("tokenizer_file", "add_bos_token", "add_eos_token"):
             raise UnsupportedCheckpointError(f"{path}: {name} is not supported; leave it out")
-        if name == _EXTRA and isinstance(given, list):
-            value = list(_items(values.get(_EXTRA)))
+        if name == EXTRA and isinstance(given, list):
+            value = list(_items(values.get(EXTRA)))
             for token in given:
                 token = _token(token | {"special": True}, path) if isinstance(token, dict) else token
                 if token not in value:
                     value.append(token)
-        elif name != _EXTRA and isinstance(given, dict):
+        elif name != EXTRA and isinstance(given, dict):
             value = _token(given | {"special": True}, path)
         values[name] = value
-    if isinstance(values.get(_EXTRA), dict):
+    if isinstance(values.get(EXTRA), dict):
         named = values.setdefault(_NAMED, {})
         if not isinstance(named, dict):
             raise CheckpointError(f"{path}: {_NAMED} is {named!r:.60}; it must map names to tokens")
-        named.update(values.pop(_EXTRA))
+        named.update(values.pop(EXTRA))
 
 
 def _items(tokens: object) -> list[Any]:

