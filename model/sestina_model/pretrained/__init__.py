@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
@@ -13,6 +14,7 @@ from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.pretrained.card import read_licence, read_name
 from sestina_model.pretrained.families import read_architecture
+from sestina_model.pretrained.modules import read_steps, step_files
 from sestina_model.pretrained.sentence_transformers import MODULES, read_contract
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
 from sestina_model.pretrained.weights import read_encoder, weight_files, weights_sha256
@@ -28,6 +30,7 @@ class Pretrained:
 
     encoder: TransformerEncoder
     head: HeadConfig
+    steps: dict[str, Tensor]
     tokenizer: Tokenizer
     name: str
     licence: str | None
@@ -64,15 +67,12 @@ def read(folder: Path) -> Pretrained:
     limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
     return Pretrained(
         encoder=read_encoder(files, architecture),
-        head=HeadConfig(
-            pooling=contract.pooling,
-            normalize=contract.normalize,
-            max_tokens=min(value for value in limits if value is not None),
-        ),
+        head=contract.head(min(value for value in limits if value is not None)),
+        steps=read_steps(contract.modules, architecture.config.d_model),
         tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
-        sha256=weights_sha256(files),
+        sha256=weights_sha256([*files, *step_files(contract.modules)]),
     )
 
 
