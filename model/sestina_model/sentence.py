@@ -123,6 +123,11 @@ class SentenceEncoder(nn.Module):
         """d, the width of a vector."""
         return self.head.width(self.encoder.config.d_model)
 
+    @property
+    def unit_length(self) -> bool:
+        """Whether every vector has the L2 norm 1: it is normalised, and not cut afterwards."""
+        return self.head.normalize and self.dimensions == self.head.full_width(self.encoder.config.d_model)
+
     def forward(
         self, ids: Tensor, mask: Tensor | None = None, pooled_from: Tensor | None = None
     ) -> SentenceOutput:

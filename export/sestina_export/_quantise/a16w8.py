@@ -52,6 +52,7 @@ class A16W8Form(PortableForm):
         ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]
         self._buckets = buckets_for(checkpoint.model.head.max_tokens, LEAST_ON_HTP)
+        self._pooled_from = None if checkpoint.model.head.include_prompt else 0
         self._scales: dict[str, npt.NDArray[np.float32]] = {}
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
@@ -73,7 +74,7 @@ class A16W8Form(PortableForm):
 
             config = get_qnn_qdq_config(
                 graph,
-                _Reader(self._ids, self._buckets),
+                _Reader(self._ids, self._buckets, self._pooled_from),
                 activation_type=QuantType.QUInt16,
                 weight_type=QuantType.QUInt8,
                 init_overrides=self._overrides(graph.graph, QuantType),
@@ -121,8 +122,8 @@ def _extremes(texts: Sequence[str], max_tokens: int) -> list[str]:
 class _Reader:
     """The calibration texts, one by one, in the way the quantiser asks for them."""
 
-    def __init__(self, ids: Sequence[Sequence[int]], buckets: Sequence[int]) -> None:
-        self._feeds = (padded(each, buckets) for each in ids)
+    def __init__(self, ids: Sequence[Sequence[int]], buckets: Sequence[int], pooled_from: int | None) -> None:
+        self._feeds = (padded(each, buckets, pooled_from) for each in ids)
 
     def get_next(self) -> dict[str, npt.NDArray[np.int32]] | None:
         """The next text's inputs; None after the last."""
