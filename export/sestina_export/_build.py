@@ -15,6 +15,7 @@ from sestina._bundle.manifest import TensorInfo
 from sestina._session.inner_values import attention_inputs
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
+from sestina_export._graph.body import body_nodes
 from sestina_export._graph.interface import OUTPUTS, POOLED_FROM, axes_of, inputs_of
 from sestina_export._graph.passes import ATTENTION, name_attention_inputs
 from sestina_export._variants import VariantSpec
@@ -133,7 +134,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     own = sorted({node.op_type for node in graph.graph.node if node.domain not in _STANDARD})
     if own and spec.shapes == "static":
         raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
-    found = Counter(node.op_type for node in _body(graph.graph))
+    found = Counter(node.op_type for node in body_nodes(graph.graph))
     for operator, count in spec.expected_nodes(model.encoder.config, form).items():
         if found[operator] != count:
             raise GraphError(
@@ -142,16 +143,6 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
             )
     if name_attention_inputs in spec.passes:
         _check_attention_inputs(graph, model.encoder.config.n_layers, spec.file)
-
-
-def _body(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that make the hidden states: all but the head's."""
-    made, body = {OUTPUTS[1]}, []
-    for node in reversed(graph.node):
-        if made.intersection(node.output):
-            made.update(node.input)
-            body.append(node)
-    return body
 
 
 def _check_attention_inputs(graph: onnx.ModelProto, n_layers: int, where: str) -> None:

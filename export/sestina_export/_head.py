@@ -44,7 +44,5 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
 def prompted(texts: Texts, head: HeadConfig) -> Texts:
     """Both kinds of texts as they will be read: without a prompt and with each that there is, in turn."""
     prompts = list(dict.fromkeys(("", *head.prompts.values())))
-    first, second = (
-        [prompts[at % len(prompts)] + text for at, text in enumerate(each)] for each in texts
-    )
+    first, second = ([prompts[at % len(prompts)] + text for at, text in enumerate(each)] for each in texts)
     return first, second

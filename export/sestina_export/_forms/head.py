@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model.head_config import pooling_modes
@@ -17,6 +18,9 @@ from sestina_model.head_steps import EPSILON, Dense, Normalize
 from sestina_model.sentence import SentenceEncoder, pool
 
 __all__ = ["finish_masked", "finish_rows", "pool_masked", "pool_rows"]
+
+_PACKED = (nn.CELU, nn.ELU, nn.LogSigmoid, nn.Mish, nn.SELU, nn.Softplus)
+_TOGETHER = 16  # a multiple of how many numbers any processor takes at once
 
 
 def pool_rows(hidden: Tensor, pooling: str, pooled_from: Tensor | None) -> Tensor:
@@ -152,6 +156,26 @@ def _safe_norm(x: Tensor) -> Tensor:
     return x * (x * x).sum(1, keepdim=True).sqrt().clamp(min=EPSILON).reciprocal()
 
 
+def _activated(activation: nn.Module, x: Tensor) -> Tensor:
+    """(B, N) -> (B, N), each row as it is alone.
+
+    onnxruntime computes some exponentials and logarithms eight numbers at a time, and what is left over in
+    another way: rows are filled up for these.
+    """
+    if not isinstance(activation, _PACKED):
+        out: Tensor = activation(x)
+        return out
+    width = x.shape[1]
+    x = F.pad(x, (0, -width % _TOGETHER)) if width % _TOGETHER else x
+    if isinstance(
+        activation, nn.LogSigmoid
+    ):  # the exporter writes Log(Sigmoid(x)), which is -inf from -104 on
+        x = -(-x).relu() - torch.log(1.0 + torch.exp(-x.abs()))
+    else:
+        x = activation(x)
+    return x[:, :width]
+
+
 def _finish(
     model: SentenceEncoder,
     x: Tensor,
@@ -160,7 +184,7 @@ def _finish(
 ) -> Tensor:
     for step in cast("Iterable[nn.Module]", model.steps):
         if isinstance(step, Dense):
-            before, x = x, step.activation(linear(step.linear, x))
+            before, x = x, _activated(step.activation, linear(step.linear, x))
             if step.adds_input:
                 x = x + (before if step.residual is None else linear(step.residual, before))
         elif isinstance(step, Normalize):

@@ -17,8 +17,10 @@ import numpy.typing as npt
 import onnx
 from torch import nn
 
+from sestina._bundle.manifest import FIRST_POOLINGS
 from sestina_export._errors import GraphError
 from sestina_export._forms.portable import PortableForm, Product
+from sestina_export._graph.body import head_nodes
 from sestina_export._graph.buckets import buckets_for, padded
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
@@ -52,7 +54,9 @@ class A16W8Form(PortableForm):
         ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]
         self._buckets = buckets_for(checkpoint.model.head.max_tokens, LEAST_ON_HTP)
-        self._pooled_from = None if checkpoint.model.head.include_prompt else 0
+        head = checkpoint.model.head
+        self._pooled_from = None if head.include_prompt else 0
+        self._plain = head.pooling in FIRST_POOLINGS and not head.steps and head.include_prompt
         self._scales: dict[str, npt.NDArray[np.float32]] = {}
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
@@ -78,11 +82,15 @@ class A16W8Form(PortableForm):
                 activation_type=QuantType.QUInt16,
                 weight_type=QuantType.QUInt8,
                 init_overrides=self._overrides(graph.graph, QuantType),
-                nodes_to_exclude=_weighted_sums(graph.graph),
+                nodes_to_exclude=[*_weighted_sums(graph.graph), *self._left(graph.graph)],
                 keep_removable_activations=True,  # the scales of a ReLU's input would otherwise stand for it
             )
             quantize(graph, Path(folder) / "quantised.onnx", config)
             graph.CopyFrom(onnx.load(Path(folder) / "quantised.onnx"))
+
+    def _left(self, graph: Any) -> list[str]:
+        """Names of the nodes of a head that does more than to pool and to normalise: too few to be worth it."""
+        return [] if self._plain else [node.name for node in head_nodes(graph)]
 
     def _overrides(self, graph: Any, types: Any) -> dict[str, list[dict[str, Any]]]:
         """Of constants: what the quantiser would choose otherwise."""
