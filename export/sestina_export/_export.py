@@ -88,8 +88,8 @@ def export(
             with the length limit of the encoder.
         name: The bundle's name; by default the source's.
         licence: SPDX identifier of the weights' licence; by default what the source states.
-        pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean",
-            "lasttoken", or several joined by "+".
+        pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
+            "weightedmean", "lasttoken", or several joined by "+".
         normalize: The same of whether vectors are divided by their L2 norm.
         max_tokens: The same of the length limit in tokens, special ones included.
         targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";

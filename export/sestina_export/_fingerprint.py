@@ -12,11 +12,10 @@ __all__ = ["space_of"]
 
 
 def space_of(checkpoint: Checkpoint) -> str:
-    """SHA-256 (hex) over what determines a vector and how it is compared: configuration, head, tokenizer, float32
-    weights.
+    """SHA-256 (hex) over what determines a vector: configuration, head, tokenizer, float32 weights.
 
     Precision and target are left out on purpose: variants of one bundle share its space. So are dropout,
-    the name, and prompts that are empty, which change no vector.
+    the name and empty prompts, which change no vector. The similarity is part of the head.
     """
     model = checkpoint.model
     config = model.encoder.config.to_dict()

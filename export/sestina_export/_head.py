@@ -35,8 +35,8 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     if before != after and model.steps.state_dict():
         d_model = model.encoder.config.d_model
         raise ExportError(
-            f"pooling {head.pooling!r:.60} gives vectors of {after * d_model} dimensions, and this checkpoint's "
-            f"Dense or LayerNorm takes {before * d_model}: leave it as it is"
+            f"pooling {head.pooling!r:.60} gives vectors of {after * d_model} dimensions, and the "
+            f"checkpoint's Dense or LayerNorm takes {before * d_model}: leave it as it is"
         )
     return replace(checkpoint, model=SentenceEncoder(model.encoder, head, model.steps.state_dict()).eval())
 

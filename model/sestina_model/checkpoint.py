@@ -112,7 +112,7 @@ class Checkpoint:
     def pooled_from(self, prompt: str) -> int:
         """The first token that is pooled of a text with this prompt: 0 where the prompt's are pooled too.
 
-        As sentence-transformers counts them: those of the prompt alone, one special token at its end left out.
+        As sentence-transformers counts them: those of the prompt alone, but for a special one at its end.
         """
         if not prompt or self.model.head.include_prompt:
             return 0

@@ -45,7 +45,9 @@ class Encoder:
         self._bundle, self._choice, self._engine = bundle, choice, engine
         self._tolerance, self._describe = tolerance, describe
         self._contract = bundle.manifest.contract
-        self._prompts = Prompts(self._contract, engine.prompt_tokens)
+        contract = self._contract
+        count = None if contract.include_prompt else engine.prompt_tokens
+        self._prompts = Prompts(contract.prompts, contract.default_prompt, count)
 
     @property
     def dimensions(self) -> int:
@@ -105,8 +107,7 @@ class Encoder:
         Raises:
             TextTypeError, TextValueError: Where a text is not a valid Unicode str, or has no tokens.
             TruncationError: Where a text is over the limit and `on_truncate` is "error".
-            OptionError: Where `dimensions` or `on_truncate` is not allowed, there is no such prompt, or two are
-                asked for.
+            OptionError: Where `dimensions` or `on_truncate` is not allowed, or there is no such prompt.
             ClosedError, ForkError, ProviderError: As their names say.
         """
         chosen = self._prompts.choose(prompt, prompt_text)
@@ -122,7 +123,10 @@ class Encoder:
         on_truncate: OnTruncate = "warn",
         progress: bool = False,
     ) -> Vectors:
-        """As `encode`, of what is searched for: with the prompt "query" where there is one, else with none."""
+        """As `encode`, of what is searched for: unless told otherwise with the prompt "query".
+
+        Where there is none of that name there is no prompt, the default one neither: as sentence-transformers.
+        """
         chosen = self._prompts.for_query(prompt, prompt_text)
         return self._encode(texts, chosen, dimensions, on_truncate, progress)
 
@@ -136,8 +140,10 @@ class Encoder:
         on_truncate: OnTruncate = "warn",
         progress: bool = False,
     ) -> Vectors:
-        """As `encode`, of what is searched: with the first of the prompts "document", "passage" and "corpus" that
-        there is, else with none.
+        """As `encode`, of what is searched: unless told otherwise with the prompt "document", "passage" or
+        "corpus", the first that there is.
+
+        Where there is none of these there is no prompt, the default one neither: as sentence-transformers.
         """
         chosen = self._prompts.for_document(prompt, prompt_text)
         return self._encode(texts, chosen, dimensions, on_truncate, progress)
@@ -224,8 +230,7 @@ class Encoder:
         return states
 
     def tokenize(self, text: str, *, prompt: str | None = None, prompt_text: str | None = None) -> Tokens:
-        """What the encoder reads of a text: ids, tokens, offsets, whether it was truncated, and the prompt before
-        it, as `encode` has that.
+        """What the encoder reads of a text: ids, tokens, offsets, whether it was truncated, and its prompt.
 
         Raises:
             TextTypeError, TextValueError: Where the text is not a valid Unicode str.
@@ -241,8 +246,7 @@ class Encoder:
         prompt_text: str | None = None,
         on_truncate: OnTruncate = "warn",
     ) -> Explanation:
-        """How one text becomes its vector: the attention of every head, and what each token contributes, with a
-        prompt as `encode` has it.
+        """How one text becomes its vector: the attention of every head, and what each token contributes.
 
         The first call opens the graph once more, and holds its weights until `close`. The attention is a
         result, as vectors are: it does not count against `max_memory_mb`.
@@ -277,8 +281,8 @@ class Encoder:
             prompt: Of texts on either side, as for `encode`.
             prompt_text: The same.
 
-        Returns: (n_a, n_b) float32. "cosine": in [-1, 1]; a zero vector is similar to nothing: 0. "dot": the dot
-            product. "euclidean", "manhattan": the distance with its sign turned, so 0 at most.
+        Returns: (n_a, n_b) float32. "cosine": in [-1, 1]; a zero vector is similar to nothing: 0. "dot": the
+            dot product. "euclidean", "manhattan": the distance with its sign turned, so 0 at most.
 
         Raises: as `encode`; OptionError where vectors differ in width.
         """

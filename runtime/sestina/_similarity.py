@@ -22,8 +22,8 @@ def similarity(name: str, left: Vectors, right: Vectors) -> Vectors:
     """Every pair of rows compared: (n, d), (m, d) -> (n, m) float32.
 
     Args:
-        name: "cosine", in [-1, 1], 0 where a row is zero; "dot", the dot product; "euclidean" and "manhattan",
-            the distance with its sign turned.
+        name: "cosine", in [-1, 1], 0 where a row is zero; "dot", the dot product; "euclidean" and
+            "manhattan", the distance with its sign turned.
         left: Of the rows of the result.
         right: Of its columns.
 

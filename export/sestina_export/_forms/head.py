@@ -49,10 +49,7 @@ def _pool_rows(hidden: Tensor, mode: str, pooled_from: Tensor | None) -> Tensor:
             return pool(hidden, None, mode)
         highest = torch.where(behind[:, None], hidden, torch.tensor(torch.finfo(torch.float32).min)).amax(1)
         return torch.where(behind[-1:], highest, torch.zeros(1))
-    if mode == "weightedmean":
-        weights = (places + 1).to(torch.float32)[None]
-    else:
-        weights = torch.ones(1, length)
+    weights = (places + 1).to(torch.float32)[None] if mode == "weightedmean" else torch.ones(1, length)
     if behind is not None:
         weights = weights * behind[None].to(torch.float32)
     count = weights.sum(1, keepdim=True).clamp(min=1)  # (1, 1)

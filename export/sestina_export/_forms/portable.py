@@ -104,8 +104,8 @@ class MaskedEncoder(nn.Module):
         self.masked = masked
 
     def forward(self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
-        """(B, S) int32, 1 where a token is real, else 0, and (1,) int32 the first token that is pooled where the
-        head leaves prompts out -> vectors (B, d), hidden states (B, S, D).
+        """(B, S) int32, 1 where a token is real, else 0, and where prompts are left out (1,) int32, the first
+        token that is pooled -> vectors (B, d), hidden states (B, S, D).
         """
         real = mask.to(torch.float32)
         added = (1.0 - real)[:, None, None, :] * self.masked  # (B, 1, 1, S)

@@ -89,7 +89,7 @@ class A16W8Form(PortableForm):
             graph.CopyFrom(onnx.load(Path(folder) / "quantised.onnx"))
 
     def _left(self, graph: Any) -> list[str]:
-        """Names of the nodes of a head that does more than to pool and to normalise: too few to be worth it."""
+        """Names of the nodes of a head that does more than pool and normalise: too few to be worth it."""
         return [] if self._plain else [node.name for node in head_nodes(graph)]
 
     def _overrides(self, graph: Any, types: Any) -> dict[str, list[dict[str, Any]]]:

@@ -180,8 +180,8 @@ class _Reader:
         modes = pooling.split("+")
         if len(modes) > _MOST_MODES or not set(modes) <= set(POOLINGS):
             raise BundleFormatError(
-                f"{self.where}: pooling is {pooling!r:.60}; this version knows {', '.join(POOLINGS)}, and up to "
-                f"{_MOST_MODES} joined by +"
+                f"{self.where}: pooling is {pooling!r:.60}; this version knows {', '.join(POOLINGS)}, and "
+                f"up to {_MOST_MODES} joined by +"
             )
         return pooling
 

@@ -59,8 +59,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument(
         "--pooling",
         metavar="MODE",
-        help="how the states of tokens become a vector, in place of what the checkpoint says: mean, cls, max, "
-        "mean_sqrt_len_tokens, weightedmean, lasttoken, or several joined by +",
+        help="how the states of tokens become a vector, in place of what the checkpoint says: mean, cls, "
+        "max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several joined by +",
     )
     parser.add_argument(
         "--normalize",

@@ -25,9 +25,9 @@ Examples:
   sestina encode --input passages.txt --output passages.npy
   sestina search "how do plants eat?" --in passages.npy --texts passages.txt
 
-Prints rank, score, line number and text. Equal scores keep the order of the file. A score is the cosine, or what
-the bundle has in its place. The query is encoded as a query and the texts as documents: each with the prompt that
-the bundle has for that, if it has one. Encode what you save with the prompt for documents (--prompt document).
+Prints rank, score, line number and text. Equal scores keep the order of the file. A score is the cosine, or
+what the bundle has in its place. The query is encoded as a query and the texts as documents, each with the
+prompt that the bundle has for that, if any: encode what you save with --prompt document.
 """
 
 

@@ -10,8 +10,8 @@ _EPILOG = """\
 Example:
   sestina similar "How do plants eat?" "Photosynthesis" "The stock market"
 
-With one other text only the number is printed; with several, a line each, in the order given. It is the cosine,
-or what the bundle has in its place: dot, or euclidean or manhattan, distances with their sign turned.
+With one other text only the number is printed; with several, a line each, in the order given. It is the
+cosine, or what the bundle has in its place: dot, or euclidean or manhattan, distances with their sign turned.
 """
 
 

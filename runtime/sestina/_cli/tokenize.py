@@ -24,7 +24,7 @@ Example:
 
 Marks of word boundaries are left aside, bytes that are no character by themselves are shown as \\xf0, and
 special tokens as they are. --json gives every token as the vocabulary spells it, with its id and the
-characters [begin, end) of the text that it stands for; where a prompt stands before the text, of both together.
+characters [begin, end) of the text that it stands for, of prompt and text where a prompt stands before it.
 """
 
 
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     texts = arguments.argument_texts(arguments.take_bundle(args, 1))
     tokenizer, description, contract = _open(options.bundle_path(args))
     limit = None if contract.max_tokens == _NO_LIMIT else contract.max_tokens
-    prompt = Prompts(contract, lambda _: 0).choose(args.prompt, args.prompt_text).text
+    prompts = Prompts(contract.prompts, contract.default_prompt)
+    prompt = prompts.choose(args.prompt, args.prompt_text).text
     found = [tokenizer.tokens(prompt + text.value)._replace(prompt=prompt) for text in texts]
     if args.json:
         documents = [_document(text.value, tokens) for text, tokens in zip(texts, found, strict=True)]

@@ -44,10 +44,10 @@ class Explanation:
         pooling: How the tokens' last states are pooled, before what the graph does with that. "mean": token i
             has (h_i . u) / (n |m|), where h_i is its state, m the mean of them and u = m / |m|;
             "mean_sqrt_len_tokens" the same, and "weightedmean" with what each counts in place of 1 / n.
-            "max": a dimension j belongs to the token with the highest state there (to several in equal parts),
-            and counts m_j^2 / |m|^2. "cls", "lasttoken": the first or last token has all; what it took from
-            the others is in the attention alone. Of several joined each counts by the square of its length.
-            A prompt's tokens have none where a bundle leaves them out.
+            "max": a dimension j belongs to the token with the highest state there (to several in equal
+            parts), and counts m_j^2 / |m|^2. "cls", "lasttoken": the first or last token has all; what it took
+            from the others is in the attention alone. Of several joined each counts by the square of its
+            length. A prompt's tokens have none where a bundle leaves them out.
     """
 
     tokens: Tokens
@@ -121,7 +121,7 @@ def _by_place(states: _Exact, start: int) -> tuple[_Exact, _Exact]:
     return _weighted(states, places / places.sum())
 
 
-# Of the states that are pooled, and the place of the first: the pooled vector m, and each token's part of |m|^2.
+# Of the states that are pooled, and the place of the first: the pooled vector m, each token's part of |m|^2.
 _MODES: Mapping[str, Callable[[_Exact, int], tuple[_Exact, _Exact]]] = {
     "mean": lambda states, _: _weighted(states, np.full(len(states), 1 / len(states))),
     "mean_sqrt_len_tokens": lambda states, _: _weighted(states, np.full(len(states), len(states) ** -0.5)),

@@ -36,14 +36,14 @@ _PARTS = {
         "from the others is in the attention below, and in nothing simpler."
     ),
     "mean_sqrt_len_tokens": (
-        "The vector is the sum of the tokens' last states, divided by the root of their number. A bar is how far "
-        "one token's state reaches in the vector's direction, as a share of the vector's length: the bars add "
-        "up to 100%."
+        "The vector is the sum of the tokens' last states, divided by the root of their number. A bar is how "
+        "far one token's state reaches in the vector's direction, as a share of the vector's length: the "
+        "bars add up to 100%."
     ),
     "weightedmean": (
-        "The vector is the mean of the tokens' last states, in which the n-th token counts n times. A bar is how "
-        "far what a token brings in reaches in the vector's direction, as a share of the vector's length: the "
-        "bars add up to 100%."
+        "The vector is the mean of the tokens' last states, in which the n-th token counts n times. A bar is "
+        "how far what a token brings in reaches in the vector's direction, as a share of its length: "
+        "the bars add up to 100%."
     ),
     "lasttoken": (
         "The vector is the last token's last state, so all of it is the last token's. What that token took "
@@ -53,8 +53,8 @@ _PARTS = {
 
 # What is said of several together.
 _JOINED = (
-    "The tokens' last states are pooled in several ways ({}), and the results stand one after the other. A bar is "
-    "a token's share of the squared length of all of them: the bars add up to 100%."
+    "The tokens' last states are pooled in several ways ({}), and the results stand one after the other. A "
+    "bar is a token's share of the squared length of all of them: the bars add up to 100%."
 )
 
 

@@ -167,7 +167,8 @@ class Engine:
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
         workers = None if ending() else self._lock.holding(self._have_workers)
-        run = partial(self.sessions().shared().run, VECTORS, pooled_from=prompt.pooled_from)
+        session, start = self.sessions().shared(), prompt.pooled_from
+        run = partial(session.run, VECTORS) if not start else lambda batch: session.run(VECTORS, batch, start)
         return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
     def _have_workers(self) -> Workers:

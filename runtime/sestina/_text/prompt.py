@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from sestina._arguments import plain_str
 from sestina._errors import OptionError
 from sestina._quote import quote
-
-if TYPE_CHECKING:
-    from sestina._bundle.manifest import TextContract
 
 # As sentence-transformers looks for them, the first that a bundle has.
 _QUERY, _DOCUMENT = ("query",), ("document", "passage", "corpus")
@@ -21,7 +18,7 @@ class Prompt(NamedTuple):
 
     Attributes:
         text: Put before every text as it is.
-        pooled_from: The first token that is pooled: that of the text, where a bundle leaves prompts out, else 0.
+        pooled_from: The first token that is pooled: the text's, where a bundle leaves prompts out, else 0.
     """
 
     text: str = ""
@@ -35,15 +32,17 @@ class Prompts:
     """The prompts of a bundle.
 
     Args:
-        contract: Of the bundle.
-        count: Tells how many tokens before a text are a prompt's.
+        named: Their texts by their names.
+        default: The name of the default one; None: there is none.
+        count: Tells how many tokens before a text are a prompt's; None: those are pooled too.
     """
 
-    def __init__(self, contract: TextContract, count: Callable[[str], int]) -> None:
-        self._contract = contract
+    def __init__(
+        self, named: Mapping[str, str], default: str | None, count: Callable[[str], int] | None = None
+    ) -> None:
+        self._known = named
+        self._default = default
         self._count = count
-        # Counting needs an open encoder, so it waits; most bundles have nothing to count.
-        self._default = NO_PROMPT if contract.default_prompt is None else None
 
     def choose(self, name: str | None, text: str | None) -> Prompt:
         """The prompt that is asked for by name or as it is, or the default one.
@@ -52,9 +51,8 @@ class Prompts:
             OptionError: Where both are given, or it is none.
         """
         if text is None:
-            if name is not None:
-                return self._named(name)
-            return self._default or self._named(self._contract.default_prompt)
+            name = self._default if name is None else name
+            return NO_PROMPT if name is None else self._named(name)
         if name is not None:
             raise OptionError("prompt and prompt_text exclude each other: pass one of them")
         return self._literal(text)
@@ -69,13 +67,12 @@ class Prompts:
 
     def _of(self, names: tuple[str, ...], name: str | None, text: str | None) -> Prompt:
         if name is None and text is None:
-            name = next((each for each in names if each in self._contract.prompts), None)
+            name = next((each for each in names if each in self._known), None)
             return NO_PROMPT if name is None else self._named(name)
         return self.choose(name, text)
 
     def _named(self, name: object) -> Prompt:
-        known = self._contract.prompts
-        plain = plain_str(name)
+        plain, known = plain_str(name), self._known
         if plain is None or plain not in known:
             have = (
                 f"one of {', '.join(map(repr, known)):.500}" if known else "None: this bundle has no prompts"
@@ -91,12 +88,12 @@ class Prompts:
             plain.encode()
         except UnicodeEncodeError as error:
             raise OptionError(
-                f"prompt_text has a lone surrogate U+{ord(plain[error.start]):04X} at character {error.start}; "
-                "it must be valid Unicode"
+                f"prompt_text has a lone surrogate U+{ord(plain[error.start]):04X} at character "
+                f"{error.start}; it must be valid Unicode"
             ) from None
         return self._prompt(plain)
 
     def _prompt(self, text: str) -> Prompt:
         if not text:
             return NO_PROMPT
-        return Prompt(text, 0 if self._contract.include_prompt else self._count(text))
+        return Prompt(text, 0 if self._count is None else self._count(text))

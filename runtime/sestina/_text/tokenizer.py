@@ -146,8 +146,8 @@ class Tokenizer:
         return Tokens(tuple(ids), tuple(tokens), tuple(offsets), truncated, self.max_tokens)
 
     def prompt_tokens(self, prompt: str) -> int:
-        """How many tokens before a text are those of a prompt, as sentence-transformers counts them: those that
-        it has alone, but for a special one at its end. Raises as `ids`.
+        """How many tokens before a text are a prompt's, as sentence-transformers counts them: those it has
+        alone, but for a special one at its end. Raises as `ids`.
         """
         (row,), _ = self.ids([prompt])
         added = self._tokenizer.get_added_tokens_decoder()
