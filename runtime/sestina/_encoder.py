@@ -125,7 +125,7 @@ class Encoder:
     ) -> Vectors:
         """As `encode`, of what is searched for: unless told otherwise with the prompt "query".
 
-        Where there is none of that name there is no prompt, the default one neither: as sentence-transformers.
+        Where there is none of that name there is none at all, as in sentence-transformers.
         """
         chosen = self._prompts.for_query(prompt, prompt_text)
         return self._encode(texts, chosen, dimensions, on_truncate, progress)
@@ -143,7 +143,7 @@ class Encoder:
         """As `encode`, of what is searched: unless told otherwise with the prompt "document", "passage" or
         "corpus", the first that there is.
 
-        Where there is none of these there is no prompt, the default one neither: as sentence-transformers.
+        Where there is none of these there is none at all, as in sentence-transformers.
         """
         chosen = self._prompts.for_document(prompt, prompt_text)
         return self._encode(texts, chosen, dimensions, on_truncate, progress)

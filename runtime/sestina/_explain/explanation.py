@@ -45,8 +45,8 @@ class Explanation:
             has (h_i . u) / (n |m|), where h_i is its state, m the mean of them and u = m / |m|;
             "mean_sqrt_len_tokens" the same, and "weightedmean" with what each counts in place of 1 / n.
             "max": a dimension j belongs to the token with the highest state there (to several in equal
-            parts), and counts m_j^2 / |m|^2. "cls", "lasttoken": the first or last token has all; what it took
-            from the others is in the attention alone. Of several joined each counts by the square of its
+            parts), and counts m_j^2 / |m|^2. "cls", "lasttoken": the first or last token has all; what it
+            took from the others is in the attention alone. Of several joined each counts by the square of its
             length. A prompt's tokens have none where a bundle leaves them out.
     """
 
