@@ -265,6 +265,6 @@ def test_every_activation(make: Make, tmp_path: Path) -> None:
         width = 17 if modules else 32
         modules += [Dense(width, 17, activation_function=getattr(torch.nn, name)()), LayerNorm(17)]
     path, reference = make(poolings(), *modules)
-    export(path, tmp_path / "tiny.sestina", precisions=["fp32", "int8"])  # int8 for its bit-equal batches
+    export(path, tmp_path / "tiny.sestina", precisions=["fp32"])
     with sestina.load(tmp_path / "tiny.sestina", precision="fp32") as encoder:
         assert_near(encoder.encode(TEXTS, **QUIET), alone(reference.encode), 2e-5)
