@@ -138,13 +138,18 @@ class SentenceEncoder(nn.Module):
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
 
+    def step(self, pooled: Tensor) -> Tensor:
+        """The steps after pooling alone. (B, n * D) -> (B, width)."""
+        for step in self.steps:
+            pooled = step(pooled)
+        return pooled
+
     def finish(self, pooled: Tensor) -> Tensor:
         """What follows pooling: the steps, L2 normalisation and the cut, where the head has them.
 
         (B, n * D) -> (B, d).
         """
-        for step in self.steps:
-            pooled = step(pooled)
+        pooled = self.step(pooled)
         if self.head.normalize:
             pooled = Normalize()(pooled)
         width = self.head.truncate_dim

@@ -675,6 +675,16 @@ class TestContract:
                 {"tokenizer_name_or_path": "a"},
                 "tokenizer_name_or_path 'a' is not sup",
             ),
+            (
+                "sentence_bert_config.json",
+                {"query_length": 8},
+                "query_length 8 is not supported; leave it out",
+            ),
+            (
+                "sentence_bert_config.json",
+                {"document_length": 8},
+                "document_length 8 is not supported; leave it out",
+            ),
             ("1_Pooling/config.json", {"pooling_mode": None}, "pooling_mode None is not supported"),
         ],
     )

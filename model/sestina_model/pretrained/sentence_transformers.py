@@ -167,7 +167,8 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
             f"'feature-extraction' is"
         )
     _check_modalities(path, config)
-    for key in ("tokenizer_name_or_path", "query_expansion"):
+    # The lengths cut queries and documents at other places than other texts.
+    for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
         if config.get(key):
             raise UnsupportedCheckpointError(
                 f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"
