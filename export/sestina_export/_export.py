@@ -17,6 +17,7 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
+from sestina_export._head import prompted, with_head
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
@@ -61,6 +62,9 @@ def export(
     name: str | None = None,
     licence: str | None = None,
     revision: str | None = None,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_tokens: int | None = None,
     targets: Iterable[str] | None = None,
     precisions: Iterable[str] | None = None,
     calibration: Iterable[str] | None = None,
@@ -91,6 +95,10 @@ def export(
         licence: SPDX identifier of the weights' licence; by default what the source states.
         revision: Of a model on the hub: a branch, a tag or a commit; by default the main branch. Whichever it
             is, the commit is written into the bundle.
+        pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
+            "weightedmean", "lasttoken", or several joined by "+".
+        normalize: The same of whether vectors are divided by their L2 norm.
+        max_tokens: The same of the length limit in tokens, special ones included.
         targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";
             by default the CPU.
         precisions: Which to write of those that the targets have; by default all. For the CPU these are
@@ -132,6 +140,8 @@ def export(
         shown=progress is not None,
     ) as read:
         checkpoint = read.checkpoint
+        checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
+        texts = prompted(texts, checkpoint.model.head)
         for note in checkpoint.notes:
             say(note)
         compared = compare_tokenizer(read.folder, checkpoint, say, read.tokenizer)
@@ -201,7 +211,16 @@ def _write_around(
     return Manifest(
         name=checkpoint.name,
         encoder=checkpoint.model.encoder.config.to_dict(),
-        contract=TextContract(head.max_tokens, head.pooling, head.normalize, checkpoint.dimensions),
+        contract=TextContract(
+            head.max_tokens,
+            head.pooling,
+            checkpoint.model.unit_length,
+            checkpoint.dimensions,
+            head.prompts,
+            head.default_prompt,
+            head.similarity,
+            head.include_prompt,
+        ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),
         space=space_of(checkpoint),

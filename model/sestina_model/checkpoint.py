@@ -23,15 +23,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from tokenizers import Encoding, Tokenizer
-from torch import Tensor
 
 from sestina_model import pretrained
 from sestina_model._errors import CheckpointError, ConfigError
 from sestina_model._files import file_sha256, read_json_object
 from sestina_model._folders import folder_in_place
+from sestina_model._state import build_model, halved, state_of
 from sestina_model._target import checkpoint_contents
 from sestina_model._tokenizers import read_tokenizer, settled_tokenizer, sound_tokenizer
-from sestina_model._weights import build_encoder, read_tensors
+from sestina_model._weights import read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
@@ -85,8 +85,8 @@ class Checkpoint:
 
     @property
     def dimensions(self) -> int:
-        """The width of a sentence vector, D."""
-        return self.model.encoder.config.d_model
+        """The width of a sentence vector, d."""
+        return self.model.dimensions
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens added, cut to `max_tokens`."""
@@ -111,19 +111,34 @@ class Checkpoint:
                 rows.append(self.tokenizer.post_process(encoding, None, True))
         return rows
 
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The reference vectors: each text computed alone, without padding. Returns: (n, D) float32.
+    def pooled_from(self, prompt: str) -> int:
+        """The first token that is pooled of a text with this prompt: 0 where the prompt's are pooled too.
+
+        As sentence-transformers counts them: those of the prompt alone, but for a special one at its end.
+        """
+        if not prompt or self.model.head.include_prompt:
+            return 0
+        (ids,) = self.tokenize([prompt])
+        added = self.tokenizer.get_added_tokens_decoder()
+        return len(ids) - (bool(ids) and ids[-1] in added and added[ids[-1]].special)
+
+    def encode(self, texts: Sequence[str], prompt: str = "") -> npt.NDArray[np.float32]:
+        """The reference vectors: each text computed alone, without padding. Returns: (n, d) float32.
 
         A text without a single token, which only tokenizers without special tokens can give, has the
-        zero vector.
+        zero vector. The `prompt` is put before each text, whatever the head's default is.
         """
-        rows = self.tokenize(texts)
+        if isinstance(texts, str):
+            raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
+        rows = self.tokenize([prompt + text for text in texts])
         device = self.model.encoder.tokens.weight.device
         vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
+        pooled_from = torch.tensor([self.pooled_from(prompt)], device=device)
         with torch.inference_mode():
             for vector, ids in zip(vectors, rows, strict=True):
                 if ids:
-                    vector[:] = self.model(torch.tensor([ids], device=device)).sentence_embedding[0].cpu()
+                    given = self.model(torch.tensor([ids], device=device), None, pooled_from)
+                    vector[:] = given.sentence_embedding[0].cpu()
         return vectors
 
 
@@ -155,9 +170,9 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
         "encoder": model.encoder.config.to_dict(),
         "head": model.head.to_dict(),
     }
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.encoder.state_dict().items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in state_of(model).items()}
     if half:
-        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
+        tensors = {name: halved(name, tensor) for name, tensor in tensors.items()}
     try:
         with folder_in_place(target, contents) as fresh:
             save_file(tensors, fresh / _WEIGHTS)
@@ -194,7 +209,7 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None) -> Checkpo
     if pretrained.recognises(folder):
         source = pretrained.read(folder, tokenizer)
         return Checkpoint(
-            model=SentenceEncoder(source.encoder, source.head).eval(),
+            model=SentenceEncoder(source.encoder, source.head, source.steps).eval(),
             tokenizer=source.tokenizer,
             name=source.name,
             licence=source.licence,
@@ -228,8 +243,7 @@ def _load_own(folder: Path) -> Checkpoint:
     try:
         config = EncoderConfig.from_dict(_section(values, "encoder"))
         head = HeadConfig.from_dict(_section(values, "head"))
-        encoder = build_encoder(config, read_tensors(folder / _WEIGHTS), folder / _WEIGHTS)
-        model = SentenceEncoder(encoder, head).eval()
+        model = build_model(config, head, read_tensors(folder / _WEIGHTS), folder / _WEIGHTS)
     except ConfigError as error:
         raise CheckpointError(f"{folder / _CONFIG}: {error}") from error
     return Checkpoint(
@@ -246,13 +260,6 @@ def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(section, Mapping):
         raise ConfigError(f"{key} is {section!r}; it must be an object")
     return section
-
-
-def _halved(name: str, tensor: Tensor) -> Tensor:
-    half = tensor.half()
-    if not bool(torch.isfinite(half).all()):
-        raise CheckpointError(f"{name} holds values that float16 cannot; save it in float32")
-    return half
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,15 +10,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from sestina_model import choices
-from sestina_model._checks import is_whole
 from sestina_model._encoder_checks import check_encoder
 from sestina_model._errors import ConfigError
+from sestina_model.head_config import HeadConfig as HeadConfig
+from sestina_model.head_config import Pooling as Pooling
 from sestina_model.rotary_config import RotaryConfig
-
-Pooling = Literal["mean", "cls", "max"]
 
 _FIRST = 15  # fields of format version 1's first encoders, which `to_dict` always writes
 
@@ -199,49 +198,4 @@ class EncoderConfig:
             elif isinstance(value, list):
                 read[name] = tuple(value)
         return cls(**read)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadConfig:
-    """How the hidden states of a text become its one vector, and how much of a text is read.
-
-    Attributes:
-        pooling: "mean" over real tokens, "cls" (the first token), or "max" over real tokens.
-        normalize: Whether the vector is divided by its L2 norm.
-        max_tokens: The length limit in tokens, special tokens included; longer texts are truncated.
-
-    Raises:
-        ConfigError: Where a value is not allowed.
-    """
-
-    pooling: Pooling = "mean"
-    normalize: bool = True
-    max_tokens: int = 512
-
-    def __post_init__(self) -> None:
-        if self.pooling not in get_args(Pooling):
-            raise ConfigError(
-                f"pooling is {self.pooling!r:.60}; it must be one of {', '.join(get_args(Pooling))}"
-            )
-        if not isinstance(self.normalize, bool):
-            raise ConfigError(f"normalize is {self.normalize!r:.60}; it must be true or false")
-        if not is_whole(self.max_tokens) or self.max_tokens < 1:
-            raise ConfigError(
-                f"max_tokens is {self.max_tokens!r:.60}; it must be a whole number of at least 1"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values, in declaration order."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> HeadConfig:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ConfigError: On an unknown name or a value that is not allowed.
-        """
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
-        if unknown:
-            raise ConfigError(f"unknown configuration names: {', '.join(unknown)}")
         return cls(**values)

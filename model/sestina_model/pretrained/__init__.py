@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
@@ -13,6 +14,7 @@ from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.pretrained.card import read_licence, read_name
 from sestina_model.pretrained.families import read_architecture
+from sestina_model.pretrained.modules import read_steps, step_files
 from sestina_model.pretrained.sentence_transformers import MODULES, Contract, read_contract
 from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
@@ -29,6 +31,7 @@ class Pretrained:
 
     encoder: TransformerEncoder
     head: HeadConfig
+    steps: dict[str, Tensor]
     tokenizer: Tokenizer
     name: str
     licence: str | None
@@ -81,15 +84,12 @@ def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
     encoder, notes = read_encoder(files, architecture)
     return Pretrained(
         encoder=encoder,
-        head=HeadConfig(
-            pooling=contract.pooling,
-            normalize=contract.normalize,
-            max_tokens=min(value for value in limits if value is not None),
-        ),
+        head=contract.head(min(value for value in limits if value is not None)),
+        steps=read_steps(contract.modules, architecture.config.d_model),
         tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
-        sha256=weights_sha256(files),
+        sha256=weights_sha256([*files, *step_files(contract.modules)]),
         notes=notes,
     )
 
@@ -99,15 +99,12 @@ def _read_static(folder: Path, contract: Contract) -> Pretrained:
     _check_ids(static.tokenizer, static.encoder.config.vocab_size, contract.transformer)
     return Pretrained(
         encoder=static.encoder,
-        head=HeadConfig(
-            pooling="mean",
-            normalize=contract.normalize,
-            max_tokens=static.encoder.config.max_positions,
-        ),
+        head=contract.head(static.encoder.config.max_positions),
+        steps=read_steps(contract.modules, static.encoder.config.d_model),
         tokenizer=static.tokenizer,
         name=read_name(folder, read_json_object(folder / CONFIG, optional=True)),
         licence=read_licence(folder),
-        sha256=weights_sha256(static.files),
+        sha256=weights_sha256([*static.files, *step_files(contract.modules)]),
         notes=static.notes,
     )
 

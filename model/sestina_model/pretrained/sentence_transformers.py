@@ -1,43 +1,31 @@
 """The text contract that sentence-transformers writes beside a model, in all its versions from 2 to 6.
 
 modules.json lists the modules, each with a class path (which moved between versions) and a folder:
-always a Transformer, then a Pooling, then perhaps a Normalize. A folder without modules.json gets what
-sentence-transformers gives it, mean pooling, and normalisation besides.
+see `modules`. A folder without modules.json gets what sentence-transformers gives it, mean pooling and
+nothing else.
 """
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, get_args
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-from sestina_model._files import read_json, read_json_object
-from sestina_model.config import Pooling
+from sestina_model._files import read_json_object
+from sestina_model.head_config import HeadConfig, Pooling, Similarity
+from sestina_model.head_steps import is_count
+from sestina_model.pretrained.modules import MODULES, Modules, flag, read_modules
 from sestina_model.pretrained.static import MODEL_TYPE
 
 __all__ = ["MODULES", "Contract", "read_contract"]
-
-MODULES = "modules.json"
 
 # The Transformer's own file is named after the model in some versions; the first that exists is read.
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-# One flag per mode until version 5.3, then a single pooling_mode.
-_POOLING_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-_POOLINGS = ("mean", "cls", "max")
-_KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Normalize", "Dropout")
 # Options of how a model is loaded and run, not of what it computes but for rounding.
 _WITHOUT_EFFECT = frozenset(
     {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"}
@@ -51,19 +39,39 @@ class Contract:
 
     Attributes:
         transformer: The folder with the encoder and the tokenizer, mostly the folder itself.
-        pooling: How hidden states become one vector.
-        normalize: Whether the vector is divided by its norm.
+        modules: What follows the encoder.
         max_seq_length: The length limit in tokens, or None where the tokenizer's own holds.
         lower_case: Whether texts are lower-cased before the tokenizer sees them.
         static: Whether the encoder is a table of token vectors (StaticEmbedding) with their mean.
+        truncate_dim: How many dimensions of a vector are kept; None: all.
+        prompts: What is put before a text, by name.
+        default_prompt: The name of the one that is put before a text where none is asked for; None: none is.
+        similarity: How vectors are compared.
     """
 
     transformer: Path
-    pooling: Pooling = "mean"
-    normalize: bool = True
+    modules: Modules = Modules()  # noqa: RUF009  a named tuple
     max_seq_length: int | None = None
     lower_case: bool = False
     static: bool = False
+    truncate_dim: int | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
+    similarity: Similarity = "cosine"
+
+    def head(self, max_tokens: int) -> HeadConfig:
+        """The same in our own terms, with this length limit."""
+        return HeadConfig(
+            pooling=self.modules.pooling,
+            normalize=self.modules.normalize,
+            max_tokens=max_tokens,
+            steps=tuple(module.step for module in self.modules.steps),
+            truncate_dim=self.truncate_dim,
+            include_prompt=self.modules.include_prompt,
+            prompts=self.prompts,
+            default_prompt=self.default_prompt,
+            similarity=self.similarity,
+        )
 
 
 def read_contract(folder: Path) -> Contract:
@@ -71,102 +79,86 @@ def read_contract(folder: Path) -> Contract:
 
     Raises:
         CheckpointError: Where a file is damaged or a listed module is not there.
-        UnsupportedCheckpointError: Naming the module, pooling, prompt or option that is not supported.
+        UnsupportedCheckpointError: Naming the module, pooling or option that is not supported.
     """
     if not (folder / MODULES).is_file():
         path = folder / "config.json"
         config = read_json_object(path, optional=True)
         if config.get("model_type") == MODEL_TYPE:
-            return Contract(folder, normalize=_flag(config, "normalize", path), static=True)
-        return Contract(folder)
-    modules = _modules(folder)
-    kinds = [kind for kind, _ in modules]
-    if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"}:
-        _check_model(folder / "config_sentence_transformers.json")
-        for _, path in modules[1:]:
-            _check_normalize(path / "config.json")
-        return Contract(modules[0][1], normalize=len(modules) > 1, static=True)
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise UnsupportedCheckpointError(
-            f"{folder / MODULES}: the modules {', '.join(kinds) or '(none)'} are not supported; Transformer, "
-            f"Pooling and an optional Normalize, in this order, are"
-        )
-    paths = [path for _, path in modules]
-    _check_model(folder / "config_sentence_transformers.json")
-    if len(paths) == 3:
-        _check_normalize(paths[2] / "config.json")
-    limit, lower_case = _transformer(paths[0])
-    return Contract(paths[0], _pooling(paths[1] / "config.json"), len(paths) == 3, limit, lower_case)
-
-
-def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """Kind and folder of each module. Dropout is left out: it does nothing once a model is trained."""
-    listed, modules = read_json(folder / MODULES), []
-    if not isinstance(listed, list) or not all(
-        isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
-        for entry in listed
-    ):
-        raise CheckpointError(f"{folder / MODULES} must be a list of modules with a type and a path each")
-    names = [entry.get("name") for entry in listed]
-    if any(names.count(name) > 1 for name in names if name is not None):
-        raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
-    for entry in listed:
-        package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in _KINDS:
-            raise UnsupportedCheckpointError(
-                f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
-                f"sentence-transformers' Transformer, Pooling and Normalize are"
-            )
-        path = posixpath.normpath(entry["path"])
-        if posixpath.isabs(path) or path.split("/")[0] == "..":
-            raise CheckpointError(f"{folder / MODULES}: the path {entry['path']!r:.60} leaves the folder")
-        if kind != "Dropout":
-            modules.append((kind, folder / path))
-    return modules
-
-
-def _check_model(path: Path) -> None:
+            return Contract(folder, Modules(normalize=flag(config, "normalize", path)), static=True)
+        return Contract(folder, Modules(pooling=_usual_pooling(config)))
+    modules = read_modules(folder)
+    path = folder / "config_sentence_transformers.json"
     config = read_json_object(path, optional=True)
-    prompt, prompts = config.get("default_prompt_name"), _options(config, "prompts", path)
-    if prompt is not None and not (isinstance(prompt, str) and prompts.get(prompt) == ""):
-        raise UnsupportedCheckpointError(
-            f"{path}: default_prompt_name {prompt!r:.60} puts a prompt before every text, which is not "
-            f"supported; set it to null and put the prompt into your texts"
-        )
-    if config.get("truncate_dim") is not None:
-        raise UnsupportedCheckpointError(
-            f"{path}: truncate_dim {config['truncate_dim']!r:.60} is not supported; set it to null and cut "
-            f"the vectors when they are used"
-        )
+    _check_model(path, config)
+    prompts, default = _prompts(path, config)
+    limit, lower_case = (None, False) if modules.static else _transformer(modules.transformer or folder)
+    return Contract(
+        transformer=modules.transformer or folder,
+        modules=modules,
+        max_seq_length=limit,
+        lower_case=lower_case,
+        truncate_dim=config.get("truncate_dim"),
+        prompts=prompts,
+        default_prompt=default,
+        similarity=config.get("similarity_fn_name") or "cosine",
+        static=modules.static,
+    )
+
+
+def _usual_pooling(config: Mapping[str, Any]) -> Pooling:
+    """What sentence-transformers does with a folder of transformers': the mean, or of a causal language model
+    the last token.
+    """
+    architectures = config.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else None
+    causal = isinstance(first, str) and first.endswith("ForCausalLM") and config.get("is_causal", True)
+    return "lasttoken" if causal else "mean"
+
+
+def _check_model(path: Path, config: Mapping[str, Any]) -> None:
     if config.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise UnsupportedCheckpointError(
             f"{path}: model_type {config['model_type']!r:.60} is not supported; 'SentenceTransformer' is"
         )
-
-
-def _check_normalize(path: Path) -> None:
-    config = read_json_object(path, optional=True)
-    for key in ("module_input_name", "module_output_name"):
-        if config.get(key) not in (None, "sentence_embedding"):
-            raise UnsupportedCheckpointError(
-                f"{path}: {key} {config[key]!r:.60} is not supported; 'sentence_embedding' is"
-            )
-
-
-def _pooling(path: Path) -> Pooling:
-    config = read_json_object(path)
-    if "pooling_mode" in config:
-        found = config["pooling_mode"]
-        modes = list(found) if isinstance(found, list) else [found]
-    else:
-        flags = {mode: _flag(config, flag, path) for flag, mode in _POOLING_FLAGS.items()}
-        modes = [mode for mode, set_ in flags.items() if set_] or ["mean"]
-    if len(modes) != 1 or modes[0] not in _POOLINGS:
-        raise UnsupportedCheckpointError(
-            f"{path}: pooling {' with '.join(map(str, modes)):.120} is not supported; one of "
-            f"{', '.join(_POOLINGS)} is"
+    truncate_dim = config.get("truncate_dim")
+    if truncate_dim is not None and not is_count(truncate_dim):
+        raise CheckpointError(
+            f"{path}: truncate_dim is {truncate_dim!r:.60}; it must be a whole number of at least 1, or null"
         )
-    return cast("Pooling", modes[0])
+    similarity = config.get("similarity_fn_name")
+    if similarity is not None and similarity not in get_args(Similarity):
+        raise UnsupportedCheckpointError(
+            f"{path}: similarity_fn_name {similarity!r:.60} is not supported; "
+            f"{', '.join(get_args(Similarity))} and null are"
+        )
+
+
+def _prompts(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    """The prompts by name, and the name of the default one.
+
+    sentence-transformers 6 has "query" and "document" for every model, empty where the file has none. So a
+    text that is encoded as a document gets no prompt there, even if the file has one for a "passage". Prompts
+    that are all empty are none.
+    """
+    found, default = _options(config, "prompts", path), config.get("default_prompt_name")
+    prompts = {}
+    for name, text in found.items():
+        if not isinstance(text, str | None):
+            raise CheckpointError(f"{path}: the prompt {name!r:.60} is {text!r:.60}; it must be a string")
+        prompts[name] = text or ""
+    known_names = {*prompts, "query", "document"}
+    if default is not None and not (isinstance(default, str) and default in known_names):
+        known = ", ".join(map(repr, prompts)) or "(none)"
+        raise CheckpointError(
+            f"{path}: default_prompt_name is {default!r:.60}; it must be null or one of its prompts, "
+            f"{known:.300}"
+        )
+    if not any(prompts.values()):
+        return {}, None
+    if "document" not in prompts and {"passage", "corpus"} & prompts.keys():
+        prompts["document"] = ""
+    return prompts, default if default in prompts else None
 
 
 def _transformer(folder: Path) -> tuple[int | None, bool]:
@@ -182,7 +174,8 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
             f"'feature-extraction' is"
         )
     _check_modalities(path, config)
-    for key in ("tokenizer_name_or_path", "query_expansion"):
+    # The lengths cut queries and documents at other places than other texts.
+    for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
         if config.get(key):
             raise UnsupportedCheckpointError(
                 f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"
@@ -201,7 +194,7 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
         raise CheckpointError(
             f"{path}: max_seq_length is {limit!r:.60}; it must be a whole number of at least 1"
         )
-    return limit, _flag(config, "do_lower_case", path)
+    return limit, flag(config, "do_lower_case", path)
 
 
 def _options(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
@@ -212,14 +205,6 @@ def _options(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, An
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be an object")
     return value
-
-
-def _flag(config: Mapping[str, Any], key: str, path: Path) -> bool:
-    """A flag; null is false there, and here."""
-    value = config.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be true or false")
-    return bool(value)
 
 
 def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:

@@ -1,0 +1,161 @@
+"""What becomes of the hidden states of a text, and which text is read at all, as data: the text contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from sestina_model._errors import ConfigError
+from sestina_model.head_steps import Step, is_count
+
+__all__ = ["POOLINGS", "HeadConfig", "Pooling", "Similarity", "pooling_modes"]
+
+# One of `POOLINGS`, or several joined by "+": their vectors one after the other.
+Pooling = str
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+_MOST_MODES = 16
+
+
+def pooling_modes(pooling: object) -> tuple[str, ...]:
+    """The modes of a pooling, in the order of their vectors.
+
+    Raises:
+        ConfigError: Where it is none.
+    """
+    modes = tuple(pooling.split("+")) if isinstance(pooling, str) else ()
+    if not 1 <= len(modes) <= _MOST_MODES or not set(modes) <= set(POOLINGS):
+        raise ConfigError(
+            f"pooling is {pooling!r:.60}; it must be one of {', '.join(POOLINGS)}, or several joined by +"
+        )
+    return modes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadConfig:
+    """How the hidden states of a text become its one vector, and how much of which text is read.
+
+    In this order: pooling, `steps`, `normalize`, `truncate_dim`.
+
+    Attributes:
+        pooling: "mean" over real tokens, "cls" (the first token), "max" over real tokens,
+            "mean_sqrt_len_tokens" (their sum by the root of their number), "weightedmean" (the n-th token
+            counts n times), "lasttoken"; or several joined by "+".
+        normalize: Whether the vector is divided by its L2 norm.
+        max_tokens: The length limit in tokens, special tokens included; longer texts are truncated.
+        steps: What lies between pooling and normalisation.
+        truncate_dim: Only so many dimensions are kept, as they are; None: all.
+        include_prompt: Whether a prompt's tokens are pooled as the text's are.
+        prompts: By name, what is put before a text.
+        default_prompt: The name of the one that is put before a text where none is asked for; or None.
+        similarity: How vectors are compared.
+
+    Raises:
+        ConfigError: Where a value is not allowed.
+    """
+
+    pooling: Pooling = "mean"
+    normalize: bool = True
+    max_tokens: int = 512
+    steps: tuple[Step, ...] = ()
+    truncate_dim: int | None = None
+    include_prompt: bool = True
+    prompts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    default_prompt: str | None = None
+    similarity: Similarity = "cosine"
+
+    def __post_init__(self) -> None:
+        pooling_modes(self.pooling)
+        for name in ("normalize", "include_prompt"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r:.60}; it must be true or false")
+        if not is_count(self.max_tokens):
+            raise ConfigError(
+                f"max_tokens is {self.max_tokens!r:.60}; it must be a whole number of at least 1"
+            )
+        if not isinstance(self.steps, tuple) or not all(isinstance(step, Step) for step in self.steps):
+            raise ConfigError(f"steps is {self.steps!r:.60}; it must be a tuple of Step")
+        if self.truncate_dim is not None and not is_count(self.truncate_dim):
+            raise ConfigError(
+                f"truncate_dim is {self.truncate_dim!r:.60}; it must be a whole number of at least 1, or null"
+            )
+        if self.similarity not in get_args(Similarity):
+            raise ConfigError(
+                f"similarity is {self.similarity!r:.60}; it must be one of {', '.join(get_args(Similarity))}"
+            )
+        self._check_prompts()
+
+    def _check_prompts(self) -> None:
+        if not isinstance(self.prompts, Mapping):
+            raise ConfigError(f"prompts is {self.prompts!r:.60}; it must map names to texts")
+        for name, text in self.prompts.items():
+            for value in (name, text):
+                if not isinstance(value, str):
+                    raise ConfigError(f"prompts has {value!r:.60}; its names and texts must be strings")
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    raise ConfigError(
+                        f"prompts has {value!r:.60}, which has a lone surrogate; it must be valid Unicode"
+                    ) from None
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            known = ", ".join(map(repr, self.prompts)) or "none"
+            raise ConfigError(
+                f"default_prompt is {self.default_prompt!r:.60}; it must be null or the name of a prompt, "
+                f"{known:.300}"
+            )
+
+    def width(self, d_model: int) -> int:
+        """The width of a vector, of hidden states of `d_model`."""
+        width = self.full_width(d_model)
+        return min(width, self.truncate_dim or width)
+
+    def full_width(self, d_model: int) -> int:
+        """The same before the cut."""
+        width = d_model * len(pooling_modes(self.pooling))
+        for step in self.steps:
+            width = step.width(width)
+        return width
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as plain JSON values, in declaration order.
+
+        What the first version of this did not have is left out where it holds its default.
+        """
+        values: dict[str, Any] = {}
+        for each in dataclasses.fields(self):
+            value, default = getattr(self, each.name), _DEFAULTS[each.name]
+            if each.name in _FIRST or value != default:
+                values[each.name] = value
+        if self.steps:
+            values["steps"] = [step.to_dict() for step in self.steps]
+        if self.prompts:
+            values["prompts"] = dict(self.prompts)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> HeadConfig:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ConfigError: On an unknown name or a value that is not allowed.
+        """
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ConfigError(f"unknown configuration names: {', '.join(unknown)}")
+        given = dict(values)
+        if "steps" in given:
+            if not isinstance(given["steps"], list):
+                raise ConfigError(f"steps is {given['steps']!r:.60}; it must be a list")
+            given["steps"] = tuple(map(Step.from_dict, given["steps"]))
+        return cls(**given)
+
+
+_FIRST = ("pooling", "normalize", "max_tokens")
+_DEFAULTS: Mapping[str, Any] = {
+    each.name: getattr(HeadConfig(), each.name) for each in dataclasses.fields(HeadConfig)
+}
