@@ -527,7 +527,7 @@ class TestContract:
             ),
             (
                 ("models.Transformer", "models.Dense", "models.Pooling"),
-                "the modules Transformer, Dense, Pooling are not supported; a Transformer, a Pooling, and then",
+                "the modules Transformer, Dense, Pooling are not supported; a Transformer and a Pooling, or",
             ),
             (
                 ("models.Transformer", "models.Pooling", "models.Pooling"),
@@ -543,7 +543,7 @@ class TestContract:
             ),
             (
                 ("models.Transformer",),
-                "the modules Transformer are not supported; a Transformer, a Pooling, and then any",
+                "the modules Transformer are not supported; a Transformer and a Pooling, or a",
             ),
             (("models.Pooling", "models.Transformer"), "the modules Pooling, Transformer are not supported"),
             ((), "the modules (none) are not supported"),

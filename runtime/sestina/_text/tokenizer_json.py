@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from binascii import a2b_base64
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sestina._errors import BundleFormatError
 from sestina._quote import quote
+from sestina._text.charsmap import longest_replacement
 
 # How many characters one character of a text may become. What the file writes in itself (`Replace`,
 # `Prepend`) is told apart from what Unicode, bytes and word boundaries add, which real tokenizers do by up to
@@ -188,28 +188,11 @@ def _growth(step: dict[str, Any]) -> tuple[float, float]:
     if isinstance(prepend := step.get("prepend"), str):
         return 1.0 + len(prepend), 1
     if "precompiled_charsmap" in step:
-        longest = _longest_replacement(step["precompiled_charsmap"])
+        longest = longest_replacement(step["precompiled_charsmap"])
         return max(1.0, longest / _WRITTEN_MOST), max(1, longest)
     if step.get("type") == "Metaspace" and step.get("prepend_scheme") == "never":
         return 1, 1
     return 1, _BY_UNICODE.get(str(step.get("type")), 1)
-
-
-def _longest_replacement(charsmap: object) -> int:
-    """In SentencePiece's table: the size of a trie, the trie, and replacements that a null byte ends each."""
-    try:
-        table = charsmap if isinstance(charsmap, bytes) else a2b_base64(str(charsmap))
-    except ValueError:
-        return 1  # the library cannot read it either
-    size = int.from_bytes(table[:4], "little")
-    if len(table) >= 4 and (size > len(table) - 4 or size % 4):
-        # The library takes memory for what it says, and ends the process where there is not so much.
-        raise BundleFormatError(
-            f"tokenizer.json has a precompiled_charsmap of {len(table)} bytes, whose trie would have {size}: "
-            "export the bundle again"
-        )
-    replacements = table[4 + size :]
-    return max(len(part.decode(errors="replace")) for part in replacements.split(b"\0"))
 
 
 def _added(state: Any) -> Added:
