@@ -14,8 +14,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.fused import FusedAttention
+from sestina_export._forms.nodes import Gemm, single_node
+from sestina_model.attention import AttentionCore, MultiHeadAttention
 from sestina_model.config import EncoderConfig
-from sestina_model.encoder import AttentionCore, MultiHeadAttention
+from sestina_model.relative import DisentangledBias
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
 __all__ = [
@@ -54,6 +57,9 @@ class Form(Protocol):
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """What stands in for a layer's linear map; it takes and gives what `encoder` has between them."""
 
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """What stands in for another part of the encoder, such as a norm; None: itself."""
+
     def table(self, table: Tensor) -> nn.Module:
         """What looks up rows of the token table (vocab, D), scaled already: (B, S) -> (B, S, D)."""
 
@@ -71,6 +77,10 @@ class RowForm:
         """Linear maps between rows (B * S, width)."""
         return RowEncoder(model)
 
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """One node for what has a kernel of its own."""
+        return single_node(module)
+
     def finish(self, graph: onnx.ModelProto) -> None:
         """Nothing is left to write."""
 
@@ -80,7 +90,7 @@ class Float32Form(RowForm):
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:  # noqa: ARG002  the protocol's name
         """The map itself: on rows the exporter makes one Gemm of it."""
-        return linear
+        return Gemm(linear) if linear.bias is None else linear
 
     def table(self, table: Tensor) -> nn.Module:
         """A float32 embedding."""
@@ -90,31 +100,6 @@ class Float32Form(RowForm):
         """Six Gemm nodes a layer, and its attention in one."""
         n = config.n_layers
         return {"Gemm": 6 * n, "MultiHeadAttention": n, "Softmax": 0}
-
-
-class _FusedAttention:
-    """softmax(Q K^T / sqrt(K)) V as one com.microsoft.MultiHeadAttention node, without a mask.
-
-    Without a mask onnxruntime's CPU kernel takes its flash path: no S x S matrix in memory.
-    """
-
-    def __init__(self) -> None:
-        self.shape = torch.Size((0, 0))  # (B, S) of the batch whose rows come next
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
-        """(B * S, D) -> (B * S, D)."""
-        if mask is not None:
-            raise ValueError("this form has no mask: rows of a batch are of one length")
-        shape = (*self.shape, q.shape[-1])
-        attended = torch.onnx.ops.symbolic(
-            "com.microsoft::MultiHeadAttention",
-            (q.view(shape), k.view(shape), v.view(shape)),
-            {"num_heads": n_heads},
-            dtype=q.dtype,
-            shape=shape,
-            version=1,
-        )
-        return attended.flatten(0, 1)
 
 
 class RowEncoder(nn.Module):
@@ -127,14 +112,32 @@ class RowEncoder(nn.Module):
     def __init__(self, model: SentenceEncoder) -> None:
         super().__init__()
         self.model = model
-        self.attention = _FusedAttention()
+        self.fused = FusedAttention(attentions(model), longest(model))
+
+    @property
+    def attention(self) -> AttentionCore:
+        """One node a layer."""
+        return self.fused.forward
 
     def forward(self, ids: Tensor) -> SentenceOutput:
         """(B, S) int64 -> vectors (B, D) and hidden states (B, S, D)."""
         x = self.embed(ids)
-        self.attention.shape = x.shape[:2]
-        hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-        return SentenceOutput(self.model.finish(self._pool(hidden)), hidden)
+        self.fused.begin(ids)
+        token = pooled_token(self.model)
+        if token is None:
+            hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
+            return SentenceOutput(self.model.finish(self._pool(hidden)), hidden)
+        with _last_input(self.model) as seen:
+            hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
+        state = self._state_of_one(seen[-1].view(x.shape)[:, token], token)
+        return SentenceOutput(self.model.finish(state), hidden)
+
+    def _state_of_one(self, rows: Tensor, token: int) -> Tensor:
+        """The last layer on the rows of one token of each text, after it ran on all. (B, D) -> (B, D)."""
+        encoder = self.model.encoder
+        self.fused.only(token)
+        rows = list(encoder.stack())[-1](rows)
+        return rows if encoder.final_norm is None else encoder.final_norm(rows)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D)."""
@@ -152,23 +155,61 @@ class RowEncoder(nn.Module):
         return (hidden.new_ones(1, length) @ hidden).squeeze(1) / length
 
 
+def attentions(model: SentenceEncoder) -> list[MultiHeadAttention]:
+    """Those that have weights of their own, in the order of their layers."""
+    return [module for module in model.encoder.layers.modules() if isinstance(module, MultiHeadAttention)]
+
+
+_OF_DISTANCES = ("position_key", "position_query")  # of constants: a graph has what they give
+_POOLED = {"cls": 0, "lasttoken": -1}  # by pooling: the one token that it reads
+
+
+def pooled_token(model: SentenceEncoder) -> int | None:
+    """The one token whose last state becomes the vector, 0 or -1, where no other need be computed for it."""
+    token, config = _POOLED.get(model.head.pooling), model.encoder.config
+    if token is None or not config.n_layers or (config.causal and token == 0):
+        return None
+    by_content = any(isinstance(each.scoring.bias, DisentangledBias) for each in attentions(model))
+    return None if by_content else token
+
+
+@contextmanager
+def _last_input(model: SentenceEncoder) -> Iterator[list[Tensor]]:
+    """Yield a list that has at its end what the last layer was given."""
+    seen: list[Tensor] = []
+    layer = list(model.encoder.stack())[-1]
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
 def longest(model: SentenceEncoder) -> int:
     """Tokens of the longest text that a graph need read, and at least as many as are traced."""
     return min(model.encoder.config.max_positions, max(model.head.max_tokens, TRACED_LENGTH))
 
 
 def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
-    """The linear maps of all layers by their path in the encoder, six a layer."""
+    """The linear maps of all layers that read states, by their path in the encoder: six a layer, or seven."""
     modules = model.encoder.layers.named_modules()
-    return {path: module for path, module in modules if isinstance(module, nn.Linear)}
+    return {
+        path: module
+        for path, module in modules
+        if isinstance(module, nn.Linear) and path.rpartition(".")[2] not in _OF_DISTANCES
+    }
 
 
 @contextmanager
 def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
     """Yield a module to trace, in which the form stands in; the model is whole again after the block."""
     encoder, traced = model.encoder, form.encoder(model)
-    cores = [module for module in encoder.modules() if isinstance(module, MultiHeadAttention)]
-    linears = layer_linears(model)
+    cores, linears = attentions(model), layer_linears(model)
+    parts = {
+        path: (module, part)
+        for path, module in encoder.named_modules()
+        if (part := form.part(module)) is not None
+    }
     old_cores = [module.core for module in cores]
     old_table, old_scale = encoder.tokens, encoder.embedding_scale
     try:
@@ -178,6 +219,8 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
             module.core = traced.attention
         for path, linear in linears.items():
             encoder.layers.set_submodule(path, form.linear(path, linear))
+        for path, (_, part) in parts.items():
+            encoder.set_submodule(path, part)
         yield traced.eval()
     finally:
         encoder.tokens, encoder.embedding_scale = old_table, old_scale
@@ -185,3 +228,5 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
             module.core = core
         for path, linear in linears.items():
             encoder.layers.set_submodule(path, linear)
+        for path, (module, _) in parts.items():
+            encoder.set_submodule(path, module)
