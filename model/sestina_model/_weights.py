@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
-from sestina_model.encoder import TransformerEncoder, sinusoidal_positions
+from sestina_model.encoder import TransformerEncoder
 
 __all__ = ["build_encoder", "check_fit", "encoder_shapes", "read_tensors"]
 
@@ -90,8 +90,7 @@ def build_encoder(config: EncoderConfig, tensors: Mapping[str, Tensor], origin: 
     encoder = _blank(config)
     check_fit(encoder_shapes(config), tensors, origin)
     encoder.load_state_dict(dict(tensors), assign=True)
-    if config.positions == "sinusoidal":  # computed, so not among the weights
-        encoder.positions = sinusoidal_positions(config.max_positions, config.d_model)
+    encoder.compute()
     return encoder.eval()
 
 

@@ -1,41 +1,26 @@
 """What an encoder is, as data: the one configuration of the family.
 
 The defaults are the base model of "Attention Is All You Need" (Vaswani et al. 2017, table 3). The other
-choices exist so that its pretrained relatives (BERT, DistilBERT, RoBERTa, XLM-R) are the same module.
+choices exist so that its pretrained relatives, from BERT to Gemma, are the same module.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from sestina_model import choices
+from sestina_model._checks import is_whole
+from sestina_model._encoder_checks import check_encoder
 from sestina_model._errors import ConfigError
+from sestina_model.rotary_config import RotaryConfig
 
-Activation = Literal["relu", "gelu"]
-Norm = Literal["post", "pre"]
-Positions = Literal["sinusoidal", "learned", "counted"]
-TokenTypes = Literal["none", "folded"]
 Pooling = Literal["mean", "cls", "max"]
 
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "activation": get_args(Activation),
-    "norm": get_args(Norm),
-    "positions": get_args(Positions),
-    "token_types": get_args(TokenTypes),
-}
-_COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
-_MOST, _MOST_LAYERS = 2**24, 1024  # beyond any encoder; shapes are made of them before weights are seen
-
-
-def is_whole(value: object) -> bool:
-    """Whether a value is an integer, and neither true nor false."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+_FIRST = 15  # fields of format version 1's first encoders, which `to_dict` always writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +29,51 @@ class EncoderConfig:
 
     Attributes:
         vocab_size: Rows of the token table.
-        n_layers: N, identical layers of two sublayers each (section 3.1).
-        d_model: D, the width of the embedding and of every sublayer's output.
-        n_heads: H, attention heads; d_k = d_v = d_model / n_heads (section 3.2.2).
+        n_layers: N, layers of two sublayers each (section 3.1); 0: the table alone.
+        d_model: D, the width of every sublayer's output.
+        n_heads: H, attention heads (section 3.2.2).
         d_ff: Inner width of the position-wise feed-forward network (section 3.3).
-        activation: "relu" as in the paper, or the exact (erf) "gelu" of BERT.
-        norm: "post": LayerNorm(x + Sublayer(x)), as in the paper; "pre": x + Sublayer(LayerNorm(x)),
-            with one more LayerNorm after the last layer.
-        positions: "sinusoidal" (section 3.5, computed, no parameters), "learned" (a table), or "counted" (a
+        activation: As `feed_forward.ACTIVATIONS` has them.
+        norm: "post": Norm(x + Sublayer(x)), as in the paper; "pre": x + Sublayer(Norm(x)), with one more norm
+            after the last layer; "sandwich": x + Norm(Sublayer(Norm(x))), and that one too.
+        positions: "sinusoidal" (section 3.5, computed, no parameters), "learned" (a table), "counted" (a
             table too, but only tokens that are not `pad_id` take a position, wherever that id stands; row 0
-            is its own: RoBERTa).
+            is its own: RoBERTa), "rotary" (`rotary` turns queries and keys), or "none".
         max_positions: The longest sequence, in tokens.
         scale_embeddings: Whether token embeddings are multiplied by sqrt(d_model) (section 3.4).
-        norm_embeddings: Whether a LayerNorm follows the sum of token and position embeddings (BERT).
+        norm_embeddings: Whether a norm follows the sum of token and position embeddings (BERT).
         token_types: "folded" records that a pretrained token-type row 0 has been added to the token
             table when the checkpoint was imported; the module itself never needs token types.
         dropout: Probability, on sublayer outputs and on the embedding sum (section 5.4).
-        layer_norm_eps: Added to the variance in every LayerNorm.
+        layer_norm_eps: Added to the variance, or the mean square, in every norm.
         pad_id: The token id that fills the end of a shorter row of a batch.
+        d_embedding: Width of the tables where a linear map takes them to d_model (Lan et al. 2019), or None.
+        projection: Whether that map stands after the embedding norm or before it.
+        projection_bias: Whether it has a bias.
+        shared_layers: Whose weights each of the N layers has (Lan et al. 2019); empty: each its own.
+        norm_kind: "layer" (Ba et al. 2016) or "rms" (Zhang and Sennrich 2019, section 4).
+        norm_bias: Whether a LayerNorm has a bias.
+        first_norm: Whether a pre-norm encoder has a norm before its first attention.
+        gated: Whether the feed-forward network is gated: activation(gate(x)) * inner(x) (Shazeer 2020).
+        feed_forward_bias: Which of its linear maps have a bias.
+        attention_bias: Whether the four linear maps of attention have one.
+        n_kv_heads: G, heads of keys and values, each read by H / G queries (Ainslie et al. 2023); None: H.
+        d_k: Width of one head; None: d_model / n_heads.
+        query_key_norm: Whether each head's query and key pass an RMSNorm (Henry et al. 2020).
+        attention_scale: What scores are multiplied by; None: 1 / sqrt(width of a head).
+        causal: Whether a token attends only to itself and those before it.
+        window: Tokens to each side that `local_layers` attend to (Beltagy et al. 2020, section 3.1).
+        local_layers: The numbers of those layers, in ascending order.
+        rotary: How queries and keys turn.
+        local_rotary: How they turn in `local_layers`; None: as in the others.
+        relative: What is added to scores by distance: "none"; a number a head and bucket of distances, of one
+            table for all layers ("shared") or one a layer ("layer") (Raffel et al. 2020, section 2.1);
+            "disentangled": products with embeddings of distances (He et al. 2021, section 3.1).
+        relative_buckets: Of distances, half of them for each direction; None where each distance has its own.
+        relative_distance: From where on all distances are in the last bucket.
+        relative_terms: The products of disentangled attention.
+        relative_norm: Whether its embeddings pass a norm.
+        relative_own_maps: Whether they have linear maps of their own, else those of queries and keys.
 
     Raises:
         ConfigError: Where a value is not one that the encoder can be built from.
@@ -72,47 +84,45 @@ class EncoderConfig:
     d_model: int = 512
     n_heads: int = 8
     d_ff: int = 2048
-    activation: Activation = "relu"
-    norm: Norm = "post"
-    positions: Positions = "sinusoidal"
+    activation: choices.Activation = "relu"
+    norm: choices.Norm = "post"
+    positions: choices.Positions = "sinusoidal"
     max_positions: int = 512
     scale_embeddings: bool = True
     norm_embeddings: bool = False
-    token_types: TokenTypes = "none"
+    token_types: choices.TokenTypes = "none"
     dropout: float = 0.1
     layer_norm_eps: float = 1e-5
     pad_id: int = 0
+    # What follows came later: `to_dict` leaves it out where it holds its default.
+    d_embedding: int | None = None
+    projection: choices.Projection = "after_norm"
+    projection_bias: bool = True
+    shared_layers: tuple[int, ...] = ()
+    norm_kind: choices.NormKind = "layer"
+    norm_bias: bool = True
+    first_norm: bool = True
+    gated: bool = False
+    feed_forward_bias: choices.FeedForwardBias = "all"
+    attention_bias: bool = True
+    n_kv_heads: int | None = None
+    d_k: int | None = None
+    query_key_norm: bool = False
+    attention_scale: float | None = None
+    causal: bool = False
+    window: int | None = None
+    local_layers: tuple[int, ...] = ()
+    rotary: RotaryConfig | None = None
+    local_rotary: RotaryConfig | None = None
+    relative: choices.Relative = "none"
+    relative_buckets: int | None = None
+    relative_distance: int = 128
+    relative_terms: tuple[choices.DisentangledTerm, ...] = ()
+    relative_norm: bool = False
+    relative_own_maps: bool = False
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value, most = getattr(self, name), _MOST_LAYERS if name == "n_layers" else _MOST
-            if not is_whole(value) or value < 1:
-                raise ConfigError(f"{name} is {value!r:.60}; it must be a whole number of at least 1")
-            if value > most:
-                raise ConfigError(f"{name} is {value!r:.60}; it must be at most {most}")
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ConfigError(f"{name} is {value!r:.60}; it must be one of {', '.join(allowed)}")
-        for name in ("scale_embeddings", "norm_embeddings"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} is {getattr(self, name)!r:.60}; it must be true or false")
-        if self.d_model % self.n_heads:
-            raise ConfigError(
-                f"d_model is {self.d_model}; it must be a multiple of n_heads, which is {self.n_heads}"
-            )
-        if self.positions == "sinusoidal" and self.d_model % 2:
-            raise ConfigError(f"d_model is {self.d_model}; sinusoidal positions need an even width")
-        if not _is_number(self.dropout) or not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout is {self.dropout!r:.60}; it must be at least 0 and below 1")
-        if not _is_number(self.layer_norm_eps) or not 0.0 < self.layer_norm_eps < 1.0:
-            raise ConfigError(
-                f"layer_norm_eps is {self.layer_norm_eps!r:.60}; it must be above 0 and below 1"
-            )
-        if not is_whole(self.pad_id) or not 0 <= self.pad_id < self.vocab_size:
-            raise ConfigError(
-                f"pad_id is {self.pad_id!r:.60}; it must be at least 0 and below {self.vocab_size}"
-            )
+        check_encoder(self)
 
     @classmethod
     def base(cls, vocab_size: int) -> EncoderConfig:
@@ -126,8 +136,28 @@ class EncoderConfig:
 
     @property
     def d_head(self) -> int:
-        """d_k = d_v, the width of one head."""
-        return self.d_model // self.n_heads
+        """Width of one head."""
+        return self.d_model // self.n_heads if self.d_k is None else self.d_k
+
+    @property
+    def kv_heads(self) -> int:
+        """G, heads of keys and of values."""
+        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by."""
+        return 1 / math.sqrt(self.d_head) if self.attention_scale is None else self.attention_scale
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the token table and of the position table."""
+        return self.d_model if self.d_embedding is None else self.d_embedding
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are added to the embedding."""
+        return self.positions in ("sinusoidal", "learned", "counted")
 
     @property
     def position_rows(self) -> int:
@@ -135,8 +165,20 @@ class EncoderConfig:
         return self.max_positions + (self.positions == "counted")
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values, in declaration order."""
-        return dataclasses.asdict(self)
+        """The configuration as plain JSON values, in declaration order; newer defaults are left out."""
+        values: dict[str, Any] = {}
+        first = [field.name for field in dataclasses.fields(self)[:_FIRST]]
+        for name in (*first, *self.later_choices()):
+            value = getattr(self, name)
+            if isinstance(value, RotaryConfig):
+                value = value.to_dict()
+            values[name] = list(value) if isinstance(value, tuple) else value
+        return values
+
+    def later_choices(self) -> tuple[str, ...]:
+        """The fields of newer families that do not hold their default."""
+        fields = dataclasses.fields(self)[_FIRST:]
+        return tuple(field.name for field in fields if getattr(self, field.name) != field.default)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderConfig:
@@ -145,13 +187,18 @@ class EncoderConfig:
         Raises:
             ConfigError: On an unknown or missing name, or a value that is not allowed.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ConfigError(f"unknown configuration names: {', '.join(unknown)}")
         if "vocab_size" not in values:
             raise ConfigError("vocab_size is missing from the configuration")
-        return cls(**values)
+        read: dict[str, Any] = dict(values)
+        for name, value in values.items():
+            if name in ("rotary", "local_rotary") and value is not None:
+                read[name] = RotaryConfig.from_dict(value, name)
+            elif isinstance(value, list):
+                read[name] = tuple(value)
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """The Transformer encoder (Vaswani et al. 2017, sections 3.1 to 3.5).
 
-Shapes are written with: B batch, S tokens, D d_model, H heads, K = D / H.
+Shapes are written with: B batch, S tokens, D d_model, H heads.
 Masks are boolean, True where a token is real and False where it is padding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -15,20 +15,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError
+from sestina_model.attention import (
+    AttentionCore,
+    MultiHeadAttention,
+    Scoring,
+    Shared,
+    dot_product_attention,
+    split_heads,
+)
 from sestina_model.config import EncoderConfig
+from sestina_model.feed_forward import FeedForward
+from sestina_model.norms import make_norm
 
 __all__ = [
     "AttentionCore",
     "FeedForward",
     "Layer",
     "MultiHeadAttention",
+    "Scoring",
     "TransformerEncoder",
     "counted_positions",
+    "dot_product_attention",
     "sinusoidal_positions",
+    "split_heads",
 ]
-
-# (q, k, v) each (B, S, D), the mask (B, S) or None, the number of heads -> (B, S, D).
-AttentionCore = Callable[[Tensor, Tensor, Tensor, Tensor | None, int], Tensor]
 
 
 def sinusoidal_positions(n_positions: int, d_model: int) -> Tensor:
@@ -50,105 +60,51 @@ def counted_positions(ids: Tensor, pad_id: int) -> Tensor:
     return real.cumsum(1) * real
 
 
-def split_heads(x: Tensor, n_heads: int) -> Tensor:
-    """(B, S, D) -> (B, H, S, K)."""
-    return x.view(*x.shape[:-1], n_heads, x.shape[-1] // n_heads).transpose(1, 2)
-
-
-def dot_product_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
-    """softmax(Q K^T / sqrt(K)) V in every head (section 3.2.1). (B, S, D) -> (B, S, D)."""
-    out = F.scaled_dot_product_attention(
-        split_heads(q, n_heads),
-        split_heads(k, n_heads),
-        split_heads(v, n_heads),
-        attn_mask=None if mask is None else mask[:, None, None, :],
-    )
-    return out.transpose(1, 2).flatten(2)  # (B, H, S, K) -> (B, S, D)
-
-
-class MultiHeadAttention(nn.Module):
-    """Every token gathers from all tokens, in H different ways side by side (section 3.2.2).
-
-    `core` is the part between the projections. It is an attribute so that an exporter can put the one
-    fused node of its target in the place of the reference computation.
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.n_heads = config.n_heads
-        self.query = nn.Linear(config.d_model, config.d_model)
-        self.key = nn.Linear(config.d_model, config.d_model)
-        self.value = nn.Linear(config.d_model, config.d_model)
-        self.output = nn.Linear(config.d_model, config.d_model)
-        self.core: AttentionCore = dot_product_attention
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, S, D), mask (B, S) -> (B, S, D)."""
-        q, k, v = self.query(x), self.key(x), self.value(x)
-        out: Tensor = self.output(self.core(q, k, v, mask, self.n_heads))
-        return out
-
-    def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The attention itself: how much each token (row) takes from each token (column).
-
-        (B, S, D), mask (B, S) -> (B, H, S, S); every row sums to 1, padding columns are 0. A text that is
-        nothing but padding has zeros throughout.
-        """
-        q = split_heads(self.query(x), self.n_heads)
-        k = split_heads(self.key(x), self.n_heads)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        return scores.softmax(-1).nan_to_num()
-
-
-class FeedForward(nn.Module):
-    """Two linear maps with an activation between, applied to each position alone (section 3.3)."""
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.inner = nn.Linear(config.d_model, config.d_ff)
-        self.activation: nn.Module = nn.ReLU() if config.activation == "relu" else nn.GELU()
-        self.output = nn.Linear(config.d_ff, config.d_model)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, S, D) -> (B, S, D)."""
-        out: Tensor = self.output(self.activation(self.inner(x)))
-        return out
-
-
 class Layer(nn.Module):
-    """Two sublayers, each with a residual connection, LayerNorm and dropout (sections 3.1 and 5.4)."""
+    """Two sublayers, each with a residual connection, norm and dropout (sections 3.1 and 5.4)."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, place: int = 0, shared: Shared | None = None) -> None:
         super().__init__()
-        self.pre_norm = config.norm == "pre"
-        self.attention = MultiHeadAttention(config)
-        self.attention_norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_eps)
+        d_model, sandwich = config.d_model, config.norm == "sandwich"
+        self.norm = config.norm
+        self.attention = MultiHeadAttention(config, place, shared)
+        bare = place == 0 and config.norm == "pre" and not config.first_norm
+        self.attention_norm = nn.Identity() if bare else make_norm(config, d_model)
+        self.attention_output_norm = make_norm(config, d_model) if sandwich else None
         self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_eps)
+        self.feed_forward_norm = make_norm(config, d_model)
+        self.feed_forward_output_norm = make_norm(config, d_model) if sandwich else None
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, S, D), mask (B, S) -> (B, S, D)."""
-        if self.pre_norm:
-            x = x + self.dropout(self.attention(self.attention_norm(x), mask))
-            x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        else:
+        if self.norm == "post":
             x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
-            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
-        return x
+            out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+            return out
+        attended = self.attention(self.attention_norm(x), mask)
+        if self.attention_output_norm is not None:
+            attended = self.attention_output_norm(attended)
+        x = x + self.dropout(attended)
+        fed = self.feed_forward(self.feed_forward_norm(x))
+        if self.feed_forward_output_norm is not None:
+            fed = self.feed_forward_output_norm(fed)
+        return torch.add(x, self.dropout(fed))
 
     def attention_weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The attention of this layer on its input. (B, S, D), mask (B, S) -> (B, H, S, S)."""
-        return self.attention.weights(self.attention_norm(x) if self.pre_norm else x, mask)
+        return self.attention.weights(x if self.norm == "post" else self.attention_norm(x), mask)
 
 
 class TransformerEncoder(nn.Module):
-    """Token ids to one D-wide vector per token, through N identical layers.
+    """Token ids to one D-wide vector per token, through N layers.
 
     Weights start as Xavier-uniform matrices and N(0, 1 / D) embeddings, so that the scaled embedding has
     the same size as the positional encoding.
+
+    Attributes:
+        positions: The position table (position_rows, embedding width), where positions are added.
+        layers: The layers that have weights of their own; `stack` has them in the order they are run in.
     """
 
     positions: Tensor
@@ -156,21 +112,28 @@ class TransformerEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        width = config.embedding_width
+        self.tokens = nn.Embedding(config.vocab_size, width)
         self.embedding_scale = math.sqrt(config.d_model) if config.scale_embeddings else 1.0
-        if config.positions != "sinusoidal":
-            self.positions = nn.Parameter(torch.empty(config.position_rows, config.d_model))
-        else:
-            table = sinusoidal_positions(config.max_positions, config.d_model)
+        if config.positions == "sinusoidal":
+            table = sinusoidal_positions(config.max_positions, width)
             self.register_buffer("positions", table, persistent=False)
+        elif config.has_position_table:
+            self.positions = nn.Parameter(torch.empty(config.position_rows, width))
+        last = config.projection == "before_norm"
         self.embedding_norm = (
-            nn.LayerNorm(config.d_model, eps=config.layer_norm_eps) if config.norm_embeddings else None
+            make_norm(config, config.d_model if last else width) if config.norm_embeddings else None
+        )
+        self.embedding_projection = (
+            None
+            if config.d_embedding is None
+            else nn.Linear(config.d_embedding, config.d_model, bias=config.projection_bias)
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
-        self.final_norm = (
-            nn.LayerNorm(config.d_model, eps=config.layer_norm_eps) if config.norm == "pre" else None
-        )
+        self.shared = Shared(config)
+        count = len(set(config.shared_layers)) or config.n_layers
+        self.layers = nn.ModuleList(Layer(config, place, self.shared) for place in range(count))
+        self.final_norm = None if config.norm == "post" else make_norm(config, config.d_model)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -182,8 +145,19 @@ class TransformerEncoder(nn.Module):
                 nn.init.xavier_uniform_(parameter)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-            else:  # the gain of a LayerNorm
+            else:  # the gain of a norm
                 nn.init.ones_(parameter)
+
+    def compute(self) -> None:
+        """Fill what is computed and never read, in an encoder made on the meta device."""
+        if self.config.positions == "sinusoidal":
+            self.positions = sinusoidal_positions(self.config.max_positions, self.config.embedding_width)
+        self.shared.compute()
+
+    def stack(self) -> Iterator[Layer]:
+        """The N layers in the order they are run in; those that share weights are one module."""
+        layers = cast("Sequence[Layer]", self.layers)
+        return (layers[number] for number in self.config.shared_layers or range(len(layers)))
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embedding (times sqrt(D) where configured) plus position. (B, S) int64 -> (B, S, D)."""
@@ -192,12 +166,20 @@ class TransformerEncoder(nn.Module):
             x = x * self.embedding_scale
         if self.config.positions == "counted":
             x = x + F.embedding(counted_positions(ids, self.config.pad_id), self.positions)
-        else:
+        elif self.config.has_position_table:
             x = x + self.positions[: ids.shape[1]]
+        out: Tensor = self.dropout(self.project(x))
+        return out
+
+    def project(self, x: Tensor) -> Tensor:
+        """What follows the sum of embeddings: its norm, and its map to D, in their order, as configured."""
+        if self.embedding_projection is not None and self.config.projection == "before_norm":
+            x = self.embedding_projection(x)
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
-        out: Tensor = self.dropout(x)
-        return out
+        if self.embedding_projection is not None and self.config.projection == "after_norm":
+            x = self.embedding_projection(x)
+        return x
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer.
@@ -219,8 +201,8 @@ class TransformerEncoder(nn.Module):
         return self.transform(self.embed(ids), mask)
 
     def transform(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The N layers, and the LayerNorm that follows them in a pre-norm encoder. (B, S, D) -> same."""
-        for layer in self.layers:
+        """The N layers, and the norm that follows them in a pre-norm encoder. (B, S, D) -> same."""
+        for layer in self.stack():
             x = layer(x, mask)
         return x if self.final_norm is None else self.final_norm(x)
 
@@ -228,7 +210,7 @@ class TransformerEncoder(nn.Module):
     def attention_weights(self, ids: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """The attention of every layer, for looking inside. (B, S) -> N times (B, H, S, S)."""
         x, weights = self.embed(ids), []
-        for layer in cast("Iterable[Layer]", self.layers):
+        for layer in self.stack():
             weights.append(layer.attention_weights(x, mask))
             x = layer(x, mask)
         return weights

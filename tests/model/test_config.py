@@ -72,7 +72,7 @@ def test_head_config_survives_json() -> None:
     assert HeadConfig.from_dict({}) == HeadConfig(pooling="mean", normalize=True, max_tokens=512)
 
 
-COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
+COUNTS = ("vocab_size", "d_model", "n_heads", "d_ff", "max_positions")
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -83,12 +83,22 @@ def test_counts_must_be_whole_and_positive(name: str, value: object) -> None:
     assert str(caught.value) == f"{name} is {value!r}; it must be a whole number of at least 1"
 
 
+@pytest.mark.parametrize("value", [-3, 1.5, "6", True, None])
+def test_there_may_be_no_layers(value: object) -> None:
+    assert EncoderConfig(vocab_size=100, n_layers=0).n_layers == 0
+    with pytest.raises(ConfigError) as caught:
+        EncoderConfig.from_dict({"vocab_size": 100, "n_layers": value})
+    assert str(caught.value) == f"n_layers is {value!r}; it must be a whole number of at least 0"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"activation": "silu"}, "activation is 'silu'; it must be one of relu, gelu"),
-        ({"norm": "rms"}, "norm is 'rms'; it must be one of post, pre"),
-        ({"positions": "rotary"}, "positions is 'rotary'; it must be one of sinusoidal, learned, counted"),
+        ({"norm": "rms"}, "norm is 'rms'; it must be one of post, pre, sandwich"),
+        (
+            {"positions": "alibi"},
+            "positions is 'alibi'; it must be one of sinusoidal, learned, counted, rotary, none",
+        ),
         ({"token_types": 2}, "token_types is 2; it must be one of none, folded"),
         ({"scale_embeddings": 1}, "scale_embeddings is 1; it must be true or false"),
         ({"norm_embeddings": "no"}, "norm_embeddings is 'no'; it must be true or false"),

@@ -280,7 +280,7 @@ def test_attention_weights_times_values_are_the_core(padded: bool) -> None:
     x = torch.randn(3, 8, 48, generator=torch.Generator().manual_seed(2))
     v = attention.value(x)
     naive = (attention.weights(x, mask) @ split_heads(v, 4)).transpose(1, 2).flatten(2)
-    core = dot_product_attention(attention.query(x), attention.key(x), v, mask, 4)
+    core = dot_product_attention(attention.query(x), attention.key(x), v, mask, attention.scoring)
     torch.testing.assert_close(core, naive, rtol=0, atol=1e-6)
 
 
@@ -289,7 +289,7 @@ def test_the_core_is_replaceable() -> None:
     ids, _ = batch(2, 5, padded=False)
     before = encoder(ids)
     for layer in encoder.layers:
-        layer.attention.core = lambda q, k, v, mask, n_heads: v
+        layer.attention.core = lambda q, k, v, mask, scoring: v
     assert largest(encoder(ids) - before) > 0.01
 
 

@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_model.attention import Scoring
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
@@ -149,11 +150,12 @@ class MaskedEncoder(nn.Module):
         return pooled * (pooled * pooled).sum(1, keepdim=True).sqrt().reciprocal()
 
     @staticmethod
-    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:
+    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
         """softmax(Q K^T + mask) V in every head, of queries that are scaled. (B, S, D) -> (B, S, D)."""
         if mask is None:
             raise ValueError("this form always has a mask")
         batch, length, width = q.shape
+        n_heads = scoring.n_heads
         split = torch.tensor([0, 0, n_heads, width // n_heads])  # 0 keeps an axis as it is
         joined = torch.tensor([0, 0, width])
         heads = (batch, length, n_heads, width // n_heads)

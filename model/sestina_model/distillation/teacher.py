@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from sestina_model._errors import FileError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.distillation.arithmetic import fast_products
 from sestina_model.distillation.corpus import Reading
-from sestina_model.encoder import Layer, TransformerEncoder
+from sestina_model.encoder import TransformerEncoder
 from sestina_model.sentence import pool
 
 __all__ = ["Lesson", "Teacher", "find_teacher", "states_at"]
@@ -111,7 +111,7 @@ def states_at(
 ) -> tuple[Tensor, list[Tensor]]:
     """All last states, (B, S, D), and for each layer those at n places (row and column), (n, D); float32."""
     x, states = encoder.embed(ids), []
-    for layer in cast("Iterable[Layer]", encoder.layers):
+    for layer in encoder.stack():
         x = layer(x, mask)
         states.append(x[texts, places].float())
     if encoder.final_norm is not None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sestina_model._checks import is_whole
 from sestina_model._errors import CheckpointError, ConfigError, UnsupportedCheckpointError
-from sestina_model.config import EncoderConfig, is_whole
+from sestina_model.config import EncoderConfig
 
 __all__ = ["FAMILIES", "Architecture", "Family", "read_architecture"]
 

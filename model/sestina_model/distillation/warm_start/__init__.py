@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from sestina_model._errors import ConfigError
 from sestina_model.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ def warm_start(
             scale = 1.0
         if texts:
             refit(teacher, encoder, tokenizer, widening, texts, first_scale=first_scale)
-        gain = pairs[-1][1].feed_forward_norm.weight
+        gain = cast("nn.LayerNorm", pairs[-1][1].feed_forward_norm).weight
         gain[gain == 0] = _FREE_GAIN
     projection = torch.zeros(source.config.d_model, config.d_model)
     projection[:, widening.places] = torch.eye(source.config.d_model)
@@ -84,6 +85,12 @@ def _layers(encoder: TransformerEncoder) -> Iterable[Layer]:
 
 
 def _check(old: EncoderConfig, new: EncoderConfig) -> None:
+    for who, config in (("teacher", old), ("student", new)):
+        later = config.later_choices() or (() if config.has_position_table else ("positions",))
+        if later:
+            raise ConfigError(
+                f'the {who} has {", ".join(later)}, which a warm start does not map: set warm_start to "none"'
+            )
     for name in ("d_model", "d_ff", "d_head"):
         if getattr(old, name) > getattr(new, name):
             raise ConfigError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from sestina_model.checkpoint import Checkpoint
 
@@ -37,9 +39,8 @@ def entry_vectors(teacher: Checkpoint, tokenizer: Tokenizer) -> tuple[Tensor, Te
     if known.any():
         rows[~known] = rows[known].mean(0)
     rows = rows * encoder.embedding_scale + encoder.positions[min(_POSITION, len(encoder.positions) - 1)]
-    if encoder.embedding_norm is None:
-        return rows, torch.zeros(())
-    return encoder.embedding_norm(rows), encoder.embedding_norm.bias.mean()
+    norm = cast("nn.LayerNorm | None", encoder.embedding_norm)
+    return (rows, torch.zeros(())) if norm is None else (norm(rows), norm.bias.mean())
 
 
 def pieces(text: str, vocabulary: dict[str, int]) -> list[int]:

@@ -11,6 +11,7 @@ T and D are the widths of teacher and student, K_t and K_s those of their heads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +94,8 @@ def widen_layer(
     return _norm(old.feed_forward_norm, new.feed_forward_norm, widening, keep=keep_shift)
 
 
-def _norm(old: nn.LayerNorm, new: nn.LayerNorm, widening: Widening, *, keep: bool) -> Tensor:
+def _norm(theirs: nn.Module, mine: nn.Module, widening: Widening, *, keep: bool) -> Tensor:
+    old, new = cast("nn.LayerNorm", theirs), cast("nn.LayerNorm", mine)
     shift = torch.zeros(()) if keep else old.bias.mean()
     new.weight.zero_()
     new.bias.zero_()

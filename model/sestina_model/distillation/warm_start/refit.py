@@ -66,7 +66,7 @@ def refit(
         scale = first_scale if number == 0 else 1.0
         attention, feed = layer.attention, layer.feed_forward
         mixed = [
-            attention.core(attention.query(x), attention.key(x), attention.value(x), None, attention.n_heads)
+            attention.core(attention.query(x), attention.key(x), attention.value(x), None, attention.scoring)
             for x in streams
         ]
         goals = [batch.goals[2 * number] * scale for batch in batches]
