@@ -22,6 +22,7 @@ from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import OUTPUTS
 from sestina_export._graph.mobile import to_ort
+from sestina_export._graph.states_part import serialised
 from sestina_export._proof.parity import (
     Difference,
     as_parity,
@@ -71,7 +72,7 @@ class VariantJob:
         """
         self.say(f"exporting {spec.file}")
         graph = self._graph(spec)
-        content = graph.SerializeToString(deterministic=True)
+        content = serialised(graph)
         if spec.container == "ort":
             content, operators = to_ort(content)
         else:

@@ -12,11 +12,11 @@ from typing import Literal
 from sestina._bundle.manifest import Precision, Target
 from sestina_export._errors import ExportError
 from sestina_export._forms.base import Float32Form, Form, layer_linears
+from sestina_export._forms.counts import Counts
 from sestina_export._forms.float16 import Float16Form
 from sestina_export._forms.portable import PortableForm
 from sestina_export._graph.buckets import LEAST
 from sestina_export._graph.passes import (
-    ATTENTION,
     Pass,
     drop_inner_shapes,
     drop_metadata,
@@ -67,7 +67,7 @@ class VariantSpec:
         precision: The arithmetic of its matrix products.
         shapes: "dynamic": inputs (batch, length) of any size, all rows of one length, no mask. "static":
             padded to one of a few lengths, with a mask, in standard operators alone.
-        opset: Version of the ONNX operator set.
+        opset: Version of the ONNX operator set, at least.
         form: Makes, from the checkpoint and calibration texts, how its parts are written.
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
@@ -98,17 +98,17 @@ class VariantSpec:
         """The name of the graph file in the bundle."""
         return f"{self.target}-{self.precision}.{self.container}"
 
-    def expected_nodes(self, config: EncoderConfig, form: Form) -> Mapping[str, int]:
+    def opset_of(self, config: EncoderConfig) -> int:
+        """The version of the operator set for an encoder: RMSNormalization came with 23."""
+        rms = config.norm_kind == "rms" or config.query_key_norm
+        return max(self.opset, _RMS_OPSET) if rms and self.shapes == "dynamic" else self.opset
+
+    def expected_nodes(self, counts: Counts, form: Form) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
-        n = config.n_layers
-        return {
-            **form.expected_nodes(config),
-            "LayerNormalization": 2 * n + config.norm_embeddings + (config.norm == "pre"),
-            {"relu": "Relu", "gelu": "Gelu"}[config.activation]: n,
-            **({ATTENTION: n} if name_attention_inputs in self.passes else {}),
-        }
+        return {**counts.activations(), **form.expected_nodes(counts)}
 
 
+_RMS_OPSET = 23
 _CLEAN: tuple[Pass, ...] = (drop_metadata, drop_inner_shapes)
 _SHARED: tuple[Pass, ...] = (share_equal_nodes, *_CLEAN)
 _FLOAT16_TOLERANCE = 5e-3

@@ -14,10 +14,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sestina_export._forms.fused import FusedAttention
+from sestina_export._forms.counts import Counts
+from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.nodes import Gemm, single_node
 from sestina_model.attention import AttentionCore, MultiHeadAttention
-from sestina_model.config import EncoderConfig
 from sestina_model.relative import DisentangledBias
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
@@ -66,7 +66,7 @@ class Form(Protocol):
     def finish(self, graph: onnx.ModelProto) -> None:
         """Write in place what only a whole graph can have, such as another type of all its numbers."""
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
 
 
@@ -96,10 +96,9 @@ class Float32Form(RowForm):
         """A float32 embedding."""
         return nn.Embedding(table.shape[0], table.shape[1], _weight=table)
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """Six Gemm nodes a layer, and its attention in one."""
-        n = config.n_layers
-        return {"Gemm": 6 * n, "MultiHeadAttention": n, "Softmax": 0}
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
+        """A Gemm for each linear map of a layer, and its attention in one."""
+        return {"Gemm": counts.linears, **fused_nodes(counts)}
 
 
 class RowEncoder(nn.Module):

@@ -9,18 +9,19 @@ half of them; others have heads of keys and values repeated.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.counts import Counts
 from sestina_export._forms.nodes import node
 from sestina_export._forms.scores import Disentangled, ScoreTerms, is_local
 from sestina_model.attention import MultiHeadAttention, Scoring
 from sestina_model.relative import DisentangledBias, RelativeBias
 from sestina_model.rotary import RotaryTable
 
-__all__ = ["FusedAttention"]
+__all__ = ["FusedAttention", "fused_nodes"]
 
 
 class FusedAttention(nn.Module):
@@ -151,6 +152,19 @@ class FusedAttention(nn.Module):
     def _last_place(self) -> Tensor:
         length = node("Shape", (self._ids,), (1,), dtype=torch.int64, start=1, end=2)
         return node("Sub", (length, torch.tensor([1])), (1,), dtype=torch.int64)
+
+
+def fused_nodes(counts: Counts) -> Mapping[str, int]:
+    """How often operators must occur in a graph of fused parts, its linear maps aside."""
+    silu = {"QuickGelu": counts.layers} if counts.config.activation == "silu" else {}
+    return {
+        "MultiHeadAttention": counts.layers - counts.causal,
+        "GroupQueryAttention": counts.causal,
+        "RotaryEmbedding": (counts.config.rotary is not None) * (2 * counts.config.n_layers + counts.again),
+        "Softmax": 0,
+        **counts.norms(),
+        **silu,
+    }
 
 
 _INT32 = 6  # TensorProto.DataType

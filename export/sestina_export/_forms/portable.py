@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.counts import Counts
 from sestina_model.attention import Scoring
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
@@ -45,9 +46,13 @@ class PortableForm:
     def finish(self, graph: onnx.ModelProto) -> None:
         """Nothing is left to write."""
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
+    def part(self, module: nn.Module) -> nn.Module | None:  # noqa: ARG002  the protocol's name
+        """Itself."""
+        return None
+
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
         """Six products with weights and two of attention a layer; of shapes, only the length."""
-        n = config.n_layers
+        config, n = counts.config, counts.config.n_layers
         return {
             "MatMul": 8 * n,
             "Softmax": n,
@@ -57,6 +62,7 @@ class PortableForm:
             "CumSum": int(config.positions == "counted"),
             "Gemm": 0,
             "MultiHeadAttention": 0,
+            **counts.norms(),
         }
 
 

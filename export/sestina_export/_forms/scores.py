@@ -7,6 +7,7 @@ batch, and is made once a graph, of constants and the length.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model.attention import Scoring
@@ -100,7 +101,7 @@ class _ByDistance(nn.Module):
         """(1, H, S, S)."""
         places = torch.arange(length)
         at = places[None, :] - places[:, None] + self.rows.shape[0] // 2
-        return torch.nn.functional.embedding(at, self.rows).permute(2, 0, 1)[None]
+        return F.embedding(at, self.rows).permute(2, 0, 1)[None]
 
     def of_one(self, length: int | torch.SymInt, token: int) -> Tensor:
         """(1, H, 1, S), for the first (0) or the last (-1) query."""
@@ -143,9 +144,9 @@ class Disentangled(nn.Module):
         keys, queries = self.keys, self.queries
         begin, end = self.longest - length + 1, self.longest + length + 1
         if keys is not None:  # of a query: keys from the S - 1 that are before it on
-            terms.append(self._shifted(q, keys[self.before[begin:end]]))
+            terms.append(self._shifted(q, F.embedding(self.before[begin:end], keys)))
         if queries is not None:  # of a key: queries in the same order
-            terms.append(self._shifted(k, queries[self.behind[begin:end]]).transpose(-1, -2))
+            terms.append(self._shifted(k, F.embedding(self.behind[begin:end], queries)).transpose(-1, -2))
         return (terms[0] if len(terms) == 1 else terms[0] + terms[1]) * self.scale
 
     def _shifted(self, content: Tensor, table: Tensor) -> Tensor:

@@ -14,19 +14,21 @@ from onnx_ir.passes.common import (
 )
 
 from sestina._session.inner_values import attention_inputs
+from sestina_export._graph.states_part import STATES, needed_for
 
 __all__ = [
-    "ATTENTION",
+    "ATTENTIONS",
     "Pass",
     "drop_inner_shapes",
     "drop_metadata",
     "name_attention_inputs",
     "share_equal_nodes",
+    "whole_attentions",
 ]
 
 Pass = Callable[[onnx.ModelProto], None]
 
-ATTENTION = "MultiHeadAttention"
+ATTENTIONS = ("MultiHeadAttention", "GroupQueryAttention")
 
 
 def drop_metadata(model: onnx.ModelProto) -> None:
@@ -53,16 +55,22 @@ def share_equal_nodes(model: onnx.ModelProto) -> None:
     model.CopyFrom(onnx_ir.to_proto(shared.model))
 
 
+def whole_attentions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The attention of every layer in order, without that of one token where the last has it twice."""
+    nodes = [node for node in model.graph.node if node.op_type in ATTENTIONS]
+    needed = needed_for(model.graph, STATES)
+    return [node for node in nodes if node.output[0] in needed]
+
+
 def name_attention_inputs(model: onnx.ModelProto) -> None:
     """Call what feeds each layer's attention as the runtime looks for it, whatever the exporter called it.
 
     They stay inner values, which cost nothing. Nodes are in the order of their layers.
     """
-    attentions = [node for node in model.graph.node if node.op_type == ATTENTION]
     names = {
         value: name
-        for layer, node in enumerate(attentions)
-        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and the value, nameless
+        for layer, node in enumerate(whole_attentions(model))
+        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and what follows, nameless
     }
     for node in model.graph.node:
         for values in (node.input, node.output):

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_export._forms.base import RowEncoder, RowForm, longest
+from sestina_export._forms.counts import Counts
+from sestina_export._forms.fused import fused_nodes
 from sestina_export._quantise.calibrate import InputStatistics
 from sestina_export._quantise.rounding import column_scales, round_to_int8
 from sestina_model.config import EncoderConfig
@@ -68,15 +70,13 @@ class Int8Form(RowForm):
         """Rows of int8, a scale per row."""
         return _Int8Table(table)
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """Four quantised inputs (query, key and value share theirs) and six products a layer."""
-        n = config.n_layers
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
+        """Four quantised inputs a layer (query, key and value share theirs, so do gate and inner)."""
         return {
-            "QuantizeLinear": 4 * n,
-            "MatMulIntegerToFloat": 6 * n,
+            "QuantizeLinear": 4 * counts.layers,
+            "MatMulIntegerToFloat": counts.linears,
             "Gemm": 0,
-            "MultiHeadAttention": n,
-            "Softmax": 0,
+            **fused_nodes(counts),
         }
 
 
@@ -198,12 +198,17 @@ class _Int8RowEncoder(RowEncoder):
 
     def __init__(self, model: SentenceEncoder) -> None:
         super().__init__(model)
-        config, table = model.encoder.config, model.encoder.positions.detach()
-        rows = longest(model) + (config.positions == "counted")
-        self.positions = _Positions(table[:rows], sinusoidal=config.positions == "sinusoidal")
+        config = model.encoder.config
+        self.positions: _Positions | None = None
+        if config.has_position_table:
+            rows = longest(model) + (config.positions == "counted")
+            table = model.encoder.positions.detach()[:rows]
+            self.positions = _Positions(table, sinusoidal=config.positions == "sinusoidal")
 
     def embed(self, ids: Tensor) -> Tensor:
         """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
         encoder = self.model.encoder
-        x: Tensor = encoder.tokens(ids) + self.positions(ids, encoder.config)
-        return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
+        x: Tensor = encoder.tokens(ids)
+        if self.positions is not None:
+            x = x + self.positions(ids, encoder.config)
+        return encoder.project(x)
