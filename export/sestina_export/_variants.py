@@ -41,9 +41,8 @@ def _float32(_: Checkpoint, __: Sequence[str]) -> Form:
 
 
 def _int8(checkpoint: Checkpoint, texts: Sequence[str]) -> Form:
-    form = Int8Form(checkpoint.model.encoder.config, calibrate(checkpoint, texts))
-    form.prepare(layer_linears(checkpoint.model))
-    return form
+    model = checkpoint.model
+    return Int8Form(model.encoder.config, calibrate(checkpoint, texts), layer_linears(model))
 
 
 def _float16(_: Checkpoint, __: Sequence[str]) -> Form:

@@ -28,8 +28,11 @@ __all__ = [
     "RowEncoder",
     "RowForm",
     "TracedEncoder",
+    "attentions",
+    "float32_linear",
     "layer_linears",
     "longest",
+    "pooled_token",
     "written_as",
 ]
 
@@ -85,12 +88,17 @@ class RowForm:
         """Nothing is left to write."""
 
 
+def float32_linear(linear: nn.Linear) -> nn.Module:
+    """The map itself: on rows the exporter makes one Gemm of it, but for one without a bias."""
+    return Gemm(linear) if linear.bias is None else linear
+
+
 class Float32Form(RowForm):
     """Linear maps as Gemm with their bias, the table as it is."""
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:  # noqa: ARG002  the protocol's name
-        """The map itself: on rows the exporter makes one Gemm of it."""
-        return Gemm(linear) if linear.bias is None else linear
+        """One Gemm."""
+        return float32_linear(linear)
 
     def table(self, table: Tensor) -> nn.Module:
         """A float32 embedding."""

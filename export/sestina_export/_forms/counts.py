@@ -32,10 +32,25 @@ class Counts:
         """Times that a layer is run, that of one token included."""
         return self.config.n_layers + self.again
 
+    def runs(self) -> list[tuple[int, bool]]:
+        """Whose weights each run of a layer has, by their number, and whether it is that of one token."""
+        numbers = self.config.shared_layers or range(self.config.n_layers)
+        whole = [(number, False) for number in numbers]
+        return [*whole, (whole[-1][0], True)] if self.again else whole
+
+    def readers(self, again: bool) -> Mapping[str, int]:
+        """The inputs of a layer's linear maps by the name of the first that reads each, and how many do."""
+        return {
+            "attention.query": 1 if again else 3,
+            "attention.output": 1,
+            "feed_forward.inner": 1 + self.config.gated,
+            "feed_forward.output": 1,
+        }
+
     @property
     def linears(self) -> int:
         """Linear maps of layers."""
-        return (6 + self.config.gated) * self.layers - 2 * self.again
+        return sum(sum(self.readers(again).values()) for _, again in self.runs())
 
     @property
     def causal(self) -> int:
