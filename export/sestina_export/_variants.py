@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sestina._bundle.manifest import Precision, Target
 from sestina_export._errors import ExportError
@@ -27,12 +27,14 @@ from sestina_export._proof.quality import QualityGate
 from sestina_export._quantise.a16w8 import LEAST_ON_HTP, A16W8Form
 from sestina_export._quantise.calibrate import calibrate
 from sestina_export._quantise.int8 import Int8Form
+from sestina_export._quantise.offenders import finer
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
 __all__ = ["CPU_FP32", "CPU_INT8", "DEFAULT_TARGETS", "VARIANTS", "VariantSpec", "choose_specs"]
 
 FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
+Finer = Callable[[Any, Checkpoint, Sequence[str]], Form | None]
 DEFAULT_TARGETS = ("cpu",)
 
 
@@ -68,6 +70,7 @@ class VariantSpec:
             padded to one of a few lengths, with a mask, in standard operators alone.
         opset: Version of the ONNX operator set, at least.
         form: Makes, from the checkpoint and calibration texts, how its parts are written.
+        finer: Makes, of a form whose graph missed its gate, one that is nearer to PyTorch; None where none is.
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
             None where the goldens are measured and set it.
@@ -90,6 +93,7 @@ class VariantSpec:
     gate: QualityGate | None = None
     provider: str = "CPUExecutionProvider"
     least_bucket: int = LEAST
+    finer: Finer | None = None
     container: Literal["onnx", "ort"] = "onnx"
 
     @property
@@ -129,6 +133,7 @@ CPU_INT8 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_int8,
+    finer=finer,
     passes=(*_SHARED, name_attention_inputs),
     tolerance=None,
     gate=QualityGate(),
@@ -187,6 +192,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         shapes="dynamic",
         opset=20,
         form=_int8,
+        finer=finer,
         passes=_SHARED,
         tolerance=None,
         gate=QualityGate(),

@@ -70,7 +70,9 @@ def name_attention_inputs(model: onnx.ModelProto) -> None:
     names = {
         value: name
         for layer, node in enumerate(whole_attentions(model))
-        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and what follows, nameless
+        for value, name in zip(
+            node.input, attention_inputs(layer), strict=False
+        )  # and what follows, nameless
     }
     for node in model.graph.node:
         for values in (node.input, node.output):

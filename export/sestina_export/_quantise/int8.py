@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,10 @@ class Int8Form(RowForm):
         linears: All linear maps of the layers, by path.
         kept: Inputs whose products stay in float32, by the path of the first map that reads each.
         rounded: Integers and scales of maps by path, which other forms of the encoder share.
+
+    Attributes:
+        inputs: What reads each path's input.
+        ranking: The inputs from that whose products are the most rounded on, once that is measured.
     """
 
     def __init__(
@@ -47,8 +51,9 @@ class Int8Form(RowForm):
     ) -> None:
         self.kept = kept
         self.inputs: dict[str, Input] = {}
-        self._statistics = statistics
-        self._rounded = {} if rounded is None else rounded
+        self.ranking: list[str] | None = None
+        self._config, self._statistics, self._linears = config, statistics, linears
+        self.rounded = {} if rounded is None else rounded
         linear_before = config.gated or config.activation == "relu"  # in what the division is folded into
         for leader, readers in readers_of(linears).items():
             smooth = None
@@ -57,6 +62,12 @@ class Int8Form(RowForm):
             folded = leader.endswith("feed_forward.output") and linear_before
             shared = Input(leader, statistics[leader], smooth, folded)
             self.inputs.update(dict.fromkeys(readers, shared))
+
+    def keeping(self, kept: Iterable[str]) -> Int8Form:
+        """The same with other products in float32."""
+        form = Int8Form(self._config, self._statistics, self._linears, frozenset(kept), self.rounded)
+        form.ranking = self.ranking
+        return form
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
         """Rows, as `RowForm` has them, from smaller positions."""
@@ -71,12 +82,12 @@ class Int8Form(RowForm):
         source = self.inputs[path]
         if source.leader in self.kept:
             return float32_linear(linear if divide is None else _divided(linear, divide))
-        if path not in self._rounded:
+        if path not in self.rounded:
             weight = linear.weight.detach().T * source.smooth[:, None]  # (K, N)
             scales = column_scales(weight)
             evened = self._statistics[path].hessian / (source.smooth[:, None] * source.smooth)
-            self._rounded[path] = (round_to_int8(weight, scales, evened).contiguous(), scales)
-        return Int8Linear(linear, *self._rounded[path], source, divide)
+            self.rounded[path] = (round_to_int8(weight, scales, evened).contiguous(), scales)
+        return Int8Linear(linear, *self.rounded[path], source, divide)
 
     def table(self, table: Tensor) -> nn.Module:
         """Rows of int8, a scale per row."""
@@ -129,9 +140,7 @@ class Input(nn.Module):
     zero: Tensor
     inverse: Tensor
 
-    def __init__(
-        self, leader: str, statistics: InputStatistics, smooth: Tensor | None, folded: bool
-    ) -> None:
+    def __init__(self, leader: str, statistics: InputStatistics, smooth: Tensor | None, folded: bool) -> None:
         super().__init__()
         ones = torch.ones_like(statistics.high)
         self.leader = leader
