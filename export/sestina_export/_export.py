@@ -17,6 +17,7 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
+from sestina_export._limits import refuse_beyond
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
@@ -115,6 +116,7 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+        refuse_beyond(specs, checkpoint.model.encoder.config, getattr(checkpoint, "family", None))
         compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()

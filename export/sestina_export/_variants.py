@@ -70,7 +70,7 @@ class VariantSpec:
             padded to one of a few lengths, with a mask, in standard operators alone.
         opset: Version of the ONNX operator set, at least.
         form: Makes, from the checkpoint and calibration texts, how its parts are written.
-        finer: Makes, of a form whose graph missed its gate, one that is nearer to PyTorch; None where none is.
+        finer: Makes, of a form whose graph missed its gate, one nearer to PyTorch; None where there is none.
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
             None where the goldens are measured and set it.

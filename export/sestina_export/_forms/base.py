@@ -7,16 +7,16 @@ token table and the core of its attention while that happens, so that the graph 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import onnx
-import torch
 from torch import Tensor, nn
 
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.nodes import Gemm, single_node
+from sestina_export._forms.scores import HeadNorms
 from sestina_model.attention import AttentionCore, MultiHeadAttention
 from sestina_model.relative import DisentangledBias
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
@@ -46,6 +46,10 @@ class TracedEncoder(Protocol):
     @property
     def attention(self) -> AttentionCore:
         """What stands in for the core of every attention."""
+
+    @property
+    def head_norms(self) -> HeadNorms:
+        """What each head passes in the core, by how its layer scores; `written_as` fills it."""
 
     def eval(self) -> Any:
         """As every `nn.Module`: itself, without dropout."""
@@ -125,6 +129,11 @@ class RowEncoder(nn.Module):
     def attention(self) -> AttentionCore:
         """One node a layer."""
         return self.fused.forward
+
+    @property
+    def head_norms(self) -> HeadNorms:
+        """Those of the fused attention."""
+        return self.fused.head_norms
 
     def forward(self, ids: Tensor) -> SentenceOutput:
         """(B, S) int64 -> vectors (B, D) and hidden states (B, S, D)."""
@@ -211,29 +220,34 @@ def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
 def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
     """Yield a module to trace, in which the form stands in; the model is whole again after the block."""
     encoder, traced = model.encoder, form.encoder(model)
-    cores, linears = attentions(model), layer_linears(model)
-    parts = {
-        path: (module, part)
-        for path, module in encoder.named_modules()
-        if (part := form.part(module)) is not None
-    }
-    old_cores = [module.core for module in cores]
-    old_table, old_scale = encoder.tokens, encoder.embedding_scale
-    try:
-        encoder.tokens = form.table(old_table.weight.detach() * old_scale)  # type: ignore[assignment]
-        encoder.embedding_scale = 1.0
-        for module in cores:
-            module.core = traced.attention
-        for path, linear in linears.items():
-            encoder.layers.set_submodule(path, form.linear(path, linear))
-        for path, (_, part) in parts.items():
-            encoder.set_submodule(path, part)
+    with ExitStack() as restored:
+        for attention in attentions(model):
+            # Heads are split in the core, and once: what norms each head goes there.
+            norms = attention.query_norm, attention.key_norm
+            traced.head_norms[attention.scoring] = tuple(norm and (form.part(norm) or norm) for norm in norms)
+            names = {"core": traced.attention, "query_norm": None, "key_norm": None}
+            restored.enter_context(_set(attention, names))
+        table = form.table(encoder.tokens.weight.detach() * encoder.embedding_scale)
+        restored.enter_context(_set(encoder, {"tokens": table, "embedding_scale": 1.0}))
+        parts = {path: form.part(module) for path, module in encoder.named_modules()}
+        linears = {
+            f"layers.{path}": form.linear(path, linear) for path, linear in layer_linears(model).items()
+        }
+        for path, part in {**parts, **linears}.items():
+            if part is not None:
+                parent, _, name = path.rpartition(".")
+                restored.enter_context(_set(encoder.get_submodule(parent), {name: part}))
         yield traced.eval()
+
+
+@contextmanager
+def _set(module: nn.Module, values: Mapping[str, object]) -> Iterator[None]:
+    """Attributes of a module as given, and as they were after the block."""
+    before = {name: getattr(module, name) for name in values}
+    try:
+        for name, value in values.items():
+            setattr(module, name, value)
+        yield
     finally:
-        encoder.tokens, encoder.embedding_scale = old_table, old_scale
-        for module, core in zip(cores, old_cores, strict=True):
-            module.core = core
-        for path, linear in linears.items():
-            encoder.layers.set_submodule(path, linear)
-        for path, (module, _) in parts.items():
-            encoder.set_submodule(path, module)
+        for name, value in before.items():
+            setattr(module, name, value)

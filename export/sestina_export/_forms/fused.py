@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.nodes import node
-from sestina_export._forms.scores import Disentangled, ScoreTerms, is_local
+from sestina_export._forms.scores import Disentangled, HeadNorms, ScoreTerms, is_local
 from sestina_model.attention import MultiHeadAttention, Scoring
 from sestina_model.relative import DisentangledBias, RelativeBias
 from sestina_model.rotary import RotaryTable
@@ -51,6 +51,7 @@ class FusedAttention(nn.Module):
             elif bias is not None:
                 self._disentangled[bias] = Disentangled(bias, longest)
         self.constants = nn.ModuleList([*self._rotary.values(), *self._disentangled.values()])
+        self.head_norms: HeadNorms = {}
         self._only: int | None = None
 
     def begin(self, ids: Tensor) -> None:
@@ -68,9 +69,11 @@ class FusedAttention(nn.Module):
         if mask is not None:
             raise ValueError("this form has no mask: rows of a batch are of one length")
         batch, length = self._ids.shape
-        q = q.view(batch, length if self._only is None else 1, q.shape[-1])
+        query_norm, key_norm = self.head_norms[scoring]
+        q = self._normed(q.view(batch, length if self._only is None else 1, q.shape[-1]), query_norm, scoring)
         if self._only is None:
             k, v = (x.view(batch, length, x.shape[-1]) for x in (k, v))
+            k = self._normed(k, key_norm, scoring)
             plain_q, plain_k = q, k
             if scoring.rotary is not None:
                 turn = self._rotary[scoring.rotary]
@@ -87,21 +90,29 @@ class FusedAttention(nn.Module):
             return self._causal(q, k, v, scoring).flatten(0, 1)
         return self._all(q, k, v, added, scoring).flatten(0, 1)
 
+    def _normed(self, x: Tensor, norm: nn.Module | None, scoring: Scoring) -> Tensor:
+        """(B, S, H * K) -> the same, each head by itself. 0 keeps an axis as it is: no shape is computed."""
+        if norm is None:
+            return x
+        heads = (*x.shape[:2], x.shape[-1] // scoring.d_head, scoring.d_head)
+        split = norm(node("Reshape", (x, torch.tensor([0, 0, -1, scoring.d_head])), heads))
+        return node("Reshape", (split, torch.tensor([0, 0, -1])), x.shape)
+
     def _added(self, q: Tensor, k: Tensor, scoring: Scoring) -> Tensor | None:
         """What is added to scores, (1 or B, H or 1, S, S)."""
         added = self.terms.of_all(scoring)
         if isinstance(scoring.bias, DisentangledBias):
-            own = self._disentangled[scoring.bias](q, k)
+            own: Tensor = self._disentangled[scoring.bias](q, k)
             return own if added is None else own + added
         return added
 
     def _all(self, q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, scoring: Scoring) -> Tensor:
-        attributes: dict[str, float | str] = {"num_heads": scoring.n_heads, **_scale(scoring)}
+        attributes: dict[str, float] = {"num_heads": scoring.n_heads, **_scale(scoring)}
         if scoring.causal and self._only is None:
             attributes["unidirectional"] = 1
         k, v = self._repeated(k, scoring), self._repeated(v, scoring)
         operands = (q, k, v) if added is None else (q, k, v, None, None, added)
-        return node("com.microsoft::MultiHeadAttention", operands, q.shape, **attributes)
+        return node("com.microsoft::MultiHeadAttention", operands, q.shape, dtype=torch.float32, **attributes)
 
     def _repeated(self, x: Tensor, scoring: Scoring) -> Tensor:
         """Each head as often as queries read it. (B, S, G * K) -> (B, S, H * K)."""
@@ -116,7 +127,7 @@ class FusedAttention(nn.Module):
 
     def _causal(self, q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
         """Its further outputs, keys and values to go on with, are not used."""
-        attributes: dict[str, float | str] = {
+        attributes: dict[str, float] = {
             "num_heads": scoring.n_heads,
             "kv_num_heads": scoring.n_kv_heads,
             **_scale(scoring),
@@ -128,7 +139,7 @@ class FusedAttention(nn.Module):
         attended, _, _ = torch.onnx.ops.symbolic_multi_out(
             "com.microsoft::GroupQueryAttention",
             (q, k, v, None, None, *self._ends()),
-            attributes,
+            {**attributes},
             dtypes=(torch.float32,) * 3,
             shapes=(q.shape, past, past),
             version=1,
@@ -170,7 +181,7 @@ def fused_nodes(counts: Counts) -> Mapping[str, int]:
 _INT32 = 6  # TensorProto.DataType
 
 
-def _scale(scoring: Scoring) -> dict[str, float | str]:
+def _scale(scoring: Scoring) -> dict[str, float]:
     """The attribute, where it is not what a kernel takes by itself."""
     usual = math.isclose(scoring.scale, scoring.d_head**-0.5, rel_tol=1e-9)
     return {} if usual else {"scale": scoring.scale}
@@ -192,10 +203,10 @@ class _Turn(nn.Module):
 
     def forward(self, x: Tensor, n_heads: int, begin: Tensor) -> Tensor:
         """(B, S, H * K) -> the same, of rows that lie from `begin` on."""
-        attributes: dict[str, float | str] = {"num_heads": n_heads}
+        attributes: dict[str, float] = {"num_heads": n_heads}
         if self.interleaved:
             attributes["interleaved"] = 1
         if self.width != x.shape[-1] // n_heads:
             attributes["rotary_embedding_dim"] = self.width
         operands = (x, begin, self.cos, self.sin)
-        return node("com.microsoft::RotaryEmbedding", operands, x.shape, **attributes)
+        return node("com.microsoft::RotaryEmbedding", operands, x.shape, dtype=torch.float32, **attributes)

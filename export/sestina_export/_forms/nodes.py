@@ -16,11 +16,11 @@ def node(
     shape: Sequence[int | torch.SymInt],
     *,
     dtype: torch.dtype = torch.float32,
-    **attributes: float | str,
+    **attributes: float,
 ) -> Tensor:
-    """One node, of the standard operators or, with "com.microsoft::" before its name, of onnxruntime's own."""
-    own = {"version": 1} if "::" in name else {}
-    return torch.onnx.ops.symbolic(name, operands, attributes, dtype=dtype, shape=shape, **own)
+    """One node of the standard operators, or of onnxruntime's own: "com.microsoft::NAME"."""
+    version = 1 if "::" in name else None
+    return torch.onnx.ops.symbolic(name, operands, {**attributes}, dtype=dtype, shape=shape, version=version)
 
 
 class Gemm(nn.Module):

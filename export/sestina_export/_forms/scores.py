@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from sestina_model.attention import Scoring
 from sestina_model.relative import DisentangledBias, RelativeBias
 
-__all__ = ["Disentangled", "ScoreTerms", "is_local"]
+# By how a layer scores: what each head's query and key pass first, if anything.
+HeadNorms = dict[Scoring, tuple[nn.Module | None, ...]]
+
+__all__ = ["Disentangled", "HeadNorms", "ScoreTerms", "is_local"]
 
 _BEYOND = -10000.0  # added to the scores of keys beyond a window: exp of it is 0, and float16 holds it
 
@@ -36,7 +39,7 @@ class ScoreTerms(nn.Module):
         self._relative: dict[RelativeBias, _ByDistance] = {}
         self.constants = nn.ModuleList()
         self._made: dict[object, Tensor] = {}
-        self._length: int | torch.SymInt = 0
+        self._length: int = 0
 
     def add(self, bias: RelativeBias) -> None:
         """Take a table of biases among the constants."""
@@ -44,7 +47,7 @@ class ScoreTerms(nn.Module):
             self._relative[bias] = _ByDistance(bias.by_distance(self._longest).detach())
             self.constants.append(self._relative[bias])
 
-    def begin(self, length: int | torch.SymInt) -> None:
+    def begin(self, length: int) -> None:
         """Texts of this length come next."""
         self._length, self._made = length, {}
 
@@ -65,7 +68,7 @@ class ScoreTerms(nn.Module):
     def of_one(self, token: int, scoring: Scoring) -> Tensor | None:
         """(1, H or 1, 1, S), for the first (0) or last (-1) query alone."""
         if isinstance(scoring.bias, DisentangledBias):
-            raise ValueError("what depends on content is not made for one token")
+            raise TypeError("what depends on content is not made for one token: see pooled_token")
         local = is_local(scoring, self._longest)
         relative = window = None
         if scoring.bias is not None:
@@ -82,7 +85,7 @@ def _sum(relative: Tensor | None, window: Tensor | None) -> Tensor:
     return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-def _beyond(length: int | torch.SymInt, window: int) -> Tensor:
+def _beyond(length: int, window: int) -> Tensor:
     """(1, 1, S, S), `_BEYOND` where query and key are further apart than the window, else 0."""
     filled = torch.full((length, length), _BEYOND)
     return (filled.triu(window + 1) + filled.tril(-window - 1))[None, None]
@@ -97,13 +100,13 @@ class _ByDistance(nn.Module):
         super().__init__()
         self.register_buffer("rows", rows)  # (2 longest - 1, H), key minus query
 
-    def forward(self, length: int | torch.SymInt) -> Tensor:
+    def forward(self, length: int) -> Tensor:
         """(1, H, S, S)."""
         places = torch.arange(length)
         at = places[None, :] - places[:, None] + self.rows.shape[0] // 2
         return F.embedding(at, self.rows).permute(2, 0, 1)[None]
 
-    def of_one(self, length: int | torch.SymInt, token: int) -> Tensor:
+    def of_one(self, length: int, token: int) -> Tensor:
         """(1, H, 1, S), for the first (0) or the last (-1) query."""
         middle = self.rows.shape[0] // 2
         begin, end = (middle, middle + length) if token == 0 else (middle + 1 - length, middle + 1)
@@ -151,8 +154,10 @@ class Disentangled(nn.Module):
 
     def _shifted(self, content: Tensor, table: Tensor) -> Tensor:
         """(B, S, H * K) and (2 S, H * K) -> (B, H, S, S): of row i the columns from S - 1 - i on."""
-        length = content.shape[1]
-        heads = content.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, H, S, K)
-        products = heads @ table.unflatten(-1, (self.n_heads, -1)).permute(1, 2, 0)  # (B, H, S, 2 S)
+        batch, length, width = content.shape
+        heads, d_head = self.n_heads, width // self.n_heads
+        rows = content.view(batch, length, heads, d_head).transpose(1, 2)  # (B, H, S, K)
+        products = rows @ table.view(2 * length, heads, d_head).permute(1, 2, 0)  # (B, H, S, 2 S)
         flat = products.flatten(2)[:, :, length - 1 : 2 * length * length - 1]
-        return flat.unflatten(2, (length, 2 * length - 1))[..., :length]
+        shifted: Tensor = flat.view(batch, heads, length, 2 * length - 1)[..., :length]
+        return shifted

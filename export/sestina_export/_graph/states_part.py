@@ -34,7 +34,7 @@ def serialised(model: onnx.ModelProto) -> bytes:
     needed = needed_for(model.graph, VECTORS)
     rest = [node for node in model.graph.node if not needed.intersection(node.output)]
     if not rest or STATES in needed:
-        return model.SerializeToString(deterministic=True)
+        return _bytes(model)
     first = onnx.ModelProto()
     first.CopyFrom(model)
     part = onnx.GraphProto()
@@ -45,6 +45,9 @@ def serialised(model: onnx.ModelProto) -> bytes:
     (states,) = (value for value in model.graph.output if value.name == STATES)
     part.output.append(states)
     first.graph.output.remove(states)
-    return first.SerializeToString(deterministic=True) + sized(
-        MODEL_GRAPH, part.SerializeToString(deterministic=True)
-    )
+    return _bytes(first) + sized(MODEL_GRAPH, _bytes(part))
+
+
+def _bytes(message: onnx.ModelProto | onnx.GraphProto) -> bytes:
+    content: bytes = message.SerializeToString(deterministic=True)
+    return content

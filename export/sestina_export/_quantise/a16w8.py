@@ -18,7 +18,7 @@ import onnx
 from torch import nn
 
 from sestina_export._errors import GraphError
-from sestina_export._forms.portable import PortableForm, Product
+from sestina_export._forms.portable import PortableForm, Product, repeated
 from sestina_export._graph.buckets import buckets_for, padded
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
@@ -56,12 +56,13 @@ class A16W8Form(PortableForm):
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """A product with the float values of integers that are rounded by what its inputs look like."""
-        scale = self._query_scale if path.endswith(".query") else 1.0
-        weight = linear.weight.detach().T * scale
+        scale = self.scale_of(path)
+        kept, bias = repeated(self._config, path, linear)
+        weight = kept.T * scale
         scales = column_scales(weight, ANY_PAIR)
         integers = round_to_int8(weight, scales, self._statistics[path].hessian, ANY_PAIR)
         self._scales[f"{_WEIGHTS}{path}.weight"] = scales.numpy()
-        return Product(integers * scales, linear.bias.detach() * scale)
+        return Product(integers * scales, None if bias is None else bias * scale)
 
     def finish(self, graph: onnx.ModelProto) -> None:
         """Measure every value on the calibration texts, padded as they will be, and write the scales."""
