@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from sestina_model._errors import ConfigError
 
@@ -17,20 +18,21 @@ __all__ = [
 ]
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is an integer, and neither true nor false."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, and neither true nor false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_count(name: str, value: object, most: int, least: int = 1) -> None:
     """A whole number from `least` to `most`."""
-    if not is_whole(value) or value < least:  # type: ignore[operator]
+    if not is_whole(value) or value < least:
         raise ConfigError(f"{name} is {value!r:.60}; it must be a whole number of at least {least}")
-    if value > most:  # type: ignore[operator]
+    if value > most:
         raise ConfigError(f"{name} is {value!r:.60}; it must be at most {most}")
 
 
@@ -48,11 +50,11 @@ def check_switch(name: str, value: object) -> None:
 
 def check_fraction(name: str, value: object) -> None:
     """Above 0 and below 1."""
-    if not is_number(value) or not 0.0 < value < 1.0:  # type: ignore[operator]
+    if not is_number(value) or not 0.0 < value < 1.0:
         raise ConfigError(f"{name} is {value!r:.60}; it must be above 0 and below 1")
 
 
 def check_number(name: str, value: object, *, above: float = 0.0) -> None:
     """A finite number above a bound."""
-    if not is_number(value) or not above < value < 1e30:  # type: ignore[operator]
+    if not is_number(value) or not above < value < 1e30:
         raise ConfigError(f"{name} is {value!r:.60}; it must be a number above {above:g}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,33 +14,60 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 
-__all__ = ["build_encoder", "check_fit", "encoder_shapes", "read_tensors"]
+__all__ = ["build_encoder", "check_fit", "encoder_shapes", "raw_tensors", "read_tensors", "tensor_names"]
+
+_T = TypeVar("_T")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)  # each converts to float32 without loss
 
 
-def read_tensors(path: Path, *, skip: Callable[[str], bool] = lambda _: False) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file as float32, except those whose name is to be skipped.
+def read_tensors(path: Path, *, only: Collection[str] | None = None) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file as float32: all, or those of some names.
 
     Raises:
         CheckpointError: Where the file is absent, truncated or corrupt, or a weight is not finite.
         UnsupportedCheckpointError: Where a tensor is of a type that float32 does not hold.
     """
+    return _opened(
+        path,
+        lambda file: {
+            name: _as_float32(file.get_tensor(name), name, path)
+            for name in sorted(file.keys())
+            if only is None or name in only
+        },
+    )
+
+
+def raw_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file as they are; copies, as those of `read_tensors`.
+
+    Raises:
+        CheckpointError: Where the file is absent, truncated or corrupt.
+    """
+    return _opened(path, lambda file: {name: file.get_tensor(name).clone() for name in sorted(file.keys())})
+
+
+def tensor_names(path: Path) -> list[str]:
+    """The names of the tensors of a safetensors file, sorted.
+
+    Raises:
+        CheckpointError: As `read_tensors` does of the file.
+    """
+    return _opened(path, lambda file: sorted(file.keys()))
+
+
+def _opened(path: Path, read: Callable[[Any], _T]) -> _T:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; fetch or save the folder again")
-    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
-            for name in sorted(file.keys()):
-                if not skip(name):
-                    tensors[name] = _as_float32(file.get_tensor(name), name, path)
+            return read(file)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}); fetch the folder again"
         ) from error
-    return tensors
 
 
 def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:

@@ -55,6 +55,7 @@ class Checkpoint:
         licence: The licence of the weights, as its source states it.
         source_sha256: Hex SHA-256 of the weight file read; of several shards, the SHA-256 of their
             sorted hex digests, joined. None for a model that was never saved.
+        notes: What of the source is left out, a line each.
 
     Raises:
         CheckpointError: Where the model trains, is not float32 or holds values that are not finite, or the
@@ -66,6 +67,7 @@ class Checkpoint:
     name: str
     licence: str | None
     source_sha256: str | None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.model.training:
@@ -193,6 +195,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             name=source.name,
             licence=source.licence,
             source_sha256=source.sha256,
+            notes=source.notes,
         )
     raise CheckpointError(
         f"{folder} holds neither {_CONFIG} (a Sestina checkpoint) nor {pretrained.CONFIG} "

@@ -13,7 +13,8 @@ from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.pretrained.card import read_licence, read_name
 from sestina_model.pretrained.families import read_architecture
-from sestina_model.pretrained.sentence_transformers import MODULES, read_contract
+from sestina_model.pretrained.sentence_transformers import MODULES, Contract, read_contract
+from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
 from sestina_model.pretrained.weights import read_encoder, weight_files, weights_sha256
 
@@ -24,7 +25,7 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pretrained:
-    """What a folder holds, in our own terms."""
+    """What a folder holds, in our own terms; `notes` say in a line each what of it is left out."""
 
     encoder: TransformerEncoder
     head: HeadConfig
@@ -32,6 +33,7 @@ class Pretrained:
     name: str
     licence: str | None
     sha256: str
+    notes: tuple[str, ...]
 
 
 def recognises(folder: Path) -> bool:
@@ -48,6 +50,8 @@ def read(folder: Path) -> Pretrained:
     """
     contract = read_contract(folder)
     root = contract.transformer
+    if contract.static:
+        return _read_static(folder, contract)
     if (root / "adapter_config.json").is_file():
         raise UnsupportedCheckpointError(
             f"{root / 'adapter_config.json'}: adapters are not supported; merge the adapter into its model"
@@ -57,13 +61,16 @@ def read(folder: Path) -> Pretrained:
     config = read_json_object(root / CONFIG)
     architecture = read_architecture(config, root / CONFIG)
     found = read_folder_tokenizer(root, config, architecture.family.tokenizer, lower_case=contract.lower_case)
-    if found.token_types and architecture.family.token_types:
+    if found.token_types and architecture.n_token_types:
         _check_token_types(found.tokenizer, root)
     _check_ids(found.tokenizer, architecture.config.vocab_size, root)
     files = weight_files(root)
-    limits = (contract.max_seq_length or found.limit, architecture.config.max_positions)
+    stated = contract.max_seq_length
+    architecture = architecture.reaching(stated if architecture.states_positions else stated or found.limit)
+    limits = (stated or found.limit, architecture.config.max_positions)
+    encoder, notes = read_encoder(files, architecture)
     return Pretrained(
-        encoder=read_encoder(files, architecture),
+        encoder=encoder,
         head=HeadConfig(
             pooling=contract.pooling,
             normalize=contract.normalize,
@@ -73,6 +80,25 @@ def read(folder: Path) -> Pretrained:
         name=read_name(folder, config),
         licence=read_licence(folder),
         sha256=weights_sha256(files),
+        notes=notes,
+    )
+
+
+def _read_static(folder: Path, contract: Contract) -> Pretrained:
+    static = read_static(contract.transformer)
+    _check_ids(static.tokenizer, static.encoder.config.vocab_size, contract.transformer)
+    return Pretrained(
+        encoder=static.encoder,
+        head=HeadConfig(
+            pooling="mean",
+            normalize=contract.normalize,
+            max_tokens=static.encoder.config.max_positions,
+        ),
+        tokenizer=static.tokenizer,
+        name=read_name(folder, read_json_object(folder / CONFIG, optional=True)),
+        licence=read_licence(folder),
+        sha256=weights_sha256(static.files),
+        notes=static.notes,
     )
 
 

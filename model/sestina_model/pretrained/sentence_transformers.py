@@ -16,6 +16,7 @@ from typing import Any, cast
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json, read_json_object
 from sestina_model.config import Pooling
+from sestina_model.pretrained.static import MODEL_TYPE
 
 __all__ = ["MODULES", "Contract", "read_contract"]
 
@@ -53,6 +54,7 @@ class Contract:
         normalize: Whether the vector is divided by its norm.
         max_seq_length: The length limit in tokens, or None where the tokenizer's own holds.
         lower_case: Whether texts are lower-cased before the tokenizer sees them.
+        static: Whether the encoder is a table of token vectors (StaticEmbedding) with their mean.
     """
 
     transformer: Path
@@ -60,6 +62,7 @@ class Contract:
     normalize: bool = True
     max_seq_length: int | None = None
     lower_case: bool = False
+    static: bool = False
 
 
 def read_contract(folder: Path) -> Contract:
@@ -70,9 +73,18 @@ def read_contract(folder: Path) -> Contract:
         UnsupportedCheckpointError: Naming the module, pooling, prompt or option that is not supported.
     """
     if not (folder / MODULES).is_file():
+        config = read_json_object(folder / "config.json", optional=True)
+        if config.get("model_type") == MODEL_TYPE:
+            path = folder / "config.json"
+            return Contract(folder, normalize=_flag(config, "normalize", path), static=True)
         return Contract(folder)
     modules = _modules(folder)
     kinds = [kind for kind, _ in modules]
+    if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"}:
+        _check_model(folder / "config_sentence_transformers.json")
+        for _, path in modules[1:]:
+            _check_normalize(path / "config.json")
+        return Contract(modules[0][1], normalize=len(modules) > 1, static=True)
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise UnsupportedCheckpointError(
             f"{folder / MODULES}: the modules {', '.join(kinds) or '(none)'} are not supported; Transformer, "
@@ -101,6 +113,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         package, _, kind = entry["type"].rpartition(".")
         if package.split(".")[0] != "sentence_transformers" or kind not in (
             "Transformer",
+            "StaticEmbedding",
             "Pooling",
             "Normalize",
             "Dropout",

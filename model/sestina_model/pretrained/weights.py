@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from sestina_model._errors import CheckpointError
 from sestina_model._files import file_sha256, read_json_object
-from sestina_model._weights import build_encoder, check_fit, encoder_shapes, read_tensors
+from sestina_model._weights import build_encoder, check_fit, encoder_shapes, read_tensors, tensor_names
 from sestina_model.encoder import TransformerEncoder
-from sestina_model.pretrained.families import Architecture
+from sestina_model.pretrained.families import Architecture, Source
+from sestina_model.pretrained.prefix import find_prefix, left_out
 
 __all__ = ["read_encoder", "weight_files", "weights_sha256"]
 
-# Task heads and buffers that sit beside the encoder in a checkpoint and take no part in hidden states.
-_BESIDE = (
-    "classifier.",
-    "cls.",
-    "embeddings.position_ids",
-    "embeddings.token_type_ids",
-    "lm_head.",
-    "pooler.",
-    "pre_classifier.",
-    "qa_outputs.",
-    "vocab_layer_norm.",
-    "vocab_projector.",
-    "vocab_transform.",
-)
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -67,41 +55,72 @@ def weights_sha256(files: list[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def read_encoder(files: list[Path], architecture: Architecture) -> TransformerEncoder:
-    """Our encoder with the weights of these files.
+def read_encoder(files: list[Path], architecture: Architecture) -> tuple[TransformerEncoder, tuple[str, ...]]:
+    """Our encoder with the weights of these files, and what is to be said of the rest of them.
 
     Raises:
-        CheckpointError: Naming, as the folder does, every missing, unexpected and misshapen tensor.
+        CheckpointError: Naming, as the folder does, every missing and misshapen tensor, or those that
+            stand there twice.
     """
-    prefix = architecture.family.prefix
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        for name, tensor in read_tensors(
-            file, skip=lambda name: name.removeprefix(prefix).startswith(_BESIDE)
-        ).items():
-            short = _modern(name.removeprefix(prefix))
-            if short in tensors:
-                raise CheckpointError(f"{file}: {name} is there twice; save the checkpoint again")
-            tensors[short] = tensor
-
+    origin = files[0].parent
+    holders = _holders(files)
     config = architecture.config
     shapes = encoder_shapes(config)
-    sources = {name: architecture.source_of(name) for name in shapes}
-    expected = {sources[name]: shape for name, shape in shapes.items()}
-    expected[sources["positions"]] = (
-        config.position_rows + architecture.skipped_positions,
-        config.d_model,
-    )
-    token_types = architecture.family.token_types
+    layouts = architecture.sources(list(shapes))
+    asked = [{source.name for source in sources.values()} for _, sources in layouts]
+    found = find_prefix(set(holders), asked, origin)
+    names, sources = layouts[found.layout]
+    token_types = architecture.token_types(names)
+    expected = {source.name: _whole(source, shapes[name]) for name, source in sources.items()}
+    if "positions" in shapes:
+        rows, width = shapes["positions"]
+        expected[sources["positions"].name] = (rows + architecture.skipped_positions, width)
     if token_types is not None:
-        expected[f"{token_types}.weight"] = (architecture.n_token_types, config.d_model)
-    check_fit(expected, tensors, files[0].parent)
+        expected[token_types] = (architecture.n_token_types, config.embedding_width)
 
-    ours = {name: tensors[source] for name, source in sources.items()}
-    ours["positions"] = ours["positions"][architecture.skipped_positions :].clone()
+    wanted = {found.prefix + name for name in expected} & holders.keys()
+    tensors = _read(files, holders, wanted, found.prefix)
+    check_fit(expected, tensors, origin)
+
+    ours = {name: _ours(tensors[source.name], source) for name, source in sources.items()}
+    if "positions" in ours:
+        ours["positions"] = ours["positions"][architecture.skipped_positions :].clone()
     if token_types is not None:  # a text alone is all of type 0: one row, the same for every token
-        ours["tokens.weight"] += tensors[f"{token_types}.weight"][0]
-    return build_encoder(config, ours, files[0].parent)
+        ours["tokens.weight"] += tensors[token_types][0]
+    return build_encoder(config, ours, origin), left_out(holders.keys() - wanted, wanted, origin)
+
+
+def _holders(files: list[Path]) -> dict[str, tuple[Path, str]]:
+    """Where each tensor is: its file, and its name there."""
+    holders: dict[str, tuple[Path, str]] = {}
+    for file in files:
+        for name in tensor_names(file):
+            if _modern(name) in holders:
+                raise CheckpointError(f"{file}: {name} is there twice; save the checkpoint again")
+            holders[_modern(name)] = file, name
+    return holders
+
+
+def _read(
+    files: list[Path], holders: Mapping[str, tuple[Path, str]], wanted: set[str], prefix: str
+) -> dict[str, Tensor]:
+    named = {holders[name]: name.removeprefix(prefix) for name in wanted}
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        mine = {name: ours for (holder, name), ours in named.items() if holder == file}
+        tensors |= {mine[name]: tensor for name, tensor in read_tensors(file, only=mine).items()}
+    return tensors
+
+
+def _whole(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of theirs, of which ours is perhaps a share."""
+    return (shape[0] * source.parts, *shape[1:])
+
+
+def _ours(tensor: Tensor, source: Source) -> Tensor:
+    if source.parts > 1:
+        tensor = tensor.chunk(source.parts)[source.part].clone()
+    return tensor + source.plus if source.plus else tensor
 
 
 def _modern(name: str) -> str:
