@@ -91,6 +91,4 @@ def family_checkpoint(family: str, *, pooling: str = "mean", seed: int = 0, **ch
     head = HeadConfig.from_dict({"pooling": pooling, "max_tokens": 40})
     model = SentenceEncoder(TransformerEncoder(config), head)
     perturb(model, seed)
-    return Checkpoint(
-        model=model.eval(), tokenizer=tokenizer, name=family, licence=None, source_sha256=None
-    )
+    return Checkpoint(model=model.eval(), tokenizer=tokenizer, name=family, licence=None, source_sha256=None)

@@ -68,9 +68,7 @@ def altered(checkpoint: Checkpoint, alter: Callable[[torch.nn.Module], None]) ->
         ("umt5", lambda encoder: encoder.layers[1].feed_forward.gate.weight[:2].neg_()),
     ],
 )
-def test_what_is_particular_of_a_family_counts(
-    family: str, alter: Callable[[torch.nn.Module], None]
-) -> None:
+def test_what_is_particular_of_a_family_counts(family: str, alter: Callable[[torch.nn.Module], None]) -> None:
     """Negative control: of an encoder that differs in one such thing the graph is not."""
     checkpoint, graph = graph_of(family)
     with pytest.raises(ParityError, match="differs from PyTorch by"):

@@ -94,7 +94,7 @@ def measure_quality(
         if not figures[name] >= bound:  # NaN passes no gate
             raise MissedGateError(
                 f"{where}: the {name.replace('_', ' ')} cosine to PyTorch over {len(got)} texts is "
-                f"{figures[name]:.4f}, below the gate of {bound}: calibrate on text of your own kind, "
+                f"{_below(figures[name], bound)}, below the gate of {bound}: calibrate on text of your own kind, "
                 "lower the gate, or leave this precision out"
             )
     return {
@@ -102,6 +102,12 @@ def measure_quality(
         **{name: round(value, 6) for name, value in figures.items()},
         "gate": asdict(gate),
     }
+
+
+def _below(value: float, bound: float) -> str:
+    """A figure with as many digits as show that it is below its bound."""
+    shown = f"{value:.4f}"
+    return f"{value:.8f}" if float(shown) >= bound else shown
 
 
 def golden_tolerance(worst_error: float) -> float:
