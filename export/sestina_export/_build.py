@@ -14,8 +14,9 @@ import torch
 from sestina._bundle.manifest import TensorInfo
 from sestina._session.inner_values import attention_inputs
 from sestina_export._errors import GraphError
-from sestina_export._forms.base import TRACED_LENGTH, Form, longest, pooled_token, written_as
+from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
 from sestina_export._forms.counts import Counts
+from sestina_export._forms.one_token import pooled_token
 from sestina_export._graph.interface import INPUTS, OUTPUTS
 from sestina_export._graph.passes import name_attention_inputs, whole_attentions
 from sestina_export._variants import VariantSpec

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.nodes import Gemm, single_node
+from sestina_export._forms.one_token import attentions, last_input, pooled_token
 from sestina_export._forms.scores import HeadNorms
-from sestina_model.attention import AttentionCore, MultiHeadAttention
-from sestina_model.relative import DisentangledBias
+from sestina_model.attention import AttentionCore
 from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
 
 __all__ = [
@@ -28,11 +28,9 @@ __all__ = [
     "RowEncoder",
     "RowForm",
     "TracedEncoder",
-    "attentions",
     "float32_linear",
     "layer_linears",
     "longest",
-    "pooled_token",
     "written_as",
 ]
 
@@ -143,7 +141,7 @@ class RowEncoder(nn.Module):
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             return SentenceOutput(self.model.finish(self._pool(hidden)), hidden)
-        with _last_input(self.model) as seen:
+        with last_input(self.model) as seen:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
         state = self._state_of_one(seen[-1].view(x.shape)[:, token], token)
         return SentenceOutput(self.model.finish(state), hidden)
@@ -171,34 +169,7 @@ class RowEncoder(nn.Module):
         return (hidden.new_ones(1, length) @ hidden).squeeze(1) / length
 
 
-def attentions(model: SentenceEncoder) -> list[MultiHeadAttention]:
-    """Those that have weights of their own, in the order of their layers."""
-    return [module for module in model.encoder.layers.modules() if isinstance(module, MultiHeadAttention)]
-
-
 _OF_DISTANCES = ("position_key", "position_query")  # of constants: a graph has what they give
-_POOLED = {"cls": 0, "lasttoken": -1}  # by pooling: the one token that it reads
-
-
-def pooled_token(model: SentenceEncoder) -> int | None:
-    """The one token whose last state becomes the vector, 0 or -1, where no other need be computed for it."""
-    token, config = _POOLED.get(model.head.pooling), model.encoder.config
-    if token is None or not config.n_layers or (config.causal and token == 0):
-        return None
-    by_content = any(isinstance(each.scoring.bias, DisentangledBias) for each in attentions(model))
-    return None if by_content else token
-
-
-@contextmanager
-def _last_input(model: SentenceEncoder) -> Iterator[list[Tensor]]:
-    """Yield a list that has at its end what the last layer was given."""
-    seen: list[Tensor] = []
-    layer = list(model.encoder.stack())[-1]
-    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        yield seen
-    finally:
-        hook.remove()
 
 
 def longest(model: SentenceEncoder) -> int:

@@ -12,9 +12,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sestina_export._forms.base import attentions, longest
+from sestina_export._forms.base import longest
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.nodes import node
+from sestina_export._forms.one_token import attentions
 from sestina_export._forms.scores import HeadNorms
 from sestina_export._forms.spelt_out import SpeltOutAttention, terms_of
 from sestina_model.attention import AttentionCore

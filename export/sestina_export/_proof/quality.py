@@ -94,8 +94,8 @@ def measure_quality(
         if not figures[name] >= bound:  # NaN passes no gate
             raise MissedGateError(
                 f"{where}: the {name.replace('_', ' ')} cosine to PyTorch over {len(got)} texts is "
-                f"{_below(figures[name], bound)}, below the gate of {bound}: calibrate on text of your own kind, "
-                "lower the gate, or leave this precision out"
+                f"{_below(figures[name], bound)}, below the gate of {bound}: calibrate on text of your own "
+                "kind, lower the gate, or leave this precision out"
             )
     return {
         "texts": len(got),
