@@ -116,7 +116,9 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
-        refuse_beyond(specs, checkpoint.model.encoder.config, getattr(checkpoint, "family", None))
+        refuse_beyond(specs, checkpoint.model.encoder.config)
+        for note in checkpoint.notes:
+            say(note)
         compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()

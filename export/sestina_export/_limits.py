@@ -20,6 +20,7 @@ class Limit:
 
     Attributes:
         targets: Which.
+        family: Whose it is, by transformers' name.
         concept: What of an encoder it is.
         applies: Whether an encoder has it.
         operator: What it would take.
@@ -27,6 +28,7 @@ class Limit:
     """
 
     targets: tuple[str, ...]
+    family: str
     concept: str
     applies: Callable[[EncoderConfig], bool]
     operator: str
@@ -36,6 +38,7 @@ class Limit:
 LIMITS: tuple[Limit, ...] = (
     Limit(
         targets=("portable", "qnn", "webgpu"),
+        family="deberta-v2",
         concept="disentangled attention",
         applies=lambda config: config.relative == "disentangled",
         operator="GatherElements",
@@ -44,13 +47,12 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
-def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig, family: str | None) -> None:
+def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig) -> None:
     """Refuse variants that there can be no graph of.
 
     Args:
         specs: What is to be exported.
         config: Of the encoder.
-        family: What transformers calls it, where it comes from there.
 
     Raises:
         ExportError: Naming the family, the target and the operator.
@@ -59,8 +61,8 @@ def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig, family: s
         for limit in LIMITS:
             if spec.target in limit.targets and limit.applies(config):
                 raise ExportError(
-                    f"target {spec.target} has no graph of this {family or 'encoder'}: its {limit.concept} "
-                    f"takes {limit.operator}, {limit.why}; export it for the cpu, cuda or mobile-cpu"
+                    f"target {spec.target} has no graph of {limit.family}: its {limit.concept} takes "
+                    f"{limit.operator}, {limit.why}; export it for the cpu, cuda or mobile-cpu"
                 )
 
 

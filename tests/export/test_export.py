@@ -269,6 +269,14 @@ def test_goldens_that_the_runtime_does_not_reproduce_leave_no_bundle(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_left_out_of_a_checkpoint_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_export, "_made", lambda *_, **__: "made")
+    said: list[str] = []
+    checkpoint = replace(new_checkpoint(), notes=("folder: 1 tensors are left out: pooler.weight",))
+    assert export(checkpoint, tmp_path / "out.sestina", progress=said.append) == "made"
+    assert said[:2] == ["reading the checkpoint", "folder: 1 tensors are left out: pooler.weight"]
+
+
 def test_a_killed_export_leaves_the_old_bundle(own_bundle: Path, tmp_path: Path) -> None:
     before = files_of(own_bundle)
     code = (

@@ -140,7 +140,7 @@ def test_disentangled_attention_is_refused_where_operators_lack(tmp_path: object
     checkpoint = family_checkpoint("deberta-v2")
     with pytest.raises(
         ExportError,
-        match="target portable has no graph of this encoder: its disentangled attention takes GatherElements, "
+        match="target portable has no graph of deberta-v2: its disentangled attention takes GatherElements, "
         "which is not among the operators that every provider takes whole; export it for the cpu",
     ):
         export(checkpoint, f"{tmp_path}/out.sestina", targets=["cpu", "portable"])

@@ -37,6 +37,7 @@ _POOLING_FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _POOLINGS = ("mean", "cls", "max")
+_KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Normalize", "Dropout")
 # Options of how a model is loaded and run, not of what it computes but for rounding.
 _WITHOUT_EFFECT = frozenset(
     {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"}
@@ -73,9 +74,9 @@ def read_contract(folder: Path) -> Contract:
         UnsupportedCheckpointError: Naming the module, pooling, prompt or option that is not supported.
     """
     if not (folder / MODULES).is_file():
-        config = read_json_object(folder / "config.json", optional=True)
+        path = folder / "config.json"
+        config = read_json_object(path, optional=True)
         if config.get("model_type") == MODEL_TYPE:
-            path = folder / "config.json"
             return Contract(folder, normalize=_flag(config, "normalize", path), static=True)
         return Contract(folder)
     modules = _modules(folder)
@@ -111,13 +112,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in (
-            "Transformer",
-            "StaticEmbedding",
-            "Pooling",
-            "Normalize",
-            "Dropout",
-        ):
+        if package.split(".")[0] != "sentence_transformers" or kind not in _KINDS:
             raise UnsupportedCheckpointError(
                 f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
                 f"sentence-transformers' Transformer, Pooling and Normalize are"

@@ -92,7 +92,11 @@ def _gemma3(keys: Keys) -> Mapping[str, Any]:
         ["sliding_attention" if (layer + 1) % every else "full_attention" for layer in range(n_layers)],
     )
     both = keys.flag("use_bidirectional_attention", default=False)
-    width = keys.whole("sliding_window", 4096)
+    width = 4096 if "sliding_window" not in keys.values else keys.optional_whole("sliding_window")
+    if width is None:
+        if "sliding_attention" in kinds:
+            raise keys.wrong("sliding_window", None, "a whole number of at least 1 where a layer slides")
+        width = 1
     rotary, local_rotary = read_rotary_by_type(
         keys,
         ("rope_theta", 1_000_000.0),
