@@ -13,7 +13,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from sestina._session.inner_values import attention_inputs
+from sestina._session.inner_values import attention_bias, attention_inputs
 from sestina_export._graph.states_part import STATES, needed_for
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
 
 Pass = Callable[[onnx.ModelProto], None]
 
+_WITH_BIAS = ("MultiHeadAttention", 5)  # where an attention node has what is added to its scores
 ATTENTIONS = ("MultiHeadAttention", "GroupQueryAttention")
 
 
@@ -67,13 +68,11 @@ def name_attention_inputs(model: onnx.ModelProto) -> None:
 
     They stay inner values, which cost nothing. Nodes are in the order of their layers.
     """
-    names = {
-        value: name
-        for layer, node in enumerate(whole_attentions(model))
-        for value, name in zip(
-            node.input, attention_inputs(layer), strict=False
-        )  # and what follows, nameless
-    }
+    names: dict[str, str] = {}
+    for layer, node in enumerate(whole_attentions(model)):
+        names.update(zip(node.input, attention_inputs(layer), strict=False))  # what follows has none
+        if node.op_type == _WITH_BIAS[0] and len(node.input) > _WITH_BIAS[1]:
+            names.setdefault(node.input[_WITH_BIAS[1]], attention_bias(layer))  # of several the first
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]
