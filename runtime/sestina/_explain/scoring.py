@@ -83,8 +83,8 @@ def attend(
     groups = key.shape[1] // width
     if query.shape[1] != n_heads * width or key.shape[1] % width or not groups or n_heads % groups:
         raise BundleFormatError(
-            f"the graph's queries and keys are {query.shape[1]} and {key.shape[1]} wide, unlike {n_heads} heads "
-            f"of {width}, as its manifest's encoder says: export the bundle again"
+            f"the graph's queries and keys are {query.shape[1]} and {key.shape[1]} wide, unlike {n_heads} "
+            f"heads of {width}, as its manifest's encoder says: export the bundle again"
         )
     queries = query.reshape(count, n_heads, width).transpose(1, 0, 2)
     keys = key.reshape(count, groups, width).transpose(1, 2, 0)
