@@ -15,9 +15,12 @@ from sestina._bundle.manifest import TensorInfo
 from sestina._session.inner_values import attention_inputs
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
+from sestina_export._forms.counts import Counts
+from sestina_export._forms.head import head_nodes_of
+from sestina_export._forms.one_token import pooled_token
 from sestina_export._graph.body import body_nodes
 from sestina_export._graph.interface import OUTPUTS, POOLED_FROM, axes_of, inputs_of
-from sestina_export._graph.passes import ATTENTION, name_attention_inputs
+from sestina_export._graph.passes import name_attention_inputs, whole_attentions
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
@@ -62,7 +65,7 @@ def build_graph(
             traced,
             operands,
             dynamo=True,
-            opset_version=spec.opset,
+            opset_version=spec.opset_of(config),
             input_names=list(inputs),
             output_names=list(OUTPUTS),
             dynamic_shapes=tuple(None if name == POOLED_FROM else axes for name in inputs),
@@ -134,21 +137,31 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     own = sorted({node.op_type for node in graph.graph.node if node.domain not in _STANDARD})
     if own and spec.shapes == "static":
         raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
-    found = Counter(node.op_type for node in body_nodes(graph.graph))
-    for operator, count in spec.expected_nodes(model.encoder.config, form).items():
+    counts = counts_of(model, spec)
+    # Where the last layer stands there once more its second run is part of no hidden state.
+    nodes = graph.graph.node if counts.again else body_nodes(graph.graph)
+    found = Counter(node.op_type for node in nodes)
+    if counts.again:
+        found.subtract(head_nodes_of(model))
+    for operator, count in spec.expected_nodes(counts, form).items():
         if found[operator] != count:
             raise GraphError(
                 f"{spec.file} has {found[operator]} {operator} nodes where its "
                 f"{model.encoder.config.n_layers} layers must give {count}"
             )
     if name_attention_inputs in spec.passes:
-        _check_attention_inputs(graph, model.encoder.config.n_layers, spec.file)
+        _check_attention_inputs(graph, counts, spec.file)
 
 
-def _check_attention_inputs(graph: onnx.ModelProto, n_layers: int, where: str) -> None:
+def counts_of(model: SentenceEncoder, spec: VariantSpec) -> Counts:
+    """The parts that a variant's graph must have."""
+    return Counts(model.encoder.config, again=spec.shapes == "dynamic" and pooled_token(model) is not None)
+
+
+def _check_attention_inputs(graph: onnx.ModelProto, counts: Counts, where: str) -> None:
     """Each layer's query and key, and nothing else, must have the name by which the runtime asks for it."""
-    fed = [tuple(node.input[:2]) for node in graph.graph.node if node.op_type == ATTENTION]
-    wanted = [attention_inputs(layer) for layer in range(n_layers)]
+    fed = [tuple(node.input[:2]) for node in whole_attentions(graph)]
+    wanted = [attention_inputs(layer) for layer in range(counts.config.n_layers)]
     if fed != wanted:
         raise GraphError(f"{where} feeds its attention with {fed}; it must be with {wanted}")
 

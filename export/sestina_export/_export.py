@@ -18,6 +18,7 @@ from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
 from sestina_export._head import prompted, with_head
+from sestina_export._limits import refuse_beyond
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
@@ -140,6 +141,7 @@ def export(
         shown=progress is not None,
     ) as read:
         checkpoint = read.checkpoint
+        refuse_beyond(specs, checkpoint.model.encoder.config)
         checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
         texts = prompted(texts, checkpoint.model.head)
         for note in checkpoint.notes:

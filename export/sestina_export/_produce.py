@@ -18,10 +18,12 @@ from sestina._bundle.goldens import compare, read_goldens
 from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
 from sestina_export._build import build_graph, interface
 from sestina_export._errors import ParityError
+from sestina_export._forms.base import Form
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import OUTPUTS
 from sestina_export._graph.mobile import to_ort
+from sestina_export._graph.states_part import serialised
 from sestina_export._proof.parity import (
     Difference,
     as_parity,
@@ -32,7 +34,7 @@ from sestina_export._proof.parity import (
     open_graph,
     run_texts,
 )
-from sestina_export._proof.quality import QualityGate, golden_tolerance, measure_quality
+from sestina_export._proof.quality import MissedGateError, QualityGate, golden_tolerance, measure_quality
 from sestina_export._variants import VariantSpec
 from sestina_model.checkpoint import Checkpoint
 
@@ -54,6 +56,7 @@ class VariantJob:
         gate: Of quantised variants; None: each has its own.
         say: Reports a step.
         made: Graphs already made, by what they were made with: a container more costs no calibration more.
+        forms: How they are written, the same.
     """
 
     checkpoint: Checkpoint
@@ -62,6 +65,7 @@ class VariantJob:
     gate: QualityGate | None
     say: Callable[[str], None]
     made: dict[object, onnx.ModelProto] = field(default_factory=dict)
+    forms: dict[object, Form] = field(default_factory=dict)
 
     def write(self, spec: VariantSpec, folder: Path) -> Variant:
         """Make, measure and write one variant.
@@ -70,29 +74,50 @@ class VariantJob:
             GraphError, ParityError, QualityError: As their names say; nothing is written then.
         """
         self.say(f"exporting {spec.file}")
-        graph = self._graph(spec)
-        content = graph.SerializeToString(deterministic=True)
-        if spec.container == "ort":
-            content, operators = to_ort(content)
-        else:
-            content = aligned(content)
-        max_tokens = self.checkpoint.model.head.max_tokens
-        buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
-        self.say(f"measuring {spec.file} against PyTorch")
-        parity = self._measured(spec, content, buckets)
+        buckets = self._buckets(spec)
+        while True:
+            graph, kept = self._graph(spec)
+            content, operators = _packed(graph, spec)
+            self.say(f"measuring {spec.file} against PyTorch")
+            try:
+                parity = self._measured(spec, content, buckets)
+                break
+            except MissedGateError:
+                if not self._refined(spec):
+                    raise
+        if kept:
+            parity["kept_in_float32"] = [f"layers.{path}" for path in kept]
         (folder / spec.file).write_bytes(content)
-        if spec.container == "ort":
+        if operators:
             write_text(folder / operators_file(spec.file), operators)
         inputs, outputs = interface(graph)
         entry = file_entry(folder / spec.file)
         return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets)
 
-    def _graph(self, spec: VariantSpec) -> onnx.ModelProto:
-        recipe = (spec.form, spec.opset, spec.passes, spec.shapes)
+    def _buckets(self, spec: VariantSpec) -> tuple[int, ...]:
+        max_tokens = self.checkpoint.model.head.max_tokens
+        return buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
+
+    def _graph(self, spec: VariantSpec) -> tuple[onnx.ModelProto, list[str]]:
+        """The graph of a variant, and the products of an int8 one that are in float32."""
+        recipe = _recipe(spec)
+        form = self.forms.get(recipe)
+        if form is None:
+            form = self.forms[recipe] = spec.form(self.checkpoint, self.texts[0])
         if recipe not in self.made:
-            form = spec.form(self.checkpoint, self.texts[0])
             self.made[recipe] = build_graph(self.checkpoint.model, spec, form, self.provenance)
-        return self.made[recipe]
+        return self.made[recipe], sorted(getattr(form, "kept", ()))
+
+    def _refined(self, spec: VariantSpec) -> bool:
+        """Whether there is a form nearer to PyTorch than the one that missed its gate; it is made next."""
+        recipe = _recipe(spec)
+        form = spec.finer and spec.finer(self.forms[recipe], self.checkpoint, self.texts[0])
+        if form is None:
+            return False
+        self.say(f"{spec.file} missed its gate: keeping more of it in float32")
+        self.forms[recipe] = form
+        del self.made[recipe]
+        return True
 
     def _measured(self, spec: VariantSpec, content: bytes, buckets: Sequence[int]) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
@@ -119,6 +144,17 @@ class VariantJob:
                 differences = measure_padding(content, model, spec.tolerance, spec.file)
                 parity["padded"] = {output: _worst(differences, output) for output in OUTPUTS}
         return parity
+
+
+def _recipe(spec: VariantSpec) -> object:
+    """What a graph is made with."""
+    return (spec.form, spec.opset, spec.passes, spec.shapes)
+
+
+def _packed(graph: onnx.ModelProto, spec: VariantSpec) -> tuple[bytes, str]:
+    """A graph in its container, and what a small build of onnxruntime must have to read it, if it is one."""
+    content = serialised(graph)
+    return to_ort(content) if spec.container == "ort" else (aligned(content), "")
 
 
 def _where_it_ran(spec: VariantSpec) -> dict[str, str]:

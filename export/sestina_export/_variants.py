@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sestina._bundle.manifest import Precision, Target
 from sestina_export._errors import ExportError
 from sestina_export._forms.base import Float32Form, Form, layer_linears
+from sestina_export._forms.counts import Counts
 from sestina_export._forms.float16 import Float16Form
 from sestina_export._forms.portable import PortableForm
 from sestina_export._graph.buckets import LEAST
 from sestina_export._graph.passes import (
-    ATTENTION,
     Pass,
     drop_inner_shapes,
     drop_metadata,
@@ -27,12 +27,14 @@ from sestina_export._proof.quality import QualityGate
 from sestina_export._quantise.a16w8 import LEAST_ON_HTP, A16W8Form
 from sestina_export._quantise.calibrate import calibrate
 from sestina_export._quantise.int8 import Int8Form
+from sestina_export._quantise.offenders import finer
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
 __all__ = ["CPU_FP32", "CPU_INT8", "DEFAULT_TARGETS", "VARIANTS", "VariantSpec", "choose_specs"]
 
 FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
+Finer = Callable[[Any, Checkpoint, Sequence[str]], Form | None]
 DEFAULT_TARGETS = ("cpu",)
 
 
@@ -41,9 +43,8 @@ def _float32(_: Checkpoint, __: Sequence[str]) -> Form:
 
 
 def _int8(checkpoint: Checkpoint, texts: Sequence[str]) -> Form:
-    form = Int8Form(checkpoint.model.encoder.config, calibrate(checkpoint, texts))
-    form.prepare(layer_linears(checkpoint.model))
-    return form
+    model = checkpoint.model
+    return Int8Form(model.encoder.config, calibrate(checkpoint, texts), layer_linears(model))
 
 
 def _float16(_: Checkpoint, __: Sequence[str]) -> Form:
@@ -67,8 +68,9 @@ class VariantSpec:
         precision: The arithmetic of its matrix products.
         shapes: "dynamic": inputs (batch, length) of any size, all rows of one length, no mask. "static":
             padded to one of a few lengths, with a mask, in standard operators alone.
-        opset: Version of the ONNX operator set.
+        opset: Version of the ONNX operator set, at least.
         form: Makes, from the checkpoint and calibration texts, how its parts are written.
+        finer: Makes, of a form whose graph missed its gate, one nearer to PyTorch; None where there is none.
         passes: Rewrites after the export, in order.
         tolerance: Largest absolute difference from PyTorch, for values up to 1 and in proportion above;
             None where the goldens are measured and set it.
@@ -91,6 +93,7 @@ class VariantSpec:
     gate: QualityGate | None = None
     provider: str = "CPUExecutionProvider"
     least_bucket: int = LEAST
+    finer: Finer | None = None
     container: Literal["onnx", "ort"] = "onnx"
 
     @property
@@ -98,17 +101,17 @@ class VariantSpec:
         """The name of the graph file in the bundle."""
         return f"{self.target}-{self.precision}.{self.container}"
 
-    def expected_nodes(self, config: EncoderConfig, form: Form) -> Mapping[str, int]:
+    def opset_of(self, config: EncoderConfig) -> int:
+        """The version of the operator set for an encoder: RMSNormalization came with 23."""
+        rms = config.norm_kind == "rms" or config.query_key_norm
+        return max(self.opset, _RMS_OPSET) if rms and self.shapes == "dynamic" else self.opset
+
+    def expected_nodes(self, counts: Counts, form: Form) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
-        n = config.n_layers
-        return {
-            **form.expected_nodes(config),
-            "LayerNormalization": 2 * n + config.norm_embeddings + (config.norm == "pre"),
-            {"relu": "Relu", "gelu": "Gelu"}[config.activation]: n,
-            **({ATTENTION: n} if name_attention_inputs in self.passes else {}),
-        }
+        return {**counts.activations(), **form.expected_nodes(counts)}
 
 
+_RMS_OPSET = 23
 _CLEAN: tuple[Pass, ...] = (drop_metadata, drop_inner_shapes)
 _SHARED: tuple[Pass, ...] = (share_equal_nodes, *_CLEAN)
 _FLOAT16_TOLERANCE = 5e-3
@@ -130,6 +133,7 @@ CPU_INT8 = VariantSpec(
     shapes="dynamic",
     opset=20,
     form=_int8,
+    finer=finer,
     passes=(*_SHARED, name_attention_inputs),
     tolerance=None,
     gate=QualityGate(),
@@ -188,6 +192,7 @@ VARIANTS: tuple[VariantSpec, ...] = (  # in order of preference within a target
         shapes="dynamic",
         opset=20,
         form=_int8,
+        finer=finer,
         passes=_SHARED,
         tolerance=None,
         gate=QualityGate(),

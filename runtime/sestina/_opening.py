@@ -69,5 +69,9 @@ def open_engine(
         sessions = Sessions(lambda _: run, inside, 1)
     else:
         graph = bundle.graph(choice.variant.entry.file)
-        sessions = Sessions(partial(open_on_cpu, graph, choice.variant), inside, threads)
+        open_whole = partial(open_on_cpu, graph, choice.variant)
+        if graph.has_states_part:
+            sessions = Sessions(partial(open_whole, states=False), inside, threads, open_whole)
+        else:
+            sessions = Sessions(open_whole, inside, threads)
     return Engine(process, tokenizer, sessions, budget, contract.dimensions)

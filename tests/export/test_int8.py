@@ -12,11 +12,13 @@ import pytest
 import torch
 
 import sestina
+from _families import family_checkpoint
 from _tiny import LINES, TEXTS, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import ExportError, QualityError, QualityGate, export
 from sestina_export._proof.quality import cosines
 from sestina_export._quantise.calibrate import calibrate, default_texts, split_texts
 from sestina_export._quantise.rounding import column_scales, pairs_are_safe, round_to_int8
+from sestina_model.checkpoint import Checkpoint
 
 
 def random_weight(k: int, n: int, seed: int) -> torch.Tensor:
@@ -139,6 +141,33 @@ def test_a_variant_that_misses_its_gate_is_not_written(tmp_path: Path) -> None:
     assert len(result.refused) == 1
     assert "below the gate" in result.refused[0]
     assert not (result.path / "cpu-int8.onnx").exists()
+
+
+def with_an_outlier() -> Checkpoint:
+    """Two hidden units that answer ten times too strongly: one scale leaves the others few steps."""
+    checkpoint = family_checkpoint("qwen3", n_layers=4)
+    with torch.no_grad():
+        for layer in checkpoint.model.encoder.layers[1:3]:
+            layer.feed_forward.inner.weight[3] *= 30
+            layer.feed_forward.gate.weight[3] *= 5
+    return checkpoint
+
+
+def test_what_int8_serves_worst_stays_in_float32(tmp_path: Path) -> None:
+    """Where all in int8 misses the gate, and only then; the manifest says which products."""
+    checkpoint, said = with_an_outlier(), list[str]()
+    gate = QualityGate(mean=0.988, first_percentile=0.9, worst=0.85)
+    result = export(
+        checkpoint, tmp_path / "out.sestina", precisions=["int8"], gate=gate, progress=said.append
+    )
+    assert "cpu-int8.onnx missed its gate: keeping more of it in float32" in said
+    parity = result.manifest.variants[0].parity
+    assert parity["kept_in_float32"] == ["layers.1.feed_forward.output", "layers.2.feed_forward.output"]
+    assert parity["bit_equal_batches"] == [2, 5]
+    operators = [node.op_type for node in onnx.load(result.path / "cpu-int8.onnx").graph.node]
+    assert (operators.count("Gemm"), operators.count("MatMulIntegerToFloat")) == (2, 7 * 4 - 2)
+    plain = export(family_checkpoint("qwen3"), tmp_path / "plain.sestina", precisions=["int8"], gate=gate)
+    assert "kept_in_float32" not in plain.manifest.variants[0].parity
 
 
 def test_calibration_is_the_callers_to_choose(tmp_path: Path) -> None:

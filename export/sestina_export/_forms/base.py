@@ -7,16 +7,19 @@ token table and the core of its attention while that happens, so that the graph 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import onnx
-import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.counts import Counts
+from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.head import finish_rows, pool_rows
-from sestina_model.attention import AttentionCore, MultiHeadAttention, Scoring
-from sestina_model.config import EncoderConfig
+from sestina_export._forms.nodes import Gemm, single_node
+from sestina_export._forms.one_token import attentions, last_input, pooled_token
+from sestina_export._forms.scores import HeadNorms
+from sestina_model.attention import AttentionCore
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "RowEncoder",
     "RowForm",
     "TracedEncoder",
+    "float32_linear",
     "layer_linears",
     "longest",
     "written_as",
@@ -42,6 +46,10 @@ class TracedEncoder(Protocol):
     def attention(self) -> AttentionCore:
         """What stands in for the core of every attention."""
 
+    @property
+    def head_norms(self) -> HeadNorms:
+        """What each head passes in the core, by how its layer scores; `written_as` fills it."""
+
     def eval(self) -> Any:
         """As every `nn.Module`: itself, without dropout."""
 
@@ -55,13 +63,16 @@ class Form(Protocol):
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """What stands in for a layer's linear map; it takes and gives what `encoder` has between them."""
 
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """What stands in for another part of the encoder, such as a norm; None: itself."""
+
     def table(self, table: Tensor) -> nn.Module:
         """What looks up rows of the token table (vocab, D), scaled already: (B, S) -> (B, S, D)."""
 
     def finish(self, graph: onnx.ModelProto) -> None:
         """Write in place what only a whole graph can have, such as another type of all its numbers."""
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
         """How often an operator must occur for every layer to have come out as intended."""
 
 
@@ -72,50 +83,33 @@ class RowForm:
         """Linear maps between rows (B * S, width)."""
         return RowEncoder(model)
 
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """One node for what has a kernel of its own."""
+        return single_node(module)
+
     def finish(self, graph: onnx.ModelProto) -> None:
         """Nothing is left to write."""
+
+
+def float32_linear(linear: nn.Linear) -> nn.Module:
+    """The map itself: on rows the exporter makes one Gemm of it, but for one without a bias."""
+    return Gemm(linear) if linear.bias is None else linear
 
 
 class Float32Form(RowForm):
     """Linear maps as Gemm with their bias, the table as it is."""
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:  # noqa: ARG002  the protocol's name
-        """The map itself: on rows the exporter makes one Gemm of it."""
-        return linear
+        """One Gemm."""
+        return float32_linear(linear)
 
     def table(self, table: Tensor) -> nn.Module:
         """A float32 embedding."""
         return nn.Embedding(table.shape[0], table.shape[1], _weight=table)
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """Six Gemm nodes a layer, and its attention in one."""
-        n = config.n_layers
-        return {"Gemm": 6 * n, "MultiHeadAttention": n, "Softmax": 0}
-
-
-class _FusedAttention:
-    """softmax(Q K^T / sqrt(K)) V as one com.microsoft.MultiHeadAttention node, without a mask.
-
-    Without a mask onnxruntime's CPU kernel takes its flash path: no S x S matrix in memory.
-    """
-
-    def __init__(self) -> None:
-        self.shape = torch.Size((0, 0))  # (B, S) of the batch whose rows come next
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
-        """(B * S, D) -> (B * S, D)."""
-        if mask is not None:
-            raise ValueError("this form has no mask: rows of a batch are of one length")
-        shape = (*self.shape, q.shape[-1])
-        attended = torch.onnx.ops.symbolic(
-            "com.microsoft::MultiHeadAttention",
-            (q.view(shape), k.view(shape), v.view(shape)),
-            {"num_heads": scoring.n_heads},
-            dtype=q.dtype,
-            shape=shape,
-            version=1,
-        )
-        return attended.flatten(0, 1)
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
+        """A Gemm for each linear map of a layer, and its attention in one."""
+        return {"Gemm": counts.linears, **fused_nodes(counts)}
 
 
 class RowEncoder(nn.Module):
@@ -128,22 +122,48 @@ class RowEncoder(nn.Module):
     def __init__(self, model: SentenceEncoder) -> None:
         super().__init__()
         self.model = model
-        self.attention = _FusedAttention()
+        self.fused = FusedAttention(attentions(model), longest(model))
+
+    @property
+    def attention(self) -> AttentionCore:
+        """One node a layer."""
+        return self.fused.forward
+
+    @property
+    def head_norms(self) -> HeadNorms:
+        """Those of the fused attention."""
+        return self.fused.head_norms
 
     def forward(self, ids: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
         """(B, S) int64, and (1,) int64 the first token that is pooled where the head leaves prompts out ->
         vectors (B, d) and hidden states (B, S, D).
         """
         x = self.embed(ids)
-        self.attention.shape = x.shape[:2]
-        hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-        pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
-        return SentenceOutput(finish_rows(self.model, pooled), hidden)
+        self.fused.begin(ids)
+        token = pooled_token(self.model)
+        if token is None:
+            hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
+            pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
+            return SentenceOutput(finish_rows(self.model, pooled), hidden)
+        with last_input(self.model) as seen:
+            hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
+        state = self._state_of_one(seen[-1].view(x.shape)[:, token], token)
+        return SentenceOutput(finish_rows(self.model, state), hidden)
+
+    def _state_of_one(self, rows: Tensor, token: int) -> Tensor:
+        """The last layer on the rows of one token of each text, after it ran on all. (B, D) -> (B, D)."""
+        encoder = self.model.encoder
+        self.fused.only(token)
+        rows = list(encoder.stack())[-1](rows)
+        return rows if encoder.final_norm is None else encoder.final_norm(rows)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D)."""
         x: Tensor = self.model.encoder.embed(ids)
         return x
+
+
+_OF_DISTANCES = ("position_key", "position_query")  # of constants: a graph has what they give
 
 
 def longest(model: SentenceEncoder) -> int:
@@ -152,30 +172,47 @@ def longest(model: SentenceEncoder) -> int:
 
 
 def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
-    """The linear maps of all layers by their path in the encoder, six a layer."""
+    """The linear maps of all layers that read states, by their path in the encoder: six a layer, or seven."""
     modules = model.encoder.layers.named_modules()
-    return {path: module for path, module in modules if isinstance(module, nn.Linear)}
+    return {
+        path: module
+        for path, module in modules
+        if isinstance(module, nn.Linear) and path.rpartition(".")[2] not in _OF_DISTANCES
+    }
 
 
 @contextmanager
 def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
     """Yield a module to trace, in which the form stands in; the model is whole again after the block."""
     encoder, traced = model.encoder, form.encoder(model)
-    cores = [module for module in encoder.modules() if isinstance(module, MultiHeadAttention)]
-    linears = layer_linears(model)
-    old_cores = [module.core for module in cores]
-    old_table, old_scale = encoder.tokens, encoder.embedding_scale
-    try:
-        encoder.tokens = form.table(old_table.weight.detach() * old_scale)  # type: ignore[assignment]
-        encoder.embedding_scale = 1.0
-        for module in cores:
-            module.core = traced.attention
-        for path, linear in linears.items():
-            encoder.layers.set_submodule(path, form.linear(path, linear))
+    with ExitStack() as restored:
+        for attention in attentions(model):
+            # Heads are split in the core, and once: what norms each head goes there.
+            norms = attention.query_norm, attention.key_norm
+            traced.head_norms[attention.scoring] = tuple(norm and (form.part(norm) or norm) for norm in norms)
+            names = {"core": traced.attention, "query_norm": None, "key_norm": None}
+            restored.enter_context(_set(attention, names))
+        table = form.table(encoder.tokens.weight.detach() * encoder.embedding_scale)
+        restored.enter_context(_set(encoder, {"tokens": table, "embedding_scale": 1.0}))
+        parts = {path: form.part(module) for path, module in encoder.named_modules()}
+        linears = {
+            f"layers.{path}": form.linear(path, linear) for path, linear in layer_linears(model).items()
+        }
+        for path, part in {**parts, **linears}.items():
+            if part is not None:
+                parent, _, name = path.rpartition(".")
+                restored.enter_context(_set(encoder.get_submodule(parent), {name: part}))
         yield traced.eval()
+
+
+@contextmanager
+def _set(module: nn.Module, values: Mapping[str, object]) -> Iterator[None]:
+    """Attributes of a module as given, and as they were after the block."""
+    before = {name: getattr(module, name) for name in values}
+    try:
+        for name, value in values.items():
+            setattr(module, name, value)
+        yield
     finally:
-        encoder.tokens, encoder.embedding_scale = old_table, old_scale
-        for module, core in zip(cores, old_cores, strict=True):
-            module.core = core
-        for path, linear in linears.items():
-            encoder.layers.set_submodule(path, linear)
+        for name, value in before.items():
+            setattr(module, name, value)

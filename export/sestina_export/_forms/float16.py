@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import Form, TracedEncoder
-from sestina_model.config import EncoderConfig
+from sestina_export._forms.counts import Counts
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Float16Form"]
@@ -47,9 +47,13 @@ class Float16Form:
         self._form.finish(graph)
         _to_float16(graph)
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """As the form that is converted."""
+        return self._form.part(module)
+
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
         """As the form that is converted: only Casts are added."""
-        return self._form.expected_nodes(config)
+        return self._form.expected_nodes(counts)
 
 
 def _to_float16(model: onnx.ModelProto) -> None:

@@ -6,6 +6,7 @@ the last bit, which onnxruntime's ReduceMean and its Gemm do not promise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import cast
 
@@ -17,10 +18,33 @@ from sestina_model.head_config import pooling_modes
 from sestina_model.head_steps import EPSILON, Dense, Normalize
 from sestina_model.sentence import SentenceEncoder, pool
 
-__all__ = ["finish_masked", "finish_rows", "pool_masked", "pool_rows"]
+__all__ = ["finish_masked", "finish_rows", "head_nodes_of", "pool_masked", "pool_rows"]
 
 _PACKED = (nn.CELU, nn.ELU, nn.LogSigmoid, nn.Mish, nn.SELU, nn.Softplus)
 _TOGETHER = 16  # a multiple of how many numbers any processor takes at once
+
+
+# Of an activation: the operators that layers have too.
+_OPERATORS = {
+    "ReLU": "Relu", "GELU": "Gelu", "Sigmoid": "Sigmoid", "SiLU": "Sigmoid", "Tanh": "Tanh",
+    "Tanhshrink": "Tanh", "Mish": "Tanh",
+}  # fmt: skip
+
+
+def head_nodes_of(model: SentenceEncoder) -> Counter[str]:
+    """How often the steps after pooling have an operator that layers have too, written in rows."""
+    found: Counter[str] = Counter()
+    for step in model.head.steps:
+        if step.kind == "dense":
+            found["MatMul"] += 1
+            found[_OPERATORS.get(step.activation, "")] += 1
+        elif step.kind == "layer_norm":
+            found["LayerNormalization"] += 1
+    residuals = (
+        step.residual for step in cast("Iterable[nn.Module]", model.steps) if isinstance(step, Dense)
+    )
+    found["MatMul"] += sum(residual is not None for residual in residuals)
+    return found
 
 
 def pool_rows(hidden: Tensor, pooling: str, pooled_from: Tensor | None) -> Tensor:

@@ -6,14 +6,20 @@ Where a session fixes the axes and folds constants, nothing of shapes is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.base import longest
+from sestina_export._forms.counts import Counts
 from sestina_export._forms.head import finish_masked, pool_masked
-from sestina_model.attention import Scoring
+from sestina_export._forms.nodes import node
+from sestina_export._forms.one_token import attentions
+from sestina_export._forms.scores import HeadNorms
+from sestina_export._forms.spelt_out import SpeltOutAttention, terms_of
+from sestina_model.attention import AttentionCore
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
@@ -28,16 +34,23 @@ class PortableForm:
     masked = MASKED
 
     def __init__(self, config: EncoderConfig) -> None:
-        self._query_scale = config.d_head**-0.5
+        self._config = config
+        self._longest = config.max_positions
+
+    def scale_of(self, path: str) -> float:
+        """What a map is multiplied by: queries come scaled, unless they are normed after it."""
+        return self._config.scale if path.endswith(".query") and not self._config.query_key_norm else 1.0
 
     def encoder(self, model: SentenceEncoder) -> MaskedEncoder:
         """Linear maps between (B, S, width)."""
+        self._longest = longest(model)
         return MaskedEncoder(model, self.masked)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """A product whose weight lies in the graph as it is multiplied."""
-        scale = self._query_scale if path.endswith(".query") else 1.0
-        return Product(linear.weight.detach().T * scale, linear.bias.detach() * scale)
+        scale = self.scale_of(path)
+        weight, bias = repeated(self._config, path, linear)
+        return Product(weight.T * scale, None if bias is None else bias * scale)
 
     def table(self, table: Tensor) -> nn.Module:
         """A Gather that takes int32."""
@@ -46,35 +59,76 @@ class PortableForm:
     def finish(self, graph: onnx.ModelProto) -> None:
         """Nothing is left to write."""
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
+    def part(self, module: nn.Module) -> nn.Module | None:
+        """An RMSNorm in operators that every provider has."""
+        return SpeltOutRmsNorm(module) if isinstance(module, nn.RMSNorm) else None
+
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
         """Six products with weights and two of attention a layer; of shapes, only the length."""
-        n = config.n_layers
+        config, n = counts.config, counts.config.n_layers
+        rotaries = [
+            config.local_rotary if number in config.local_layers and config.local_rotary else config.rotary
+            for number in range(n)
+        ]
+        tables = terms_of(counts, self._longest)
+        cut = tables or config.rotary is not None
+        norms = counts.norms()
         return {
-            "MatMul": 8 * n,
+            "MatMul": (8 + config.gated) * n + (config.d_embedding is not None),
             "Softmax": n,
-            "Reshape": 4 * n,
-            "Transpose": 4 * n,
-            "Shape": int(config.positions != "counted"),
+            "Reshape": 4 * n + 2 * sum(rotary is not None and rotary.interleaved for rotary in rotaries),
+            "Transpose": 4 * n + tables,
+            "Shape": int(bool(cut or (config.has_position_table and config.positions != "counted"))),
             "CumSum": int(config.positions == "counted"),
             "Gemm": 0,
             "MultiHeadAttention": 0,
+            "LayerNormalization": norms["LayerNormalization"],
+            "ReduceMean": norms["RMSNormalization"],
         }
 
 
-class Product(nn.Module):
-    """x W + b, of a weight (K, N) and a bias (N,)."""
+def repeated(config: EncoderConfig, path: str, linear: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a map; of keys and values each head as often as queries read it."""
+    weight, bias = linear.weight.detach(), None if linear.bias is None else linear.bias.detach()
+    times = config.n_heads // config.kv_heads
+    if times == 1 or not path.endswith((".key", ".value")):
+        return weight, bias
+    heads = weight.view(config.kv_heads, config.d_head, -1).repeat_interleave(times, 0).flatten(0, 1)
+    if bias is not None:
+        bias = bias.view(config.kv_heads, config.d_head).repeat_interleave(times, 0).flatten()
+    return heads, bias
+
+
+class SpeltOutRmsNorm(nn.Module):
+    """`nn.RMSNorm` in operators that every provider has."""
 
     weight: Tensor
-    bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, norm: nn.RMSNorm) -> None:
+        super().__init__()
+        self.eps = norm.eps or 0.0
+        self.register_buffer("weight", norm.weight.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., K) -> the same."""
+        return x * ((x * x).mean(-1, keepdim=True) + self.eps).sqrt().reciprocal() * self.weight
+
+
+class Product(nn.Module):
+    """x W + b, of a weight (K, N) and a bias (N,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.register_buffer("weight", weight.contiguous())
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, K) -> (B, S, N)."""
-        return x @ self.weight + self.bias
+        x = x @ self.weight
+        return x if self.bias is None else x + self.bias
 
 
 class _Rows(nn.Module):
@@ -86,7 +140,7 @@ class _Rows(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, S) int32 -> (B, S, D)."""
-        return _node("Gather", (self.table, ids), (*ids.shape, self.table.shape[1]), axis=0)
+        return node("Gather", (self.table, ids), (*ids.shape, self.table.shape[1]), axis=0)
 
 
 class MaskedEncoder(nn.Module):
@@ -103,11 +157,23 @@ class MaskedEncoder(nn.Module):
         super().__init__()
         self.model = model
         self.masked = masked
+        self.core = SpeltOutAttention(attentions(model), longest(model), masked)
+
+    @property
+    def attention(self) -> AttentionCore:
+        """In standard operators."""
+        return self.core.forward
+
+    @property
+    def head_norms(self) -> HeadNorms:
+        """Those of the core."""
+        return self.core.head_norms
 
     def forward(self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
         """(B, S) int32, 1 where a token is real, else 0, and where prompts are left out (1,) int32, the first
         token that is pooled -> vectors (B, d), hidden states (B, S, D).
         """
+        self.core.begin(ids)
         real = mask.to(torch.float32)
         added = (1.0 - real)[:, None, None, :] * self.masked  # (B, 1, 1, S)
         hidden = self.model.encoder.transform(self._embed(ids), added)
@@ -115,7 +181,7 @@ class MaskedEncoder(nn.Module):
             hidden,
             real[:, :, None],
             self.model.head.pooling,
-            lambda: self._places(ids),
+            self._places,
             pooled_from,
             self.masked,
         )
@@ -126,22 +192,15 @@ class MaskedEncoder(nn.Module):
         encoder = self.model.encoder
         x: Tensor = encoder.tokens(ids)
         if encoder.config.positions == "counted":
-            x = x + _node("Gather", (encoder.positions, self._counted(ids)), x.shape, axis=0)
-        else:
-            x = x + self._first(encoder.positions, ids)
-        return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
+            x = x + node("Gather", (encoder.positions, self._counted(ids)), x.shape, axis=0)
+        elif encoder.config.has_position_table:
+            x = x + self.core.cut(encoder.positions)
+        return encoder.project(x)
 
-    @staticmethod
-    def _first(table: Tensor, ids: Tensor) -> Tensor:
-        """As many rows of a table as texts have tokens. (n, K) and (B, S) -> (S, K)."""
-        length = torch.onnx.ops.symbolic("Shape", (ids,), {"start": 1}, dtype=torch.int64, shape=(1,))
-        zero = torch.zeros(1, dtype=torch.int64)
-        return _node("Slice", (table, zero, length, zero), (ids.shape[1], table.shape[1]))
-
-    def _places(self, ids: Tensor) -> Tensor:
+    def _places(self) -> Tensor:
         """1, 2, 3, ... of as many tokens as texts have: (S, 1) float32."""
-        most = self.model.encoder.config.max_positions
-        return self._first(torch.arange(1, most + 1, dtype=torch.float32)[:, None], ids)
+        most = longest(self.model)
+        return self.core.cut(torch.arange(1, most + 1, dtype=torch.float32)[:, None])
 
     def _counted(self, ids: Tensor) -> Tensor:
         """As `counted_positions`, in int32 throughout. (B, S) -> (B, S).
@@ -154,23 +213,3 @@ class MaskedEncoder(nn.Module):
         real = torch.where(padding, zero, one)
         summed = torch.onnx.ops.symbolic("CumSum", (real, one), dtype=torch.int32, shape=real.shape)
         return torch.where(padding, zero, summed)
-
-    @staticmethod
-    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
-        """softmax(Q K^T + mask) V in every head, of queries that are scaled. (B, S, D) -> (B, S, D)."""
-        if mask is None:
-            raise ValueError("this form always has a mask")
-        batch, length, width = q.shape
-        n_heads = scoring.n_heads
-        split = torch.tensor([0, 0, n_heads, width // n_heads])  # 0 keeps an axis as it is
-        joined = torch.tensor([0, 0, width])
-        heads = (batch, length, n_heads, width // n_heads)
-        q, k, v = (_node("Reshape", (x, split), heads) for x in (q, k, v))
-        weights = (q.transpose(1, 2) @ k.permute(0, 2, 3, 1) + mask).softmax(-1)  # (B, H, S, S)
-        mixed = (weights @ v.transpose(1, 2)).transpose(1, 2)
-        return _node("Reshape", (mixed, joined), (batch, length, width))  # from (B, S, H, K)
-
-
-def _node(name: str, operands: tuple[Tensor, ...], shape: Sequence[int], **attributes: int) -> Tensor:
-    """One float32 node of the standard operator set."""
-    return torch.onnx.ops.symbolic(name, operands, {**attributes}, dtype=torch.float32, shape=shape)

@@ -18,9 +18,9 @@ def aligned(graph: bytes) -> bytes:
     reader of protobuf sees what it saw before.
 
     Args:
-        graph: A serialised ModelProto of one graph.
+        graph: A serialised ModelProto, its initializers all in the first message of its graph.
     """
-    (place,) = (field for field in fields(graph, 0, len(graph)) if field.number == MODEL_GRAPH)
+    place = next(field for field in fields(graph, 0, len(graph)) if field.number == MODEL_GRAPH)
     inner = fields(graph, place.value, place.end)
     docs = [graph[field.value : field.end] for field in inner if field.number == _GRAPH_DOC_STRING]
     before, after = graph[: place.begin], graph[place.end :]

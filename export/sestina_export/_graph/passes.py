@@ -13,20 +13,23 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from sestina._session.inner_values import attention_inputs
+from sestina._session.inner_values import attention_bias, attention_inputs
+from sestina_export._graph.states_part import STATES, needed_for
 
 __all__ = [
-    "ATTENTION",
+    "ATTENTIONS",
     "Pass",
     "drop_inner_shapes",
     "drop_metadata",
     "name_attention_inputs",
     "share_equal_nodes",
+    "whole_attentions",
 ]
 
 Pass = Callable[[onnx.ModelProto], None]
 
-ATTENTION = "MultiHeadAttention"
+_WITH_BIAS = ("MultiHeadAttention", 5)  # where an attention node has what is added to its scores
+ATTENTIONS = ("MultiHeadAttention", "GroupQueryAttention")
 
 
 def drop_metadata(model: onnx.ModelProto) -> None:
@@ -53,17 +56,23 @@ def share_equal_nodes(model: onnx.ModelProto) -> None:
     model.CopyFrom(onnx_ir.to_proto(shared.model))
 
 
+def whole_attentions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The attention of every layer in order, without that of one token where the last has it twice."""
+    nodes = [node for node in model.graph.node if node.op_type in ATTENTIONS]
+    needed = needed_for(model.graph, STATES)
+    return [node for node in nodes if node.output[0] in needed]
+
+
 def name_attention_inputs(model: onnx.ModelProto) -> None:
     """Call what feeds each layer's attention as the runtime looks for it, whatever the exporter called it.
 
     They stay inner values, which cost nothing. Nodes are in the order of their layers.
     """
-    attentions = [node for node in model.graph.node if node.op_type == ATTENTION]
-    names = {
-        value: name
-        for layer, node in enumerate(attentions)
-        for value, name in zip(node.input, attention_inputs(layer), strict=False)  # and the value, nameless
-    }
+    names: dict[str, str] = {}
+    for layer, node in enumerate(whole_attentions(model)):
+        names.update(zip(node.input, attention_inputs(layer), strict=False))  # what follows has none
+        if node.op_type == _WITH_BIAS[0] and len(node.input) > _WITH_BIAS[1]:
+            names.setdefault(node.input[_WITH_BIAS[1]], attention_bias(layer))  # of several the first
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]

@@ -19,7 +19,7 @@ from torch import nn
 
 from sestina._bundle.manifest import FIRST_POOLINGS
 from sestina_export._errors import GraphError
-from sestina_export._forms.portable import PortableForm, Product
+from sestina_export._forms.portable import PortableForm, Product, repeated
 from sestina_export._graph.body import head_nodes
 from sestina_export._graph.buckets import buckets_for, padded
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
@@ -61,12 +61,13 @@ class A16W8Form(PortableForm):
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """A product with the float values of integers that are rounded by what its inputs look like."""
-        scale = self._query_scale if path.endswith(".query") else 1.0
-        weight = linear.weight.detach().T * scale
+        scale = self.scale_of(path)
+        kept, bias = repeated(self._config, path, linear)
+        weight = kept.T * scale
         scales = column_scales(weight, ANY_PAIR)
         integers = round_to_int8(weight, scales, self._statistics[path].hessian, ANY_PAIR)
         self._scales[f"{_WEIGHTS}{path}.weight"] = scales.numpy()
-        return Product(integers * scales, linear.bias.detach() * scale)
+        return Product(integers * scales, None if bias is None else bias * scale)
 
     def finish(self, graph: onnx.ModelProto) -> None:
         """Measure every value on the calibration texts, padded as they will be, and write the scales."""

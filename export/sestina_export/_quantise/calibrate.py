@@ -14,8 +14,9 @@ from sestina_export._errors import ExportError, QualityError
 from sestina_export._forms.base import layer_linears
 from sestina_model.checkpoint import Checkpoint
 
-__all__ = ["InputStatistics", "calibrate", "default_texts", "split_texts"]
+__all__ = ["InputStatistics", "calibrate", "default_texts", "readers_of", "split_texts"]
 
+_LEADERS = {"key": "query", "value": "query", "gate": "inner"}
 _FEWEST = 32  # texts; fewer say too little of a range
 
 
@@ -66,10 +67,20 @@ def split_texts(calibration: Iterable[str]) -> tuple[list[str], list[str]]:
     return [text for at, text in enumerate(texts) if at % 3 != 2], held_back
 
 
+def readers_of(paths: Iterable[str]) -> dict[str, list[str]]:
+    """The linear maps that read the same input, by the path of one of them: query's, inner's, or its own."""
+    readers: dict[str, list[str]] = {}
+    for path in paths:
+        base, _, name = path.rpartition(".")
+        leader = _LEADERS.get(name, name)
+        readers.setdefault(f"{base}.{leader}", []).append(path)
+    return readers
+
+
 def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, InputStatistics]:
     """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
 
-    Query, key and value share their input, and so one `InputStatistics`.
+    Maps that share their input share one `InputStatistics`.
 
     Raises:
         QualityError: Where an input is not finite, or no text has a token: nothing to set a range by.
@@ -78,9 +89,9 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
     linears = layer_linears(model)
     statistics: dict[str, InputStatistics] = {}
     hooks = []
-    for path, linear in linears.items():
-        if path.endswith((".key", ".value")):
-            continue
+    shared = readers_of(linears)
+    for path in shared:
+        linear = linears[path]
         k = linear.in_features
         mine = InputStatistics(torch.full((k,), torch.inf), torch.full((k,), -torch.inf), torch.zeros(k, k))
         statistics[path] = mine
@@ -105,7 +116,4 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
                 f"int8: the inputs of layers.{path} on the calibration texts are beyond float32, so no scale "
                 "fits them: check the weights, or leave this precision out"
             )
-    for path in linears:
-        if path.endswith((".key", ".value")):
-            statistics[path] = statistics[path.rpartition(".")[0] + ".query"]
-    return statistics
+    return {reader: statistics[leader] for leader, readers in shared.items() for reader in readers}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sestina_export._forms.base import RowEncoder, RowForm, longest
-from sestina_export._quantise.calibrate import InputStatistics
+from sestina_export._forms.base import RowEncoder, RowForm, float32_linear
+from sestina_export._forms.counts import Counts
+from sestina_export._forms.fused import fused_nodes
+from sestina_export._quantise.calibrate import InputStatistics, readers_of
 from sestina_export._quantise.rounding import column_scales, round_to_int8
+from sestina_export._quantise.tables import Int8RowEncoder, Int8Table
 from sestina_model.config import EncoderConfig
-from sestina_model.encoder import counted_positions
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["Int8Form"]
+__all__ = ["Input", "Int8Form"]
 
 _ALPHA = 0.8  # how much of the channels' differences moves from activations to weights
 
@@ -25,58 +26,87 @@ class Int8Form(RowForm):
 
     The channels of an input differ in size by two orders, and one scale must serve them all. They are
     evened out first: x / s times s W, with s = high(x)^alpha / high(W)^(1 - alpha) per channel
-    (SmoothQuant, Xiao et al. 2023, equation 4). After ReLU the division is folded into the map before.
+    (SmoothQuant, Xiao et al. 2023, equation 4). After ReLU, and in a gated network, the division is folded
+    into the map before.
+
+    Args:
+        config: Of the encoder.
+        statistics: Of each input, by the path of each map that reads it.
+        linears: All linear maps of the layers, by path.
+        kept: Inputs whose products stay in float32, by the path of the first map that reads each.
+        rounded: Integers and scales of maps by path, which other forms of the encoder share.
+
+    Attributes:
+        inputs: What reads each path's input.
+        ranking: The inputs from that whose products are the most rounded on, once that is measured.
     """
 
-    def __init__(self, config: EncoderConfig, statistics: Mapping[str, InputStatistics]) -> None:
-        self._config = config
-        self._statistics = statistics
-        self._peers: dict[str, dict[str, nn.Linear]] = {}
-        self._inputs: dict[str, _Input] = {}
-
-    def prepare(self, linears: Mapping[str, nn.Linear]) -> None:
-        """Decide how each input is quantised, before the maps that read it are.
-
-        Args:
-            linears: All linear maps of the layers, by path.
-        """
-        for path in self._statistics:
-            base, _, name = path.rpartition(".")
-            readers = [path]
-            if name in ("query", "key", "value"):
-                if name != "query":
-                    continue
-                readers = [f"{base}.{each}" for each in ("query", "key", "value")]
+    def __init__(
+        self,
+        config: EncoderConfig,
+        statistics: Mapping[str, InputStatistics],
+        linears: Mapping[str, nn.Linear],
+        kept: frozenset[str] = frozenset(),
+        rounded: dict[str, tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self.kept = kept
+        self.inputs: dict[str, Input] = {}
+        self.ranking: list[str] | None = None
+        self._config, self._statistics, self._linears = config, statistics, linears
+        self.rounded = {} if rounded is None else rounded
+        linear_before = config.gated or config.activation == "relu"  # in what the division is folded into
+        for leader, readers in readers_of(linears).items():
             smooth = None
-            if not path.endswith("attention.output"):  # its channels are even already
-                smooth = _smoothing(self._statistics[path], [linears[reader] for reader in readers])
-            folded = path.endswith("feed_forward.output") and self._config.activation == "relu"
-            shared = _Input(self._statistics[path], smooth, folded)
-            self._inputs.update(dict.fromkeys(readers, shared))
+            if not leader.endswith("attention.output"):  # its channels are even already
+                smooth = _smoothing(statistics[leader], [linears[reader] for reader in readers])
+            folded = leader.endswith("feed_forward.output") and linear_before
+            shared = Input(leader, statistics[leader], smooth, folded)
+            self.inputs.update(dict.fromkeys(readers, shared))
+
+    def keeping(self, kept: Iterable[str]) -> Int8Form:
+        """The same with other products in float32."""
+        form = Int8Form(self._config, self._statistics, self._linears, frozenset(kept), self.rounded)
+        form.ranking = self.ranking
+        return form
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
         """Rows, as `RowForm` has them, from smaller positions."""
-        return _Int8RowEncoder(model)
+        return Int8RowEncoder(model)
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
         """QuantizeLinear of the evened input, then com.microsoft.MatMulIntegerToFloat with the bias."""
-        after = self._inputs[path.replace("inner", "output")] if path.endswith("inner") else None
-        divide = after.smooth if after is not None and after.folded else None
-        return _Int8Linear(linear, self._statistics[path].hessian, self._inputs[path], divide)
+        divide = None
+        if path.endswith("inner"):
+            after = self.inputs[path.removesuffix("inner") + "output"]
+            divide = after.smooth if after.folded and after.leader not in self.kept else None
+        source = self.inputs[path]
+        if source.leader in self.kept:
+            return float32_linear(linear if divide is None else _divided(linear, divide))
+        if path not in self.rounded:
+            weight = linear.weight.detach().T * source.smooth[:, None]  # (K, N)
+            scales = column_scales(weight)
+            evened = self._statistics[path].hessian / (source.smooth[:, None] * source.smooth)
+            self.rounded[path] = (round_to_int8(weight, scales, evened).contiguous(), scales)
+        return Int8Linear(linear, *self.rounded[path], source, divide)
 
     def table(self, table: Tensor) -> nn.Module:
         """Rows of int8, a scale per row."""
-        return _Int8Table(table)
+        return Int8Table(table)
 
-    def expected_nodes(self, config: EncoderConfig) -> Mapping[str, int]:
-        """Four quantised inputs (query, key and value share theirs) and six products a layer."""
-        n = config.n_layers
+    def expected_nodes(self, counts: Counts) -> Mapping[str, int]:
+        """Four quantised inputs a layer, shared by query, key and value, and by gate and inner."""
+        quantised, integer, float32 = 0, 0, 0
+        for layer, again in counts.runs():
+            for name, maps in counts.readers(again).items():
+                if f"{layer}.{name}" in self.kept:
+                    float32 += maps
+                else:
+                    quantised, integer = quantised + 1, integer + maps
         return {
-            "QuantizeLinear": 4 * n,
-            "MatMulIntegerToFloat": 6 * n,
-            "Gemm": 0,
-            "MultiHeadAttention": n,
-            "Softmax": 0,
+            "QuantizeLinear": quantised,
+            "MatMulIntegerToFloat": integer,
+            "Gemm": float32,
+            **fused_nodes(counts),
         }
 
 
@@ -87,16 +117,33 @@ def _smoothing(statistics: InputStatistics, readers: list[nn.Linear]) -> Tensor:
     return scale / scale.mean()
 
 
-class _Input(nn.Module):
-    """An input as unsigned bytes. The same object serves query, key and value, and is traced once for all."""
+def _divided(linear: nn.Linear, divide: Tensor) -> nn.Linear:
+    """A map that gives each channel divided."""
+    divided = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
+    with torch.no_grad():
+        divided.weight.copy_(linear.weight / divide[:, None])
+        if linear.bias is not None:
+            divided.bias.copy_(linear.bias / divide)
+    return divided
+
+
+class Input(nn.Module):
+    """An input as unsigned bytes. The same object serves all that read it, and is traced once for them.
+
+    Attributes:
+        leader: The path of the first map that reads it.
+        smooth: (K,), what its channels are divided by.
+        folded: Whether they come divided already.
+    """
 
     scale: Tensor
     zero: Tensor
     inverse: Tensor
 
-    def __init__(self, statistics: InputStatistics, smooth: Tensor | None, folded: bool) -> None:
+    def __init__(self, leader: str, statistics: InputStatistics, smooth: Tensor | None, folded: bool) -> None:
         super().__init__()
         ones = torch.ones_like(statistics.high)
+        self.leader = leader
         self.smooth = ones if smooth is None else smooth
         self.folded = folded
         self.multiplied = smooth is not None and not folded
@@ -115,95 +162,37 @@ class _Input(nn.Module):
             "QuantizeLinear", (x, self.scale, self.zero), dtype=torch.uint8, shape=x.shape
         )
 
+    def rounded(self, x: Tensor) -> Tensor:
+        """What the bytes stand for, on the scale of x. (n, K) -> (n, K)."""
+        levels = (x / self.smooth / self.scale).round() + self.zero
+        return (levels.clamp(0, 255) - self.zero) * self.scale * self.smooth
 
-class _Int8Linear(nn.Module):
+
+class Int8Linear(nn.Module):
+    """A map of (K, N) integers with a scale for each output channel."""
+
     integers: Tensor
     scales: Tensor
-    bias: Tensor
+    bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, hessian: Tensor, source: _Input, divide: Tensor | None) -> None:
+    def __init__(
+        self, linear: nn.Linear, integers: Tensor, scales: Tensor, source: Input, divide: Tensor | None
+    ) -> None:
         super().__init__()
         self.source = source
-        weight = linear.weight.detach().T * source.smooth[:, None]  # (K, N)
-        scales = column_scales(weight)
-        evened = hessian / (source.smooth[:, None] * source.smooth)
-        self.register_buffer("integers", round_to_int8(weight, scales, evened).contiguous())
-        bias = linear.bias.detach()
+        self.register_buffer("integers", integers)
         self.register_buffer("scales", scales if divide is None else scales / divide)
-        self.register_buffer("bias", bias if divide is None else bias / divide)
+        bias = None if linear.bias is None else linear.bias.detach()
+        self.register_buffer("bias", bias if bias is None or divide is None else bias / divide)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, K) float32 -> (n, N) float32."""
         source = self.source
-        operands = (source(x), self.integers, source.scale, self.scales, source.zero, None, self.bias)
+        operands = [source(x), self.integers, source.scale, self.scales, source.zero]
         return torch.onnx.ops.symbolic(
             "com.microsoft::MatMulIntegerToFloat",
-            operands,
+            operands if self.bias is None else [*operands, None, self.bias],
             dtype=torch.float32,
             shape=(x.shape[0], self.integers.shape[1]),
             version=1,
         )
-
-
-class _Int8Table(nn.Module):
-    """Rows of int8, each with a scale of its own: in float16, where that holds all of them."""
-
-    rows: Tensor
-    scales: Tensor
-
-    def __init__(self, table: Tensor) -> None:
-        super().__init__()
-        scales = table.abs().amax(1, keepdim=True) / 127
-        scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-        half = scales.half()
-        if bool((half.isfinite() & (half >= torch.finfo(torch.float16).tiny)).all()):
-            scales = half
-        self.register_buffer("rows", (table / scales.float()).round().clamp(-127, 127).to(torch.int8))
-        self.register_buffer("scales", scales)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(B, S) int64 -> (B, S, D) float32."""
-        rows, scales = F.embedding(ids, self.rows), F.embedding(ids, self.scales)
-        return rows.to(torch.float32) * scales.to(torch.float32)
-
-
-class _Positions(nn.Module):
-    """Positions in less than float32, and none beyond the limit: of a small encoder they are megabytes.
-
-    Sinusoids are all of one size, so int8 holds them to a 254th of it. Learned positions have dimensions that
-    stand far out, and are kept in float16.
-    """
-
-    rows: Tensor
-
-    def __init__(self, table: Tensor, *, sinusoidal: bool) -> None:
-        super().__init__()
-        self._scale = float(table.abs().max()) / 127 if sinusoidal else None
-        self.register_buffer(
-            "rows", table.half() if self._scale is None else (table / self._scale).round().to(torch.int8)
-        )
-
-    def forward(self, ids: Tensor, config: EncoderConfig) -> Tensor:
-        """Those of (B, S) ids: (S, D) float32, or (B, S, D) where they are counted."""
-        if config.positions == "counted":
-            rows = F.embedding(counted_positions(ids, config.pad_id), self.rows)
-        else:
-            rows = self.rows[: ids.shape[1]]
-        rows = rows.to(torch.float32)
-        return rows if self._scale is None else rows * self._scale
-
-
-class _Int8RowEncoder(RowEncoder):
-    """A `RowEncoder` with smaller positions."""
-
-    def __init__(self, model: SentenceEncoder) -> None:
-        super().__init__(model)
-        config, table = model.encoder.config, model.encoder.positions.detach()
-        rows = longest(model) + (config.positions == "counted")
-        self.positions = _Positions(table[:rows], sinusoidal=config.positions == "sinusoidal")
-
-    def embed(self, ids: Tensor) -> Tensor:
-        """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
-        encoder = self.model.encoder
-        x: Tensor = encoder.tokens(ids) + self.positions(ids, encoder.config)
-        return x if encoder.embedding_norm is None else encoder.embedding_norm(x)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sestina._bundle.graph_rules import check_onnx
 from sestina._bundle.mapped import ALIGNMENT, Outline, View, outline
 from sestina._bundle.protobuf import Buffer
+from sestina._bundle.states_part import states_part
 from sestina._process.native import opening
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Graph:
         self.where = where
         self._is_ort = content[4:8] == _ORT_IDENTIFIER  # as onnxruntime tells them apart
         self._outline: Outline | None = None
+        self._states_part = 0
         self._tensors: list[tuple[str, Any, Any]] | None = None
         self._lock = Lock()
         if own:
@@ -59,6 +61,7 @@ class Graph:
         else:
             check_onnx(content, where)
             self._outline = outline(content, _EMPTY)
+            self._states_part = states_part(content)
         self._content = content if again is None or self.maps else None
         self._again = again
 
@@ -67,11 +70,16 @@ class Graph:
         """Whether its weights can stay where they are."""
         return self._outline is not None
 
+    @property
+    def has_states_part(self) -> bool:
+        """Whether what only hidden states need can be left out."""
+        return self._states_part > 0
+
     def names(self, field: bytes) -> bool:
         """Whether these bytes are among those of the graph, its large weights aside."""
         return field in (self._outline.graph if self._outline else self._whole())
 
-    def source(self, options: Any, more: bytes, *, mapped: bool) -> bytes:
+    def source(self, options: Any, more: bytes, *, mapped: bool, states: bool = True) -> bytes:
         """What onnxruntime opens.
 
         Args:
@@ -79,15 +87,17 @@ class Graph:
                 They and this graph must outlive the session.
             more: Further bytes of the same message.
             mapped: Whether the weights are to stay there.
+            states: Whether with what only hidden states need, where that can be left out.
         """
+        end = None if states else -self._states_part or None
         options.add_session_config_entry(_FORMAT, "ORT" if self._is_ort else "ONNX")
         options.add_session_config_entry(_FOLDER, _folder())
         if not mapped or self._outline is None:
-            return self._whole() + more
+            return self._whole()[:end] + more
         with self._lock:  # options only refer to the values, so they are made once
             for name, _, value in self._held(self._outline.views):
                 options.add_initializer(name, value)
-        return self._outline.graph + more
+        return self._outline.graph[:end] + more  # the part is as long there: it has no weights
 
     def settle(self) -> None:
         """Let go of the pages that a session has read to prepare its weights: the file still has them."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sestina._bundle.manifest import Manifest, Pooling
 from sestina._errors import BundleFormatError, TextValueError
+from sestina._explain.scoring import attend, scoring_of
 from sestina._schedule.engine import STATES, VECTORS, Engine
 from sestina._session.inner_values import attention_inputs
 from sestina._text.prompt import Prompt
@@ -71,15 +72,20 @@ def explain(
             f"the text has {count} tokens, too many to look at in {n_layers} x {n_heads} heads at once: "
             f"shorten it to {math.isqrt(_MOST_WEIGHTS // (n_layers * n_heads))}"
         )
+    scoring = scoring_of(manifest.encoder, n_layers, n_heads)
     inputs = [attention_inputs(layer) for layer in range(n_layers)]
-    found = engine.inside(tokens.ids, [name for pair in inputs for name in pair], prompt.pooled_from)
+    biases = dict.fromkeys(layer.bias for layer in scoring if layer.bias)
+    found = engine.inside(
+        tokens.ids, [*(name for pair in inputs for name in pair), *biases], prompt.pooled_from
+    )
     attention = np.zeros((n_layers, n_heads, count, count), dtype=np.float32)
     if not found:  # a text without tokens
         nothing = np.zeros(contract.dimensions, dtype=np.float32)
         return Explanation(tokens, attention, nothing[:0], nothing, contract.pooling)
     with np.errstate(all="ignore"):  # what is not finite in the graph stays so here
-        for heads, (query, key) in zip(attention, inputs, strict=True):
-            _attend(found[query][0], found[key][0], heads)
+        for heads, (query, key), layer in zip(attention, inputs, scoring, strict=True):
+            bias = found[layer.bias][0] if layer.bias else None
+            attend(found[query][0], found[key][0], bias, layer, heads)
         contributions = contributions_of(found[STATES][0], contract.pooling, prompt.pooled_from)
     return Explanation(tokens, attention, contributions, found[VECTORS][0], contract.pooling)
 
@@ -132,18 +138,6 @@ _MODES: Mapping[str, Callable[[_Exact, int], tuple[_Exact, _Exact]]] = {
 }
 
 
-def _attend(query: Vectors, key: Vectors, heads: npt.NDArray[np.float32]) -> None:
-    """softmax(Q K^T / sqrt(K)) of every head, (S, D) and (S, D) -> (H, S, S) in place."""
-    n_heads, count, _ = heads.shape
-    width = query.shape[1] // n_heads
-    queries = query.reshape(count, n_heads, width).transpose(1, 0, 2)
-    keys = key.reshape(count, n_heads, width).transpose(1, 2, 0)
-    np.matmul(queries / np.float32(math.sqrt(width)), keys, out=heads)
-    heads -= heads.max(-1, keepdims=True)
-    np.exp(heads, out=heads)
-    heads /= heads.sum(-1, keepdims=True)
-
-
 def _heads(manifest: Manifest) -> tuple[int, int]:
     """Layers of the encoder and heads of a layer, which a manifest need not state."""
     encoder: Mapping[str, Any] = manifest.encoder
@@ -155,7 +149,7 @@ def _heads(manifest: Manifest) -> tuple[int, int]:
                 f"number from 1 to {_MOST}: export the bundle again"
             )
     n_layers, n_heads = int(encoder["n_layers"]), int(encoder["n_heads"])
-    if encoder["d_model"] % n_heads:
+    if encoder["d_model"] % n_heads and encoder.get("d_k") is None:
         raise BundleFormatError(
             f"the manifest's encoder has {n_heads} heads, of which its d_model {encoder['d_model']} is no "
             "multiple: export the bundle again"

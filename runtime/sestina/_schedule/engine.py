@@ -182,7 +182,7 @@ class Engine:
 
     def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
         """Hidden states of the last layer, (n_tokens, d_model) for each text."""
-        session = self.sessions().alone()
+        session = self.sessions().whole()
         states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
         for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
             for position, rows in zip(positions, session.run(STATES, batch), strict=True):

@@ -81,13 +81,20 @@ class BucketSession:
         return self._lock.holding(lambda: next(reversed(self._sessions.values()))).placement()
 
 
-def open_on_cpu(graph: Graph, variant: Variant, threads: int) -> Run:
-    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`."""
+def open_on_cpu(graph: Graph, variant: Variant, threads: int, *, states: bool = True) -> Run:
+    """A variant on the CPU, opened as it is: a CPU's vectors are held to PyTorch by `verify`.
+
+    Args:
+        graph: Its graph.
+        variant: What it is to be.
+        threads: Threads that share each node of a run.
+        states: Whether it is to give hidden states, too.
+    """
     if variant.shapes == "static":
         return BucketSession(
             variant, lambda length: Session(graph, variant, Setting(threads=threads, length=length))
         )
-    return Session(graph, variant, Setting(threads=threads))
+    return Session(graph, variant, Setting(threads=threads, states=states))
 
 
 def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from: int = 0) -> Vectors:

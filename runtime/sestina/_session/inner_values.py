@@ -17,12 +17,20 @@ _FLOAT = 1  # TensorProto.DataType
 
 
 def attention_inputs(layer: int) -> tuple[str, str]:
-    """What the query and the key of a layer are called, (batch, length, d_model) float32 each.
+    """What the query and the key of a layer are called, (batch, length, width) float32 each.
 
     The attention of its head h is softmax(Q K^T / sqrt(K)) of columns h * K to (h + 1) * K of both, where
-    K = d_model / n_heads.
+    K = d_model / n_heads, or what the manifest's encoder says of heads, scale, windows and what is added.
     """
     return f"layers.{layer}.query", f"layers.{layer}.key"
+
+
+def attention_bias(layer: int) -> str:
+    """What the terms are called that a layer, as the first of its kind, adds to its scores.
+
+    They are (1 or batch, n_heads or 1, length, length) float32.
+    """
+    return f"layers.{layer}.bias"
 
 
 def node_output(name: str) -> bytes:

@@ -20,6 +20,7 @@ _INPUTS: Mapping[str, Mapping[str, str]] = {
     "dynamic": {"input_ids": "int64"},
     "static": {"input_ids": "int32", "attention_mask": "int32"},
 }
+_BIAS = ".bias"  # ends the name of what is added to scores: (1 or B, H or 1, S, S)
 _RANKS = {"sentence_embedding": 2, "last_hidden_state": 3}
 
 
@@ -131,6 +132,8 @@ def check_result(variant: Variant, output: str, result: Any, fed: tuple[int, ...
     rank = _RANKS.get(output, 3)
     shape: tuple[int, ...] = getattr(result, "shape", ())
     right = len(shape) == rank and shape[:-1] == fed[: rank - 1] and (not widths or shape[-1] in widths)
+    if not widths and output.endswith(_BIAS):
+        right = len(shape) == 4 and shape[0] in (1, fed[0]) and shape[2:] == (fed[1], fed[1])
     if not right or result.dtype != np.float32:
         kind = getattr(result, "dtype", type(result).__name__)
         wanted = (*fed[: rank - 1], *(widths or ("its width",)))

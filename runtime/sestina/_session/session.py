@@ -69,6 +69,7 @@ class Setting(NamedTuple):
         options: For the provider, besides those of the attachment.
         entries: For the session (`add_session_config_entry`).
         inner: Inner values of the graph that it was given as outputs after its own.
+        states: Whether it is to give hidden states; else what only they need is left out, where it can be.
         placement: Of the graph before it was compiled, where a compiled one is opened.
     """
 
@@ -79,6 +80,7 @@ class Setting(NamedTuple):
     options: Mapping[str, str] = _NOTHING
     entries: Mapping[str, str] = _NOTHING
     inner: tuple[str, ...] = ()
+    states: bool = True
     placement: Placement | None = None
 
 
@@ -119,7 +121,12 @@ class Session:
         graph.settle()
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
-        check_graph(graph.where, variant, *found, length=setting.length, inner=setting.inner)
+        if graph.has_states_part and not setting.states:
+            self._outputs = tuple(tensor for tensor in variant.outputs if tensor.name != _STATES)
+        else:
+            self._outputs = variant.outputs
+        opened = variant._replace(outputs=self._outputs)
+        check_graph(graph.where, opened, *found, length=setting.length, inner=setting.inner)
 
     def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
         """As `Run.run`, for a graph of dynamic shapes."""
@@ -152,7 +159,7 @@ class Session:
 
     def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], pooled_from: int = 0) -> Vectors:
         """Run the graph once, on what its inputs are to be."""
-        if output == _STATES and all(tensor.name != output for tensor in self.variant.outputs):
+        if output == _STATES and all(tensor.name != output for tensor in self._outputs):
             raise OptionError(
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
@@ -218,5 +225,5 @@ def _made(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: b
     for name, value in setting.entries.items():
         options.add_session_config_entry(name, value)
     providers = setting.attachment.attach(options, setting.options)
-    source = graph.source(options, more, mapped=mapped)
+    source = graph.source(options, more, mapped=mapped, states=setting.states)
     return module.InferenceSession(source, options, providers=providers or None, enable_fallback=0)

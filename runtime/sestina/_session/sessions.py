@@ -26,16 +26,23 @@ class Sessions:
         open_session: Opens one whose runs share so many threads.
         open_introspection: Opens one with inner values as outputs too.
         threads: Threads that compute.
+        open_whole: Opens one that gives hidden states, where those of `open_session` do not.
     """
 
     def __init__(
-        self, open_session: Callable[[int], Run], open_introspection: OpenIntrospection, threads: int
+        self,
+        open_session: Callable[[int], Run],
+        open_introspection: OpenIntrospection,
+        threads: int,
+        open_whole: Callable[[int], Run] | None = None,
     ) -> None:
         self._open, self._open_introspection = open_session, open_introspection
+        self._open_whole = open_whole
         self._threads = threads
         self._lock = ForkLock()
         self._alone: Run | None = open_session(threads)
         self._shared: Run | None = self._alone if threads == 1 else None
+        self._whole: Run | None = None
         self._inside: Session | None = None
         self._alone_was_used = False
 
@@ -67,6 +74,19 @@ class Sessions:
             session = self._shared = self._open(1)
             if not self._alone_was_used:
                 self._alone = None
+        return session
+
+    def whole(self) -> Run:
+        """For hidden states: `alone`, or one that holds the weights once more where that leaves them out."""
+        if self._open_whole is None:
+            return self.alone()
+        return self._whole or self._lock.holding(self._have_whole)
+
+    def _have_whole(self) -> Run:
+        session = self._whole
+        if session is None:
+            assert self._open_whole is not None  # noqa: S101  else nobody comes here
+            session = self._whole = self._open_whole(self._threads)
         return session
 
     def inside(self, names: Sequence[str]) -> Session:

@@ -1,4 +1,4 @@
-"""SentencePiece's table of normalization, as tokenizer.json carries it: looked at before the library takes it."""
+"""SentencePiece's table of normalization, as tokenizer.json carries it, looked at before the library does."""
 
 from __future__ import annotations
 
