@@ -15,7 +15,7 @@ from sestina_export import export
 TEXT = "the transformer is an innovative nlp model and a sestina takes the same words anew"
 
 
-@pytest.mark.parametrize("family", ["mpnet", "gemma3_text", "gemma3_text, causal", "umt5", "deberta-v2"])
+@pytest.mark.parametrize("family", ["mpnet", "gemma3_text, causal", "deberta-v2"])
 def test_attention_is_that_of_pytorch(family: str, tmp_path: Path) -> None:
     checkpoint = family_checkpoint(family)
     bundle = export(checkpoint, tmp_path / "out.sestina", precisions=["fp32"]).path
