@@ -121,6 +121,10 @@ class HeadConfig:
             width = step.width(width)
         return width
 
+    def __reduce__(self) -> tuple[Any, tuple[dict[str, Any]]]:
+        """For copies and pickles, which cannot have a mapping that is read only."""
+        return HeadConfig.from_dict, (self.to_dict(),)
+
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order.
 

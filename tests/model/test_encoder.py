@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError
-from sestina_model.config import Activation, EncoderConfig, Norm
+from sestina_model.choices import Activation, Norm
+from sestina_model.config import EncoderConfig
 from sestina_model.encoder import (
     Layer,
     MultiHeadAttention,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,10 @@ def test_a_router_is_refused_by_name(dense: Path) -> None:
     (dense / "modules.json").write_text(json.dumps([{"path": "", "type": kind}]))
     with pytest.raises(UnsupportedCheckpointError, match=f"the module {kind} is not supported"):
         load(dense)
+
+
+def test_a_head_can_be_copied_and_pickled() -> None:
+    head = HeadConfig(prompts={"query": "query: "}, default_prompt="query", pooling="mean+cls")
+    for other in (copy.deepcopy(head), copy.copy(head), pickle.loads(pickle.dumps(head))):
+        assert other == head
+        assert other.to_dict() == head.to_dict()
