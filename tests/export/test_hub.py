@@ -413,6 +413,18 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture
+def bars() -> Iterator[None]:
+    """As they are at first: another file of tests may have switched them off."""
+    utils = huggingface_hub.utils
+    off = utils.are_progress_bars_disabled()
+    utils.enable_progress_bars()
+    yield
+    if off:
+        utils.disable_progress_bars()
+
+
+@pytest.mark.usefixtures("bars")
 def test_bars_are_for_those_who_ask(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = hub.add(OWNER, folder)
     drawn = []
