@@ -15,7 +15,8 @@ from sestina._bundle.manifest import TensorInfo
 from sestina._session.inner_values import attention_inputs
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
-from sestina_export._graph.interface import INPUTS, OUTPUTS
+from sestina_export._graph.body import body_nodes
+from sestina_export._graph.interface import OUTPUTS, POOLED_FROM, axes_of, inputs_of
 from sestina_export._graph.passes import ATTENTION, name_attention_inputs
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
@@ -49,8 +50,12 @@ def build_graph(
         GraphError: Where the graph is not what the variant promises.
     """
     config = model.encoder.config
-    inputs = INPUTS[spec.shapes]
-    operands = tuple(torch.zeros(traced_shape(config), dtype=_TORCH[dtype]) for dtype in inputs.values())
+    inputs = inputs_of(spec.shapes, model.head)
+    shape = traced_shape(config)
+    operands = tuple(
+        torch.zeros((1,) if name == POOLED_FROM else shape, dtype=_TORCH[dtype])
+        for name, dtype in inputs.items()
+    )
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=longest(model))}
     with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
@@ -60,7 +65,7 @@ def build_graph(
             opset_version=spec.opset,
             input_names=list(inputs),
             output_names=list(OUTPUTS),
-            dynamic_shapes=(axes,) * len(inputs),
+            dynamic_shapes=tuple(None if name == POOLED_FROM else axes for name in inputs),
             external_data=False,
             optimize=True,
             verbose=False,
@@ -115,9 +120,12 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     d_model = model.encoder.config.d_model
     stated = interface(graph)
     wanted = (
-        tuple(TensorInfo(name, dtype, ("batch", "length")) for name, dtype in INPUTS[spec.shapes].items()),
+        tuple(
+            TensorInfo(name, dtype, axes_of(name))
+            for name, dtype in inputs_of(spec.shapes, model.head).items()
+        ),
         (
-            TensorInfo(OUTPUTS[0], "float32", ("batch", d_model)),
+            TensorInfo(OUTPUTS[0], "float32", ("batch", model.dimensions)),
             TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),
         ),
     )
@@ -126,7 +134,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     own = sorted({node.op_type for node in graph.graph.node if node.domain not in _STANDARD})
     if own and spec.shapes == "static":
         raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
-    found = Counter(node.op_type for node in graph.graph.node)
+    found = Counter(node.op_type for node in body_nodes(graph.graph))
     for operator, count in spec.expected_nodes(model.encoder.config, form).items():
         if found[operator] != count:
             raise GraphError(

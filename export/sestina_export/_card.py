@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.head_config import HeadConfig, pooling_modes
 
 __all__ = ["bundle_licence", "bundle_readme"]
+
+_POOLED = {
+    "mean": "the mean over",
+    "max": "the maximum over",
+    "cls": "the first of",
+    "mean_sqrt_len_tokens": "the sum, by the root of their number, over",
+    "weightedmean": "the mean, weighted by place, over",
+    "lasttoken": "the last of",
+}
+_NEAR = {
+    "cosine": "with a high cosine",
+    "dot": "with a high dot product",
+    "euclidean": "at a small distance",
+    "manhattan": "at a small distance, summed over dimensions",
+}
 
 
 def bundle_licence(checkpoint: Checkpoint) -> str:
@@ -23,14 +39,14 @@ def bundle_licence(checkpoint: Checkpoint) -> str:
 
 def bundle_readme(checkpoint: Checkpoint) -> str:
     """The text of the bundle's README.md."""
-    config, head = checkpoint.model.encoder.config, checkpoint.model.head
-    pooled = {"mean": "the mean over", "max": "the maximum over", "cls": "the first of"}[head.pooling]
-    length = "of length 1" if head.normalize else "not normalised"
+    head = checkpoint.model.head
+    pooled = " and ".join(_POOLED[mode] for mode in pooling_modes(head.pooling))
+    length = "of length 1" if checkpoint.model.unit_length else "not normalised"
     return f"""# {checkpoint.name}
 
 A Sestina bundle: a text encoder as ONNX graphs, with its tokenizer. It turns a text into a vector of
-{config.d_model} numbers ({pooled} its tokens, {length}); texts of similar meaning have vectors
-with a high cosine. It reads the first {head.max_tokens} tokens of a text.
+{checkpoint.dimensions} numbers ({pooled} its tokens, {length}); texts of similar meaning have vectors
+{_NEAR[head.similarity]}. It reads the first {head.max_tokens} tokens of a text.{_prompts(head)}
 
     pip install sestina
 
@@ -42,3 +58,14 @@ with a high cosine. It reads the first {head.max_tokens} tokens of a text.
 `manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
 and `golden.npy` hold texts with the ids and vectors they must give. Licence of the weights: see LICENSE.
 """
+
+
+def _prompts(head: HeadConfig) -> str:
+    """What a reader must know of the prompts; nothing where there are none."""
+    if not head.prompts:
+        return ""
+    default = head.default_prompt
+    usual = f"{default!r} unless another is named" if default is not None else "only where one is named"
+    return f"""
+It was trained with prompts, text put before a text ({", ".join(map(repr, head.prompts))}; {usual}):
+`encoder.encode_query` and `encoder.encode_document` choose the right one."""

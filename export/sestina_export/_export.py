@@ -17,6 +17,7 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
+from sestina_export._head import prompted, with_head
 from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
@@ -60,6 +61,9 @@ def export(
     head: HeadConfig | None = None,
     name: str | None = None,
     licence: str | None = None,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_tokens: int | None = None,
     targets: Iterable[str] | None = None,
     precisions: Iterable[str] | None = None,
     calibration: Iterable[str] | None = None,
@@ -84,6 +88,10 @@ def export(
             with the length limit of the encoder.
         name: The bundle's name; by default the source's.
         licence: SPDX identifier of the weights' licence; by default what the source states.
+        pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
+            "weightedmean", "lasttoken", or several joined by "+".
+        normalize: The same of whether vectors are divided by their L2 norm.
+        max_tokens: The same of the length limit in tokens, special ones included.
         targets: What to write variants for, of "cpu", "portable", "cuda", "qnn", "webgpu" and "mobile-cpu";
             by default the CPU.
         precisions: Which to write of those that the targets have; by default all. For the CPU these are
@@ -115,6 +123,8 @@ def export(
     say("reading the checkpoint")
     with in_eval_mode(source):
         checkpoint = as_checkpoint(source, tokenizer, head, name, licence)
+        checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
+        texts = prompted(texts, checkpoint.model.head)
         compared = {"tokenizer_compared": compare_tokenizer(source, checkpoint, say)}
         job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
         optional = _optional(specs) if precisions is None else ()
@@ -181,7 +191,16 @@ def _write_around(
     return Manifest(
         name=checkpoint.name,
         encoder=checkpoint.model.encoder.config.to_dict(),
-        contract=TextContract(head.max_tokens, head.pooling, head.normalize, checkpoint.dimensions),
+        contract=TextContract(
+            head.max_tokens,
+            head.pooling,
+            checkpoint.model.unit_length,
+            checkpoint.dimensions,
+            head.prompts,
+            head.default_prompt,
+            head.similarity,
+            head.include_prompt,
+        ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),
         space=space_of(checkpoint),

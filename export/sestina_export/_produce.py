@@ -179,7 +179,8 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     goldens = read_goldens(bundle)
     ids = [list(golden.ids) for golden in goldens]
     session = open_graph(bundle.read(variant.entry.file))
-    vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets)
+    starts = [golden.pooled_from for golden in goldens]
+    vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
     return compare(goldens, ids, vectors, variant.tolerance)
 
 

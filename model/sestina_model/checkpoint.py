@@ -109,11 +109,12 @@ class Checkpoint:
                 rows.append(self.tokenizer.post_process(encoding, None, True))
         return rows
 
-    def prompt_tokens(self, prompt: str) -> int:
-        """How many tokens of a text are those of this prompt before it, as sentence-transformers counts them:
-        those of the prompt alone, special ones before it included and one at its end not.
+    def pooled_from(self, prompt: str) -> int:
+        """The first token that is pooled of a text with this prompt: 0 where the prompt's are pooled too.
+
+        As sentence-transformers counts them: those of the prompt alone, but for a special one at its end.
         """
-        if not prompt:
+        if not prompt or self.model.head.include_prompt:
             return 0
         (ids,) = self.tokenize([prompt])
         added = self.tokenizer.get_added_tokens_decoder()
@@ -130,7 +131,7 @@ class Checkpoint:
         rows = self.tokenize([prompt + text for text in texts])
         device = self.model.encoder.tokens.weight.device
         vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
-        pooled_from = torch.tensor([self.prompt_tokens(prompt)], device=device)
+        pooled_from = torch.tensor([self.pooled_from(prompt)], device=device)
         with torch.inference_mode():
             for vector, ids in zip(vectors, rows, strict=True):
                 if ids:

@@ -111,10 +111,15 @@ class HeadConfig:
 
     def width(self, d_model: int) -> int:
         """The width of a vector, of hidden states of `d_model`."""
+        width = self.full_width(d_model)
+        return min(width, self.truncate_dim or width)
+
+    def full_width(self, d_model: int) -> int:
+        """The same before the cut."""
         width = d_model * len(pooling_modes(self.pooling))
         for step in self.steps:
             width = step.width(width)
-        return min(width, self.truncate_dim or width)
+        return width
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values, in declaration order.

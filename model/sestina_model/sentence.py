@@ -123,6 +123,11 @@ class SentenceEncoder(nn.Module):
         """d, the width of a vector."""
         return self.head.width(self.encoder.config.d_model)
 
+    @property
+    def unit_length(self) -> bool:
+        """Whether every vector has the L2 norm 1: it is normalised, and not cut afterwards."""
+        return self.head.normalize and self.dimensions == self.head.full_width(self.encoder.config.d_model)
+
     def forward(
         self, ids: Tensor, mask: Tensor | None = None, pooled_from: Tensor | None = None
     ) -> SentenceOutput:
@@ -133,13 +138,18 @@ class SentenceEncoder(nn.Module):
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
 
+    def step(self, pooled: Tensor) -> Tensor:
+        """The steps after pooling alone. (B, n * D) -> (B, width)."""
+        for step in self.steps:
+            pooled = step(pooled)
+        return pooled
+
     def finish(self, pooled: Tensor) -> Tensor:
         """What follows pooling: the steps, L2 normalisation and the cut, where the head has them.
 
         (B, n * D) -> (B, d).
         """
-        for step in self.steps:
-            pooled = step(pooled)
+        pooled = self.step(pooled)
         if self.head.normalize:
             pooled = Normalize()(pooled)
         width = self.head.truncate_dim

@@ -111,12 +111,21 @@ def cosine(left: Vectors, right: Vectors) -> Vectors:
     for rows in (left, right):
         norms = _norms(rows)
         if not np.isfinite(norms).all():
-            _, unfit = in_float32(rows)
-            if unfit is not None:
-                _refuse(unfit)
+            refuse_unfit(rows)
         sides.append(_unit(rows, norms))
     matrix: Vectors = np.clip(sides[0] @ sides[1].T, -1.0, 1.0)
     return matrix
+
+
+def refuse_unfit(rows: Vectors) -> None:
+    """Refuse (n, d) float32 where a row is not finite.
+
+    Raises:
+        OptionError: Naming the first such row.
+    """
+    _, unfit = in_float32(rows)
+    if unfit is not None:
+        _refuse(unfit)
 
 
 def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> npt.NDArray[Any]:

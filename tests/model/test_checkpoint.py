@@ -490,7 +490,7 @@ class TestRefusal:
             ({"encoder": None}, "encoder is None; it must be an object"),
             ({"encoder": {"depth": 3}}, "unknown configuration names: depth"),
             ({"encoder": {"vocab_size": 0}}, "vocab_size is 0; it must be a whole number of at least 1"),
-            ({"head": {"pooling": "last"}}, "pooling is 'last'; it must be one of mean, cls, max"),
+            ({"head": {"pooling": "last"}}, "pooling is 'last'; it must be one of mean, cls, max,"),
             ({"head": {"max_tokens": 65}}, "max_tokens is 65; this encoder has positions for 64"),
         ],
     )

@@ -422,7 +422,7 @@ class TestWeights:
 class TestContract:
     def test_without_modules(self, bert: Path) -> None:
         head = load(bert).model.head
-        assert (head.pooling, head.normalize, head.max_tokens) == ("mean", True, POSITIONS)
+        assert (head.pooling, head.normalize, head.max_tokens) == ("mean", False, POSITIONS)
 
     @pytest.mark.parametrize(
         ("config", "limit"),
@@ -484,6 +484,12 @@ class TestContract:
             ({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": False}, "mean"),
             ({"embedding_dimension": 32, "pooling_mode": "cls", "include_prompt": False}, "cls"),
             ({"pooling_mode": ["max"]}, "max"),
+            ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
+            ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
+            ({"pooling_mode_lasttoken": True}, "lasttoken"),
+            ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls+mean"),
+            ({"pooling_mode": ["mean", "max"]}, "mean+max"),
+            ({"pooling_mode": "lasttoken", "pooling_mode_cls_token": True}, "lasttoken"),
             ({}, "mean"),
         ],
     )
@@ -494,30 +500,38 @@ class TestContract:
     @pytest.mark.parametrize(
         ("config", "named"),
         [
-            ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
-            ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
-            ({"pooling_mode_lasttoken": True}, "lasttoken"),
-            ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls with mean"),
-            ({"pooling_mode": ["mean", "max"]}, "mean with max"),
-            ({"pooling_mode": "lasttoken"}, "lasttoken"),
+            ({"pooling_mode": "median"}, "median"),
+            ({"pooling_mode": ["mean", "first"]}, "mean with first"),
+            ({"pooling_mode": []}, "[]"),
+            ({"pooling_mode": 5}, "5"),
+            ({"pooling_mode": [None, ["mean"]]}, "None with ['mean']"),
         ],
     )
     def test_poolings_that_the_head_does_not_have(
         self, sentence_bert: Path, config: dict, named: str
     ) -> None:
         write_json(sentence_bert / "1_Pooling" / "config.json", config)
-        assert f"pooling {named} is not supported; one of mean, cls, max is" in refused(sentence_bert)
+        message = refused(sentence_bert)
+        assert f"pooling_mode {named} is not supported; mean, cls, max, mean_sqrt_len_tokens," in message
 
     @pytest.mark.parametrize(
         ("kinds", "message"),
         [
             (
-                ("models.Transformer", "models.Pooling", "models.Dense", "models.Normalize"),
-                "the module sentence_transformers.models.Dense is not supported",
+                ("base.modules.router.Router", "models.Pooling"),
+                "the module sentence_transformers.base.modules.router.Router is not supported",
             ),
             (
-                ("models.Transformer", "models.Pooling", "base.modules.dense.Dense"),
-                "the module sentence_transformers.base.modules.dense.Dense is not supported",
+                ("models.Transformer", "models.WeightedLayerPooling", "models.Pooling"),
+                "the module sentence_transformers.models.WeightedLayerPooling is not supported",
+            ),
+            (
+                ("models.Transformer", "models.Dense", "models.Pooling"),
+                "the modules Transformer, Dense, Pooling are not supported; a Transformer, a Pooling, and then",
+            ),
+            (
+                ("models.Transformer", "models.Pooling", "models.Pooling"),
+                "the modules Transformer, Pooling, Pooling are not supported",
             ),
             (
                 ("models.StaticEmbedding",),
@@ -529,7 +543,7 @@ class TestContract:
             ),
             (
                 ("models.Transformer",),
-                "the modules Transformer are not supported; Transformer, Pooling and an",
+                "the modules Transformer are not supported; a Transformer, a Pooling, and then any",
             ),
             (("models.Pooling", "models.Transformer"), "the modules Pooling, Transformer are not supported"),
             ((), "the modules (none) are not supported"),
@@ -661,12 +675,17 @@ class TestContract:
                 {"tokenizer_name_or_path": "a"},
                 "tokenizer_name_or_path 'a' is not sup",
             ),
-            ("1_Pooling/config.json", {"pooling_mode": None}, "pooling None is not supported"),
             (
-                "config_sentence_transformers.json",
-                {"default_prompt_name": ["q"]},
-                "default_prompt_name ['q'] puts",
+                "sentence_bert_config.json",
+                {"query_length": 8},
+                "query_length 8 is not supported; leave it out",
             ),
+            (
+                "sentence_bert_config.json",
+                {"document_length": 8},
+                "document_length 8 is not supported; leave it out",
+            ),
+            ("1_Pooling/config.json", {"pooling_mode": None}, "pooling_mode None is not supported"),
         ],
     )
     def test_options_that_were_dropped(
@@ -695,16 +714,52 @@ class TestContract:
         ("config", "message"),
         [
             (
-                {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
-                "default_prompt_name 'query' puts a prompt before every text, which is not supported",
+                {"prompts": {"query": "query: "}, "default_prompt_name": "passage"},
+                "default_prompt_name is 'passage'; it must be null or one of its prompts, 'query'",
             ),
-            ({"truncate_dim": 16}, "truncate_dim 16 is not supported"),
+            ({"default_prompt_name": ["q"]}, "default_prompt_name is ['q']; it must be null or one of"),
+            ({"prompts": {"query": ["query: "]}}, "the prompt 'query' is ['query: ']; it must be a string"),
+            ({"prompts": ["query: "]}, "prompts is ['query: ']; it must be an object"),
+            ({"truncate_dim": 0}, "truncate_dim is 0; it must be a whole number of at least 1, or null"),
+            ({"truncate_dim": "16"}, "truncate_dim is '16'; it must be a whole number"),
+            ({"similarity_fn_name": "maxsim"}, "similarity_fn_name 'maxsim' is not supported; cosine, dot,"),
+            ({"similarity_fn_name": ["dot"]}, "similarity_fn_name ['dot'] is not supported"),
             ({"model_type": "SparseEncoder"}, "model_type 'SparseEncoder' is not supported"),
         ],
     )
     def test_what_a_model_may_ask_for(self, sentence_bert: Path, config: dict, message: str) -> None:
         write_json(sentence_bert / "config_sentence_transformers.json", config)
-        assert message in refused(sentence_bert)
+        told = refused(sentence_bert, CheckpointError)
+        assert f"{sentence_bert / 'config_sentence_transformers.json'}: {message}" in told
+
+    @pytest.mark.parametrize(
+        ("config", "prompts", "default"),
+        [
+            ({"prompts": {"query": "q: ", "document": "d: "}}, {"query": "q: ", "document": "d: "}, None),
+            ({"prompts": {"query": "q: "}, "default_prompt_name": "query"}, {"query": "q: "}, "query"),
+            # sentence-transformers 6 has an empty "document" of its own, so a passage is none.
+            ({"prompts": {"passage": "p: "}}, {"passage": "p: ", "document": ""}, None),
+            ({"prompts": {"query": "q: ", "document": None}}, {"query": "q: ", "document": ""}, None),
+            ({"prompts": {"query": "q: "}, "default_prompt_name": "document"}, {"query": "q: "}, None),
+            ({"prompts": {"query": "", "document": ""}, "default_prompt_name": "query"}, {}, None),
+            ({"prompts": None}, {}, None),
+        ],
+    )
+    def test_prompts(self, sentence_bert: Path, config: dict, prompts: dict, default: str | None) -> None:
+        write_json(sentence_bert / "config_sentence_transformers.json", config)
+        head = load(sentence_bert).model.head
+        assert (dict(head.prompts), head.default_prompt) == (prompts, default)
+
+    def test_the_cut_and_the_similarity(self, sentence_bert: Path) -> None:
+        config = {"truncate_dim": 12, "similarity_fn_name": "euclidean"}
+        write_json(sentence_bert / "config_sentence_transformers.json", config)
+        checkpoint = load(sentence_bert)
+        assert (checkpoint.dimensions, checkpoint.model.head.similarity) == (12, "euclidean")
+        assert not checkpoint.model.unit_length  # it is cut once it is normalised
+        edit(sentence_bert / "config_sentence_transformers.json", truncate_dim=99)
+        checkpoint = load(sentence_bert)
+        assert checkpoint.dimensions == checkpoint.model.encoder.config.d_model
+        assert checkpoint.model.unit_length
 
     @pytest.mark.parametrize(
         "config",

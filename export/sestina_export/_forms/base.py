@@ -14,9 +14,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.head import finish_rows, pool_rows
 from sestina_model.config import EncoderConfig
 from sestina_model.encoder import AttentionCore, MultiHeadAttention
-from sestina_model.sentence import SentenceEncoder, SentenceOutput, pool
+from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
 __all__ = [
     "TRACED_LENGTH",
@@ -129,27 +130,20 @@ class RowEncoder(nn.Module):
         self.model = model
         self.attention = _FusedAttention()
 
-    def forward(self, ids: Tensor) -> SentenceOutput:
-        """(B, S) int64 -> vectors (B, D) and hidden states (B, S, D)."""
+    def forward(self, ids: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
+        """(B, S) int64, and (1,) int64 the first token that is pooled where the head leaves prompts out ->
+        vectors (B, d) and hidden states (B, S, D).
+        """
         x = self.embed(ids)
         self.attention.shape = x.shape[:2]
         hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-        return SentenceOutput(self.model.finish(self._pool(hidden)), hidden)
+        pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
+        return SentenceOutput(finish_rows(self.model, pooled), hidden)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D)."""
         x: Tensor = self.model.encoder.embed(ids)
         return x
-
-    def _pool(self, hidden: Tensor) -> Tensor:
-        """The mean as a product with ones: onnxruntime's ReduceMean adds one text up in another order than
-        several, and a vector would depend on its neighbours in the last bit.
-        """
-        pooling = self.model.head.pooling
-        if pooling != "mean":
-            return pool(hidden, None, pooling)
-        length = hidden.shape[1]
-        return (hidden.new_ones(1, length) @ hidden).squeeze(1) / length
 
 
 def longest(model: SentenceEncoder) -> int:

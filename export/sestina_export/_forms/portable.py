@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sestina_export._forms.head import finish_masked, pool_masked
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
@@ -102,12 +103,22 @@ class MaskedEncoder(nn.Module):
         self.model = model
         self.masked = masked
 
-    def forward(self, ids: Tensor, mask: Tensor) -> SentenceOutput:
-        """(B, S) int32, and 1 where a token is real, else 0 -> vectors (B, D), hidden states (B, S, D)."""
+    def forward(self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
+        """(B, S) int32, 1 where a token is real, else 0, and where prompts are left out (1,) int32, the first
+        token that is pooled -> vectors (B, d), hidden states (B, S, D).
+        """
         real = mask.to(torch.float32)
         added = (1.0 - real)[:, None, None, :] * self.masked  # (B, 1, 1, S)
         hidden = self.model.encoder.transform(self._embed(ids), added)
-        return SentenceOutput(self._finish(self._pool(hidden, real[:, :, None])), hidden)
+        pooled = pool_masked(
+            hidden,
+            real[:, :, None],
+            self.model.head.pooling,
+            lambda: self._places(ids),
+            pooled_from,
+            self.masked,
+        )
+        return SentenceOutput(finish_masked(self.model, pooled), hidden)
 
     def _embed(self, ids: Tensor) -> Tensor:
         """As `TransformerEncoder.embed`; the end of the positions is a Shape, a constant once it is fixed."""
@@ -116,10 +127,20 @@ class MaskedEncoder(nn.Module):
         if encoder.config.positions == "counted":
             x = x + _node("Gather", (encoder.positions, self._counted(ids)), x.shape, axis=0)
         else:
-            length = torch.onnx.ops.symbolic("Shape", (ids,), {"start": 1}, dtype=torch.int64, shape=(1,))
-            zero = torch.zeros(1, dtype=torch.int64)
-            x = x + _node("Slice", (encoder.positions, zero, length, zero), x.shape[1:])
+            x = x + self._first(encoder.positions, ids)
         return x if encoder.embedding_norm is None else encoder.embedding_norm(x)
+
+    @staticmethod
+    def _first(table: Tensor, ids: Tensor) -> Tensor:
+        """As many rows of a table as texts have tokens. (n, K) and (B, S) -> (S, K)."""
+        length = torch.onnx.ops.symbolic("Shape", (ids,), {"start": 1}, dtype=torch.int64, shape=(1,))
+        zero = torch.zeros(1, dtype=torch.int64)
+        return _node("Slice", (table, zero, length, zero), (ids.shape[1], table.shape[1]))
+
+    def _places(self, ids: Tensor) -> Tensor:
+        """1, 2, 3, ... of as many tokens as texts have: (S, 1) float32."""
+        most = self.model.encoder.config.max_positions
+        return self._first(torch.arange(1, most + 1, dtype=torch.float32)[:, None], ids)
 
     def _counted(self, ids: Tensor) -> Tensor:
         """As `counted_positions`, in int32 throughout. (B, S) -> (B, S).
@@ -132,21 +153,6 @@ class MaskedEncoder(nn.Module):
         real = torch.where(padding, zero, one)
         summed = torch.onnx.ops.symbolic("CumSum", (real, one), dtype=torch.int32, shape=real.shape)
         return torch.where(padding, zero, summed)
-
-    def _pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """(B, S, D), (B, S, 1) -> (B, D). The mean is divided, then summed: no value grows with length."""
-        pooling = self.model.head.pooling
-        if pooling == "cls":
-            return hidden[:, 0]
-        if pooling == "max":
-            return (hidden + (1.0 - real) * self.masked).amax(1)
-        return (hidden * (real * real.sum(1, keepdim=True).reciprocal())).sum(1)
-
-    def _finish(self, pooled: Tensor) -> Tensor:
-        """L2 normalisation, where the head has it: Mul, ReduceSum, Sqrt, Reciprocal. (B, D) -> (B, D)."""
-        if not self.model.head.normalize:
-            return pooled
-        return pooled * (pooled * pooled).sum(1, keepdim=True).sqrt().reciprocal()
 
     @staticmethod
     def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, n_heads: int) -> Tensor:

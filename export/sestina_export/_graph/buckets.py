@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sestina_export._graph.interface import INPUT, MASK
+from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM
 
 __all__ = ["LEAST", "buckets_for", "padded"]
 
@@ -29,8 +29,12 @@ def buckets_for(max_tokens: int, least: int = LEAST) -> tuple[int, ...]:
     return (*lengths, max_tokens)
 
 
-def padded(ids: Sequence[int], buckets: Sequence[int]) -> dict[str, npt.NDArray[np.int32]]:
+def padded(
+    ids: Sequence[int], buckets: Sequence[int], pooled_from: int | None = None
+) -> dict[str, npt.NDArray[np.int32]]:
     """One text as a masked graph takes it: ids and mask, (1, bucket) int32 each, in the smallest bucket.
+
+    With `pooled_from`, which graphs take that leave prompts out, that too, (1,) int32.
 
     Raises:
         ValueError: Where it is longer than every bucket.
@@ -41,4 +45,5 @@ def padded(ids: Sequence[int], buckets: Sequence[int]) -> dict[str, npt.NDArray[
     row, mask = np.zeros((1, bucket), dtype=np.int32), np.zeros((1, bucket), dtype=np.int32)
     row[0, : len(ids)] = ids
     mask[0, : len(ids)] = 1
-    return {INPUT: row, MASK: mask}
+    feeds = {INPUT: row, MASK: mask}
+    return feeds if pooled_from is None else {**feeds, POOLED_FROM: np.array([pooled_from], dtype=np.int32)}

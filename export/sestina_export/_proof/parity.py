@@ -13,7 +13,7 @@ import torch
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
-from sestina_export._graph.interface import INPUT, MASK, OUTPUTS
+from sestina_export._graph.interface import INPUT, MASK, OUTPUTS, POOLED_FROM
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = [
@@ -71,9 +71,9 @@ def measure_shapes(
     differences = []
     for batch, length in parity_shapes(model.head.max_tokens):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        with torch.inference_mode():
-            reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids))]
-        got = session.run(list(OUTPUTS), _unpadded(session, ids))
+        start = _any_start(model, generator, length)
+        got = session.run(list(OUTPUTS), _unpadded(session, ids, start))
+        reference = _reference(model, ids, start)
         differences += _within(_compare(got, reference, ids.shape, tolerance), where)
     return differences
 
@@ -95,10 +95,10 @@ def measure_padding(
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
-        vectors, hidden = session.run(list(OUTPUTS), {INPUT: ids, MASK: mask})
+        start = _any_start(model, generator, length)
+        vectors, hidden = session.run(list(OUTPUTS), {INPUT: ids, MASK: mask, **_started(session, start)})
         for row, own in enumerate(lengths):
-            with torch.inference_mode():
-                reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids[row : row + 1, :own]))]
+            reference = _reference(model, ids[row : row + 1, :own], start)
             got = (vectors[row : row + 1], hidden[row : row + 1, :own])
             padding = f" in a row of {own}, padded,"
             differences += _within(_compare(got, reference, ids.shape, tolerance), where, padding)
@@ -118,11 +118,32 @@ def _within(differences: Iterable[Difference], where: str, how: str = "") -> lis
     return checked
 
 
-def _unpadded(session: Any, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+def _unpadded(session: Any, ids: npt.NDArray[np.int64], start: int) -> dict[str, npt.NDArray[Any]]:
     """The inputs of a graph, with or without a mask, for rows of one length."""
     if MASK not in (tensor.name for tensor in session.get_inputs()):
-        return {INPUT: ids}
-    return {INPUT: ids.astype(np.int32), MASK: np.ones(ids.shape, dtype=np.int32)}
+        return {INPUT: ids, **_started(session, start)}
+    mask = np.ones(ids.shape, dtype=np.int32)
+    return {INPUT: ids.astype(np.int32), MASK: mask, **_started(session, start)}
+
+
+def _started(session: Any, start: int) -> dict[str, npt.NDArray[Any]]:
+    """The first token that is pooled, for a graph that takes it."""
+    types = {tensor.name: tensor.type for tensor in session.get_inputs()}
+    if POOLED_FROM not in types:
+        return {}
+    return {POOLED_FROM: np.array([start], np.int64 if types[POOLED_FROM] == "tensor(int64)" else np.int32)}
+
+
+def _any_start(model: SentenceEncoder, generator: np.random.Generator, length: int) -> int:
+    """A first token to pool, where the head leaves prompts out: any, or one beyond the last."""
+    return 0 if model.head.include_prompt else int(generator.integers(0, length + 2))
+
+
+def _reference(
+    model: SentenceEncoder, ids: npt.NDArray[np.integer[Any]], start: int
+) -> list[npt.NDArray[np.float32]]:
+    with torch.inference_mode():
+        return [tensor.numpy() for tensor in model(torch.from_numpy(ids), None, torch.tensor([start]))]
 
 
 def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
@@ -138,9 +159,10 @@ def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int 
     shapes = [shape for shape in parity_shapes(model.head.max_tokens) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        together = session.run(list(OUTPUTS), {INPUT: ids})
+        start = _started(session, _any_start(model, generator, length))
+        together = session.run(list(OUTPUTS), {INPUT: ids, **start})
         for row in range(batch):
-            alone = session.run(list(OUTPUTS), {INPUT: ids[row : row + 1]})
+            alone = session.run(list(OUTPUTS), {INPUT: ids[row : row + 1], **start})
             for output, here, there in zip(OUTPUTS, together, alone, strict=True):
                 if here[row].tobytes() != there[0].tobytes():
                     raise ParityError(
@@ -185,12 +207,19 @@ def open_graph(graph: bytes) -> Any:
 
 
 def run_texts(
-    session: Any, ids: Sequence[Sequence[int]], width: int, buckets: Sequence[int] = ()
+    session: Any,
+    ids: Sequence[Sequence[int]],
+    width: int,
+    buckets: Sequence[int] = (),
+    starts: Sequence[int] = (),
 ) -> npt.NDArray[np.float32]:
-    """Sentence vectors (n, width), each text alone, padded to its bucket; zeros for a text without tokens."""
+    """Sentence vectors (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
+
+    The tokens of a text are pooled from its member of `starts` on, by default all.
+    """
     vectors = np.zeros((len(ids), width), dtype=np.float32)
-    for vector, row in zip(vectors, ids, strict=True):
+    for vector, row, start in zip(vectors, ids, starts or [0] * len(ids), strict=True):
         if row:
             feed = padded(row, buckets) if buckets else {INPUT: np.array([row], dtype=np.int64)}
-            vector[:] = session.run([OUTPUTS[0]], feed)[0][0]
+            vector[:] = session.run([OUTPUTS[0]], {**feed, **_started(session, start)})[0][0]
     return vectors

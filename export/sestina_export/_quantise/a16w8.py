@@ -17,8 +17,10 @@ import numpy.typing as npt
 import onnx
 from torch import nn
 
+from sestina._bundle.manifest import FIRST_POOLINGS
 from sestina_export._errors import GraphError
 from sestina_export._forms.portable import PortableForm, Product
+from sestina_export._graph.body import head_nodes
 from sestina_export._graph.buckets import buckets_for, padded
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
@@ -52,6 +54,9 @@ class A16W8Form(PortableForm):
         ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]
         self._buckets = buckets_for(checkpoint.model.head.max_tokens, LEAST_ON_HTP)
+        head = checkpoint.model.head
+        self._pooled_from = None if head.include_prompt else 0
+        self._plain = head.pooling in FIRST_POOLINGS and not head.steps and head.include_prompt
         self._scales: dict[str, npt.NDArray[np.float32]] = {}
 
     def linear(self, path: str, linear: nn.Linear) -> nn.Module:
@@ -73,15 +78,19 @@ class A16W8Form(PortableForm):
 
             config = get_qnn_qdq_config(
                 graph,
-                _Reader(self._ids, self._buckets),
+                _Reader(self._ids, self._buckets, self._pooled_from),
                 activation_type=QuantType.QUInt16,
                 weight_type=QuantType.QUInt8,
                 init_overrides=self._overrides(graph.graph, QuantType),
-                nodes_to_exclude=_weighted_sums(graph.graph),
+                nodes_to_exclude=[*_weighted_sums(graph.graph), *self._left(graph.graph)],
                 keep_removable_activations=True,  # the scales of a ReLU's input would otherwise stand for it
             )
             quantize(graph, Path(folder) / "quantised.onnx", config)
             graph.CopyFrom(onnx.load(Path(folder) / "quantised.onnx"))
+
+    def _left(self, graph: Any) -> list[str]:
+        """Names of the nodes of a head that does more than pool and normalise: too few to be worth it."""
+        return [] if self._plain else [node.name for node in head_nodes(graph)]
 
     def _overrides(self, graph: Any, types: Any) -> dict[str, list[dict[str, Any]]]:
         """Of constants: what the quantiser would choose otherwise."""
@@ -121,8 +130,8 @@ def _extremes(texts: Sequence[str], max_tokens: int) -> list[str]:
 class _Reader:
     """The calibration texts, one by one, in the way the quantiser asks for them."""
 
-    def __init__(self, ids: Sequence[Sequence[int]], buckets: Sequence[int]) -> None:
-        self._feeds = (padded(each, buckets) for each in ids)
+    def __init__(self, ids: Sequence[Sequence[int]], buckets: Sequence[int], pooled_from: int | None) -> None:
+        self._feeds = (padded(each, buckets, pooled_from) for each in ids)
 
     def get_next(self) -> dict[str, npt.NDArray[np.int32]] | None:
         """The next text's inputs; None after the last."""

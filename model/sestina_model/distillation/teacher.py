@@ -91,7 +91,7 @@ class Teacher:
         their_places = self._tensor(np.concatenate([text.teacher_places for text in texts]))
         with torch.no_grad(), fast_products(self._device):
             hidden, states = states_at(self._model.encoder, theirs, their_mask, rows, their_places)
-            vectors = pool(hidden, their_mask, self._model.head.pooling)
+            vectors = self._model.step(pool(hidden, their_mask, self._model.head.pooling))
         return Lesson(ids, mask, vectors, rows, places, states)
 
     def _padded(self, rows: Sequence[npt.NDArray[np.uint16]]) -> tuple[Tensor, Tensor | None]:

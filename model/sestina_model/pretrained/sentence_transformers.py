@@ -140,7 +140,8 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, str], str
         if not isinstance(text, str | None):
             raise CheckpointError(f"{path}: the prompt {name!r:.60} is {text!r:.60}; it must be a string")
         prompts[name] = text or ""
-    if default is not None and default not in {*prompts, "query", "document"}:
+    known_names = {*prompts, "query", "document"}
+    if default is not None and not (isinstance(default, str) and default in known_names):
         known = ", ".join(map(repr, prompts)) or "(none)"
         raise CheckpointError(
             f"{path}: default_prompt_name is {default!r:.60}; it must be null or one of its prompts, "
@@ -166,7 +167,8 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
             f"'feature-extraction' is"
         )
     _check_modalities(path, config)
-    for key in ("tokenizer_name_or_path", "query_expansion"):
+    # The lengths cut queries and documents at other places than other texts.
+    for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
         if config.get(key):
             raise UnsupportedCheckpointError(
                 f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"

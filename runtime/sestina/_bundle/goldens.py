@@ -19,12 +19,23 @@ _MOST_ID = (1 << 31) - 1
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """One reference: its name, text, token ids, and (d,) float32 vector."""
+    """One reference.
+
+    Attributes:
+        name: What it is called.
+        text: Its text.
+        ids: The token ids of the prompt and the text.
+        vector: (d,) float32.
+        prompt: What stands before the text.
+        pooled_from: The first token that is pooled.
+    """
 
     name: str
     text: str
     ids: tuple[int, ...]
     vector: npt.NDArray[np.float32]
+    prompt: str = ""
+    pooled_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +110,15 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
     name, text, ids = (members.get(each) for each in ("name", "text", "ids"))
     if not isinstance(name, str) or not isinstance(text, str):
         raise TypeError(f"golden {at} needs a name and a text, each a string")
-    f"{name}{text}".encode()  # lone surrogates are a ValueError too
+    prompt, start = members.get("prompt", ""), members.get("pooled_from", 0)
+    if not isinstance(prompt, str) or type(start) is not int or not 0 <= start <= _MOST_ID:
+        raise ValueError(
+            f"golden {at} has a prompt that is no string, or a pooled_from that is no whole number"
+        )
+    f"{name}{text}{prompt}".encode()  # lone surrogates are a ValueError too
     if not isinstance(ids, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in ids):
         raise ValueError(f"golden {at} needs ids, a list of whole numbers from 0")
-    return Golden(name, text, tuple(ids), vector)
+    return Golden(name, text, tuple(ids), vector, prompt, start)
 
 
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:

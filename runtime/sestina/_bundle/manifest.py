@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 FORMAT = "sestina"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest; a bundle states the oldest that a reader of it must know
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 GOLDEN_VECTORS = "golden.npy"
 
-Pooling = Literal["mean", "cls", "max"]
+FIRST_POOLINGS = ("mean", "cls", "max")  # what version 1 has
+POOLINGS = (*FIRST_POOLINGS, "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+Pooling = str  # one of `POOLINGS`, or several joined by "+"
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
 
@@ -28,15 +32,36 @@ class TextContract(NamedTuple):
 
     Attributes:
         max_tokens: The length limit in tokens, special tokens included.
-        pooling: How hidden states become one vector ("mean" and "max" over the text's tokens, "cls").
+        pooling: How hidden states are pooled, before what else the graph may do.
         normalize: Whether vectors have L2 norm 1.
         dimensions: d, the width of a vector.
+        prompts: By name, what is put before a text.
+        default_prompt: The name of the one that is put before a text where none is asked for; or None.
+        similarity: How vectors are compared.
+        include_prompt: Whether a prompt's tokens are pooled too. Otherwise graphs take `pooled_from`.
     """
 
     max_tokens: int
     pooling: Pooling
     normalize: bool
     dimensions: int
+    prompts: Mapping[str, str] = MappingProxyType({})
+    default_prompt: str | None = None
+    similarity: Similarity = "cosine"
+    include_prompt: bool = True
+
+    @property
+    def version(self) -> int:
+        """Of the format that has all of it."""
+        return 1 if self[4:] == _FIRST and self.pooling in FIRST_POOLINGS else 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        values = {**self._asdict(), "prompts": dict(self.prompts)}
+        return dict(list(values.items())[:4]) if self.version == 1 else values
+
+
+_FIRST = tuple(TextContract._field_defaults.values())  # of what version 1 does not have
 
 
 class FileEntry(NamedTuple):
@@ -117,16 +142,21 @@ class Manifest(NamedTuple):
         """Every file of the bundle but the manifest itself."""
         return (*self.files, *(variant.entry for variant in self.variants))
 
+    @property
+    def version(self) -> int:
+        """The oldest version of the format that has all of it: what a reader must know."""
+        return self.contract.version
+
     def to_json(self) -> str:
         """Canonical text: two-space indent, declaration order, one trailing newline."""
         variants = [variant.to_dict() for variant in self.variants]
         document = {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": self.version,
             "name": self.name,
             "space": self.space,
             "licence": self.licence,
-            "contract": self.contract._asdict(),
+            "contract": self.contract.to_dict(),
             "encoder": dict(self.encoder),
             "variants": variants,
             "files": [entry._asdict() for entry in self.files],

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 import sys
+from types import MappingProxyType
 from typing import Any, get_args
 
 from sestina._bundle.manifest import (
+    FIRST_POOLINGS,
     FORMAT,
     FORMAT_VERSION,
     GOLDEN,
     GOLDEN_VECTORS,
+    POOLINGS,
     TOKENIZER,
     FileEntry,
     Manifest,
-    Pooling,
     Precision,
+    Similarity,
     Target,
     TensorInfo,
     TextContract,
@@ -29,9 +32,9 @@ from sestina._errors import BundleFormatError, BundleIntegrityError
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _NO_FILE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_VECTORS, _STATES = "sentence_embedding", "last_hidden_state"
+_VECTORS, _STATES, _START = "sentence_embedding", "last_hidden_state", "pooled_from"
 _MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
-_MOST_BUCKETS = 64
+_MOST_BUCKETS, _MOST_MODES = 64, 16
 
 
 def read(text: str, where: str) -> Manifest:
@@ -56,6 +59,14 @@ def read(text: str, where: str) -> Manifest:
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
     return _Reader(where).manifest(document)
+
+
+def _is_unicode(texts: dict[str, str]) -> bool:
+    try:
+        "".join((*texts, *texts.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(constant: str) -> None:
@@ -101,12 +112,7 @@ class _Reader:
         manifest = Manifest(
             name=self.member(document, "name", str),
             encoder=encoder,
-            contract=TextContract(
-                max_tokens=self.count(contract, "max_tokens", 1),
-                pooling=self.choice(contract, "pooling", get_args(Pooling)),
-                normalize=self.member(contract, "normalize", bool),
-                dimensions=self.count(contract, "dimensions", 1),
-            ),
+            contract=self.contract(contract, document["format_version"]),
             variants=variants,
             files=tuple(self.entry(item) for item in self.member(document, "files", list)),
             space=self.member(document, "space", str),
@@ -123,6 +129,12 @@ class _Reader:
                         f"{self.where}: {variant.entry.file} has no {name} of {width} dimensions"
                     )
         for variant in variants:
+            if manifest.contract.include_prompt == any(each.name == _START for each in variant.inputs):
+                which = "takes" if manifest.contract.include_prompt else "does not take"
+                raise BundleFormatError(
+                    f"{self.where}: {variant.entry.file} {which} {_START}, and include_prompt is "
+                    f"{str(manifest.contract.include_prompt).lower()}"
+                )
             last = variant.buckets[-1:]
             if last and not manifest.contract.max_tokens <= last[0] <= positions:
                 raise BundleFormatError(
@@ -136,6 +148,42 @@ class _Reader:
         if len({name.lower() for name in names}) != len(names):  # one file on Windows and macOS
             raise BundleFormatError(f"{self.where}: a file is listed twice")
         return manifest
+
+    def contract(self, item: dict[str, Any], version: int) -> TextContract:
+        first = TextContract(
+            max_tokens=self.count(item, "max_tokens", 1),
+            pooling=self.pooling(item, version),
+            normalize=self.member(item, "normalize", bool),
+            dimensions=self.count(item, "dimensions", 1),
+        )
+        if version == 1:  # has none of the rest, and ignores what it does not know
+            return first
+        prompts: dict[str, Any] = self.member(item, "prompts", dict) if "prompts" in item else {}
+        if not all(isinstance(text, str) for text in prompts.values()) or not _is_unicode(prompts):
+            raise BundleFormatError(f"{self.where}: prompts must map names to texts, in valid Unicode")
+        default: str | None = item.get("default_prompt")
+        if default is not None and (not isinstance(default, str) or default not in prompts):
+            raise BundleFormatError(
+                f"{self.where}: default_prompt is {default!r:.60}; it must be the name of a prompt, or null"
+            )
+        return first._replace(
+            prompts=MappingProxyType(prompts),
+            default_prompt=default,
+            similarity=self.choice({"similarity": "cosine", **item}, "similarity", get_args(Similarity)),
+            include_prompt=self.member({"include_prompt": True, **item}, "include_prompt", bool),
+        )
+
+    def pooling(self, item: dict[str, Any], version: int) -> str:
+        if version == 1:
+            return str(self.choice(item, "pooling", FIRST_POOLINGS))
+        pooling: str = self.member(item, "pooling", str)
+        modes = pooling.split("+")
+        if len(modes) > _MOST_MODES or not set(modes) <= set(POOLINGS):
+            raise BundleFormatError(
+                f"{self.where}: pooling is {pooling!r:.60}; this version knows {', '.join(POOLINGS)}, and "
+                f"up to {_MOST_MODES} joined by +"
+            )
+        return pooling
 
     def entry(self, item: object) -> FileEntry:
         file: str = self.member(item, "file", str)

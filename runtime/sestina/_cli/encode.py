@@ -28,6 +28,7 @@ Examples:
   sestina encode "one text" "another"
   sestina encode --input passages.txt --output passages.npy
   zcat docs.jsonl.gz | sestina encode minilm.sestina --field body > vectors.jsonl
+  sestina encode nomic.sestina --prompt document --input passages.txt --output passages.npy
 
 JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds a float32 array (n, dimensions) that
 numpy.load can map. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there the
@@ -48,6 +49,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "--format", choices=_FORMATS, help="default: by the suffix of --output; jsonl on standard output"
     )
     parser.add_argument("--no-text", action="store_true", help="leave the texts out of JSONL")
+    options.add_prompt(parser)
     options.add_vectors(parser)
     options.add_json(parser, "with --output: state what was written as one JSON document")
     options.add_runtime(parser)

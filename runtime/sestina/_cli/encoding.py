@@ -13,6 +13,7 @@ from sestina._cli.texts import Text
 from sestina._encoder import Encoder
 from sestina._errors import TruncationError, TruncationWarning
 from sestina._progress import progress_bar
+from sestina._text.truncation import limit_in_words
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
@@ -24,6 +25,7 @@ def encode_each(
     take: Callable[[Text, Vectors], object],
     args: argparse.Namespace,
     *,
+    prompt_text: str | None = None,
     total: int | None = None,
     bar: bool = False,
 ) -> int:
@@ -33,7 +35,8 @@ def encode_each(
         encoder: Encodes.
         texts: What to encode.
         take: Is called with each text and its vector.
-        args: `dimensions` and `on_truncate` of the command line.
+        args: `dimensions`, `on_truncate` and the prompt of the command line.
+        prompt_text: A prompt in place of that.
         total: How many texts there are, for the bar; None where that is not known.
         bar: Whether to draw a progress bar.
 
@@ -44,7 +47,12 @@ def encode_each(
     """
     waiting: deque[Text] = deque()  # handed to the encoder, vector not yet seen
     done = 0
-    cut = _Cut(encoder.max_tokens)
+    # By its text from here on: what its name stands for is known, or refused, before anything is read.
+    prompt = (
+        encoder._prompts.choose(args.prompt, args.prompt_text).text if prompt_text is None else prompt_text
+    )
+    limit = limit_in_words(encoder.max_tokens, prompted=bool(prompt))
+    cut = _Cut(limit)
 
     def handed() -> Iterator[str]:
         for text in texts:
@@ -54,7 +62,11 @@ def encode_each(
     with warnings.catch_warnings(record=True) as caught, progress_bar(total, bar) as advance:
         warnings.simplefilter("always", TruncationWarning)
         stream = encoder.stream(
-            handed(), dimensions=args.dimensions, on_truncate=args.on_truncate, on_progress=advance
+            handed(),
+            prompt_text=prompt,
+            dimensions=args.dimensions,
+            on_truncate=args.on_truncate,
+            on_progress=advance,
         )
         while True:
             try:
@@ -64,7 +76,7 @@ def encode_each(
             except TruncationError as error:
                 where = waiting[(error.position or 0) - done].where
                 raise TruncationError(
-                    f"{where} has more than {encoder.max_tokens} tokens: shorten it, or pass --on-truncate "
+                    f"{where} has {limit}: shorten it, or pass --on-truncate "
                     "warn (or ignore) to encode its beginning"
                 ) from None
             while caught:
@@ -82,8 +94,8 @@ def encode_each(
 class _Cut:
     """Which texts were cut, in all: one line for a whole corpus."""
 
-    def __init__(self, max_tokens: int) -> None:
-        self._max_tokens = max_tokens
+    def __init__(self, limit: str) -> None:
+        self._limit = limit
         self._count = 0
         self._first: Text | None = None
 
@@ -96,4 +108,4 @@ class _Cut:
             return
         first = self._first.where
         what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
-        printing.warning(f"{what} more than {self._max_tokens} tokens; only the beginning was encoded")
+        printing.warning(f"{what} {self._limit}; only the beginning was encoded")

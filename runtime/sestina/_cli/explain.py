@@ -50,6 +50,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     parser.add_argument("--png", metavar="FILE", help="also write the maps of all heads as one picture")
     options.add_json(parser, "print one JSON document: tokens, contributions, vector, attention")
+    options.add_prompt(parser, "the text")
     options.add_on_truncate(parser)
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -121,7 +122,9 @@ def _look(args: argparse.Namespace, text: str) -> Scene:
     with options.open_encoder(args) as encoder:
         report = encoder.report()
         try:
-            found = encoder.explain(text, on_truncate=args.on_truncate)
+            found = encoder.explain(
+                text, prompt=args.prompt, prompt_text=args.prompt_text, on_truncate=args.on_truncate
+            )
         except TruncationError:
             raise TruncationError(
                 f"the text has more than {encoder.max_tokens} tokens: shorten it, or pass --on-truncate warn "

@@ -56,6 +56,23 @@ def add_parser(subparsers: options.Subparsers) -> None:
         help="texts of your own kind, one a line: two thirds set int8's ranges, one third measures it "
         "(default: general texts that come with the exporter)",
     )
+    parser.add_argument(
+        "--pooling",
+        metavar="MODE",
+        help="how the states of tokens become a vector, in place of what the checkpoint says: mean, cls, "
+        "max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several joined by +",
+    )
+    parser.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        help="whether vectors are divided by their length, in place of what the checkpoint says",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="read so many tokens of a text, special ones included, in place of what the checkpoint says",
+    )
     for name, what in _GATES.items():
         parser.add_argument(
             f"--min-{what}-cosine",
@@ -79,6 +96,9 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             name=args.name,
             licence=args.licence,
+            pooling=args.pooling,
+            normalize=args.normalize,
+            max_tokens=args.max_tokens,
             targets=args.target and [name for each in args.target for name in each.split(",")],
             precisions=args.precision,
             calibration=None if args.calibration is None else _lines(args.calibration),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.manifest import Manifest, Variant
+from sestina._bundle.manifest import Manifest, TextContract, Variant
 from sestina._cli import arguments, options, printing
 from sestina._cli.export import load_exporter
 
@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
             "space": manifest.space,
             "dimensions": contract.dimensions,
             "limit": f"{contract.max_tokens} tokens",
-            "pooling": f"{contract.pooling}, {'normalised' if contract.normalize else 'not normalised'}",
+            "pooling": _pooling(contract),
+            "similarity": contract.similarity,
+            **({"prompts": _prompts(contract)} if contract.prompts else {}),
             "licence": manifest.licence or "not stated",
             "size": printing.size(_total(manifest)),
         }
@@ -77,6 +79,19 @@ def run(args: argparse.Namespace) -> int:
         printing.say(f"{provider}, {mine[0].how}: {mine[0].note}")
         _table({f"{each.file} at {each.length} tokens": _taken(each) for each in mine})
     return 0
+
+
+def _pooling(contract: TextContract) -> str:
+    rest = "" if contract.include_prompt else ", without the tokens of prompts"
+    return f"{contract.pooling}, {'normalised' if contract.normalize else 'not normalised'}{rest}"
+
+
+def _prompts(contract: TextContract) -> str:
+    """All in one line, as Python writes their texts."""
+    return ", ".join(
+        f"{name}: {text!r}{' (default)' if name == contract.default_prompt else ''}"
+        for name, text in contract.prompts.items()
+    )
 
 
 def _checks(bundle: str, providers: Sequence[str]) -> list[Any]:
@@ -112,6 +127,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "name": manifest.name,
         "space": manifest.space,
         **manifest.contract._asdict(),
+        "prompts": dict(manifest.contract.prompts),
         "licence": manifest.licence,
         "bytes": _total(manifest),
         "encoder": dict(manifest.encoder),

@@ -66,6 +66,17 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cache-dir", metavar="DIR", help="where providers may keep what they compiled")
 
 
+def add_prompt(parser: argparse.ArgumentParser, what: str = "every text", option: str = "prompt") -> None:
+    """What is put before texts."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        f"--{option}",
+        metavar="NAME",
+        help=f"the prompt of the bundle to put before {what} (see sestina inspect)",
+    )
+    group.add_argument(f"--{option}-text", metavar="PROMPT", help='the same as it is, such as "query: "')
+
+
 def add_vectors(parser: argparse.ArgumentParser) -> None:
     """What the vectors are to be."""
     parser.add_argument("--dimensions", type=int, metavar="N", help="keep only the first N dimensions")

@@ -25,7 +25,9 @@ Examples:
   sestina encode --input passages.txt --output passages.npy
   sestina search "how do plants eat?" --in passages.npy --texts passages.txt
 
-Prints rank, cosine, line number and text. Equal scores keep the order of the file.
+Prints rank, score, line number and text. Equal scores keep the order of the file. A score is the cosine, or
+what the bundle has in its place. The query is encoded as a query and the texts as documents, each with the
+prompt that the bundle has for that, if any: encode what you save with --prompt document.
 """
 
 
@@ -37,6 +39,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
     options.add_text_file(parser)
     parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+    options.add_prompt(parser, "the query, in place of that for queries")
+    options.add_prompt(parser, "every text, in place of that for documents", "document-prompt")
     options.add_vectors(parser)
     options.add_json(parser)
     options.add_runtime(parser)
@@ -88,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     names = TextFile(args.names, args.field, args.column) if args.names is not None else None
     total = source.count() if source is not None else None
     with options.open_encoder(args) as encoder:
+        prompt = encoder._prompts.for_query(args.prompt, args.prompt_text).text
         found: list[Vectors] = []
-        encode_each(encoder, [query], lambda _, vector: found.append(vector), args)
+        encode_each(encoder, [query], lambda _, vector: found.append(vector), args, prompt_text=prompt)
         if source is not None:
             _search_texts(encoder, found[0], source, total, top, args)
         elif saved is not None:
-            _search_saved(found[0], args.file, saved, top)
+            _search_saved(found[0], args.file, saved, top, encoder.similarity_function)
     hits = top.hits() if names is None else _with_texts(top, args.file, names)
     if not top.offered:
         where = args.file if source is None else source.file.name
@@ -104,6 +109,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _saved_format(args: argparse.Namespace) -> str | None:
     """Which kind of vectors the file holds, "npy" or "jsonl"; None where it holds texts."""
+    found = _kind_of_vectors(args)
+    if found is not None and (args.document_prompt, args.document_prompt_text) != (None, None):
+        raise OptionError(
+            f"--document-prompt is about texts to encode, and {args.file} holds vectors: leave it out"
+        )
+    return found
+
+
+def _kind_of_vectors(args: argparse.Namespace) -> str | None:
     npy = args.file.lower().endswith(".npy")
     if args.names is not None and not npy:
         raise OptionError("--texts names the texts of a .npy file; this file has texts of its own")
@@ -124,21 +138,25 @@ def _search_texts(
     args: argparse.Namespace,
 ) -> None:
     from sestina._cli.encoding import encode_each
-    from sestina._vectors import cosine
+    from sestina._similarity import similarity
+
+    prompt = encoder._prompts.for_document(args.document_prompt, args.document_prompt_text).text
+    function = encoder.similarity_function
 
     def score(text: Text, vector: Vectors) -> None:
-        top.offer(float(cosine(query[None], vector[None])[0, 0]), text.line or 0, text.value)
+        top.offer(float(similarity(function, query[None], vector[None])[0, 0]), text.line or 0, text.value)
 
-    encode_each(encoder, source, score, args, total=total, bar=printing.show_bar(stdout_used=False))
+    bar = printing.show_bar(stdout_used=False)
+    encode_each(encoder, source, score, args, prompt_text=prompt, total=total, bar=bar)
 
 
-def _search_saved(query: Vectors, path: str, saved: str, top: Top) -> None:
+def _search_saved(query: Vectors, path: str, saved: str, top: Top, function: str) -> None:
     from sestina._cli.vector_files import read_jsonl, read_npy
-    from sestina._vectors import cosine
+    from sestina._similarity import similarity
 
     read = read_npy if saved == "npy" else read_jsonl
     for piece in read(path, len(query)):
-        scores = cosine(query[None], piece.vectors)[0].tolist()
+        scores = similarity(function, query[None], piece.vectors)[0].tolist()
         for score, line, text in zip(scores, piece.lines, piece.texts, strict=True):
             top.offer(score, line, text)
 

@@ -26,6 +26,7 @@ def document(scene: Scene) -> Iterator[str]:
         "variant": scene.variant,
         "precision": scene.precision,
         "pooling": found.pooling,
+        **({"prompt": found.tokens.prompt} if found.tokens.prompt else {}),
         "text": scene.text,
         "truncated": found.tokens.truncated,
         "max_tokens": found.tokens.max_tokens,

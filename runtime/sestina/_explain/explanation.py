@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,14 @@ from sestina._bundle.manifest import Manifest, Pooling
 from sestina._errors import BundleFormatError, TextValueError
 from sestina._schedule.engine import STATES, VECTORS, Engine
 from sestina._session.inner_values import attention_inputs
+from sestina._text.prompt import Prompt
 from sestina._text.tokenizer import Tokens
 from sestina._text.truncation import TruncationWatch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
+
+_Exact = npt.NDArray[np.float64]
 
 _MOST_WEIGHTS = 1 << 28  # in all heads: a GiB of float32
 _MOST = 1024  # layers, and heads of a layer: no encoder comes near it, a wrong manifest may
@@ -38,10 +41,13 @@ class Explanation:
         contributions: (n_tokens,) float32: each token's part of the vector's length, along its direction.
             They sum to 1; one that points the other way is negative. All are 0 where the vector is.
         vector: (d,) float32, as `encode` gives it.
-        pooling: How the tokens' last states become the vector. "mean": token i has (h_i . u) / (n |m|), where
-            h_i is its state, m the mean of them and u = m / |m|. "max": a dimension j belongs to the token
-            with the highest state there (to several in equal parts), and counts m_j^2 / |m|^2. "cls": the
-            first token has all; what it took from the others is in the attention alone.
+        pooling: How the tokens' last states are pooled, before what the graph does with that. "mean": token i
+            has (h_i . u) / (n |m|), where h_i is its state, m the mean of them and u = m / |m|;
+            "mean_sqrt_len_tokens" the same, and "weightedmean" with what each counts in place of 1 / n.
+            "max": a dimension j belongs to the token with the highest state there (to several in equal
+            parts), and counts m_j^2 / |m|^2. "cls", "lasttoken": the first or last token has all; what it
+            took from the others is in the attention alone. Of several joined each counts by the square of its
+            length. A prompt's tokens have none where a bundle leaves them out.
     """
 
     tokens: Tokens
@@ -51,11 +57,13 @@ class Explanation:
     pooling: Pooling
 
 
-def explain(engine: Engine, manifest: Manifest, text: str, watch: TruncationWatch) -> Explanation:
+def explain(
+    engine: Engine, manifest: Manifest, text: str, watch: TruncationWatch, prompt: Prompt
+) -> Explanation:
     """Run one text alone and look at what happened. Arguments and errors are those of `Encoder.explain`."""
     n_layers, n_heads = _heads(manifest)
     contract = manifest.contract
-    tokens = engine.tokens(text)
+    tokens = engine.tokens(text, prompt)
     watch.see([None] if tokens.truncated else [])
     count = len(tokens.ids)
     if n_layers * n_heads * count**2 > _MOST_WEIGHTS:
@@ -64,7 +72,7 @@ def explain(engine: Engine, manifest: Manifest, text: str, watch: TruncationWatc
             f"shorten it to {math.isqrt(_MOST_WEIGHTS // (n_layers * n_heads))}"
         )
     inputs = [attention_inputs(layer) for layer in range(n_layers)]
-    found = engine.inside(tokens.ids, [name for pair in inputs for name in pair])
+    found = engine.inside(tokens.ids, [name for pair in inputs for name in pair], prompt.pooled_from)
     attention = np.zeros((n_layers, n_heads, count, count), dtype=np.float32)
     if not found:  # a text without tokens
         nothing = np.zeros(contract.dimensions, dtype=np.float32)
@@ -72,27 +80,56 @@ def explain(engine: Engine, manifest: Manifest, text: str, watch: TruncationWatc
     with np.errstate(all="ignore"):  # what is not finite in the graph stays so here
         for heads, (query, key) in zip(attention, inputs, strict=True):
             _attend(found[query][0], found[key][0], heads)
-        contributions = contributions_of(found[STATES][0], contract.pooling)
+        contributions = contributions_of(found[STATES][0], contract.pooling, prompt.pooled_from)
     return Explanation(tokens, attention, contributions, found[VECTORS][0], contract.pooling)
 
 
-def contributions_of(states: Vectors, pooling: Pooling) -> Vectors:
+def contributions_of(states: Vectors, pooling: Pooling, pooled_from: int = 0) -> Vectors:
     """(n_tokens, d_model) of the last layer -> (n_tokens,), as `Explanation` defines them."""
     exact = states.astype(np.float64)
-    pooled = {"mean": exact.mean(0), "max": exact.max(0), "cls": exact[0]}[pooling]
-    square = float(pooled @ pooled)
-    parts = np.zeros(len(exact))
-    if not square:
-        pass
-    elif pooling == "mean":
-        parts = exact @ pooled / (len(exact) * square)
-    elif pooling == "max":
-        wins = exact == pooled
-        parts = (wins / wins.sum(0)) @ pooled**2 / square
-    else:
-        parts[0] = 1.0
-    contributions: Vectors = parts.astype(np.float32)
+    parts, square = np.zeros(len(exact)), 0.0
+    start = pooled_from if pooled_from < len(exact) else 0  # where nothing is left, no mode but "cls" has any
+    for mode in pooling.split("+"):
+        if start != pooled_from and mode != "cls":
+            continue
+        pooled, shares = _MODES[mode](exact[start:], start)
+        parts[start:] += shares
+        square += float(pooled @ pooled)
+    contributions: Vectors = (parts / square if square else parts).astype(np.float32)
     return contributions
+
+
+def _weighted(states: _Exact, weights: _Exact) -> tuple[_Exact, _Exact]:
+    pooled = weights @ states
+    return pooled, weights * (states @ pooled)
+
+
+def _highest(states: _Exact) -> tuple[_Exact, _Exact]:
+    pooled = states.max(0)
+    wins = states == pooled
+    return pooled, (wins / wins.sum(0)) @ pooled**2
+
+
+def _one(states: _Exact, at: int) -> tuple[_Exact, _Exact]:
+    weights = np.zeros(len(states))
+    weights[at] = 1.0
+    return states[at], weights * float(states[at] @ states[at])
+
+
+def _by_place(states: _Exact, start: int) -> tuple[_Exact, _Exact]:
+    places = np.arange(start + 1.0, start + len(states) + 1.0)
+    return _weighted(states, places / places.sum())
+
+
+# Of the states that are pooled, and the place of the first: the pooled vector m, each token's part of |m|^2.
+_MODES: Mapping[str, Callable[[_Exact, int], tuple[_Exact, _Exact]]] = {
+    "mean": lambda states, _: _weighted(states, np.full(len(states), 1 / len(states))),
+    "mean_sqrt_len_tokens": lambda states, _: _weighted(states, np.full(len(states), len(states) ** -0.5)),
+    "weightedmean": _by_place,
+    "max": lambda states, _: _highest(states),
+    "cls": lambda states, _: _one(states, 0),
+    "lasttoken": lambda states, _: _one(states, -1),
+}
 
 
 def _attend(query: Vectors, key: Vectors, heads: npt.NDArray[np.float32]) -> None:

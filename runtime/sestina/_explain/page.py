@@ -35,7 +35,33 @@ _PARTS = {
         "The vector is the first token's last state, so all of it is the first token's. What that token took "
         "from the others is in the attention below, and in nothing simpler."
     ),
+    "mean_sqrt_len_tokens": (
+        "The vector is the sum of the tokens' last states, divided by the root of their number. A bar is how "
+        "far one token's state reaches in the vector's direction, as a share of the vector's length: the "
+        "bars add up to 100%."
+    ),
+    "weightedmean": (
+        "The vector is the mean of the tokens' last states, in which the n-th token counts n times. A bar is "
+        "how far what a token brings in reaches in the vector's direction, as a share of its length: "
+        "the bars add up to 100%."
+    ),
+    "lasttoken": (
+        "The vector is the last token's last state, so all of it is the last token's. What that token took "
+        "from the others is in the attention below, and in nothing simpler."
+    ),
 }
+
+# What is said of several together.
+_JOINED = (
+    "The tokens' last states are pooled in several ways ({}), and the results stand one after the other. A "
+    "bar is a token's share of the squared length of all of them: the bars add up to 100%."
+)
+
+
+def _parts(pooling: str) -> str:
+    """What a bar is."""
+    return _PARTS[pooling] if pooling in _PARTS else _JOINED.format(pooling.replace("+", ", "))
+
 
 _INTRODUCTION = """\
 <section id="attention"><h2>What each head attends to</h2>
@@ -108,9 +134,13 @@ def _top(scene: Scene) -> Iterator[str]:
         f"{scene.n_layers} layers of {scene.n_heads} heads",
         f"{len(scene.found.vector)} dimensions",
     )
-    end = max((end for _, end in tokens.offsets), default=0) if tokens.truncated else len(scene.text)
+    end = max((end for _, end in tokens.offsets), default=0) if tokens.truncated else len(scene.whole)
     yield "<header><h1>How a text becomes a vector</h1>\n"
-    yield f'<blockquote class="text" dir="auto">{_text(scene.text[:end])}'
+    prompt = scene.found.tokens.prompt
+    yield '<blockquote class="text" dir="auto">'
+    if prompt:
+        yield f'<span class="prompt" title="the prompt">{_text(prompt)}</span>'
+    yield _text(scene.whole[len(prompt) : end])
     yield '<span class="cut" title="beyond the limit: not read"> …</span>' if tokens.truncated else ""
     yield f"</blockquote>\n<p>{escape(' · '.join(facts))}</p>\n"
     if tokens.truncated:
@@ -125,7 +155,7 @@ def _contributions(scene: Scene) -> Iterator[str]:
         return
     parts = scene.found.contributions.tolist()
     largest = max(map(abs, parts)) or 1.0
-    yield f"<p>{_PARTS[scene.found.pooling]}"
+    yield f"<p>{_parts(scene.found.pooling)}"
     yield " Those of another colour point the other way.</p>\n" if min(parts) < 0 else "</p>\n"
     yield '<ol class="strip">'
     for at, (word, part) in enumerate(zip(scene.words, parts, strict=True)):

@@ -44,7 +44,12 @@ class Scene:
         number = f"{count} token{'' if count == 1 else 's'}"
         return f"{number}, the limit" if self.found.tokens.truncated else f"{number} of at most {limit}"
 
+    @property
+    def whole(self) -> str:
+        """What was read: the prompt, and the text."""
+        return self.found.tokens.prompt + self.text
+
     def piece(self, at: int) -> str:
         """What token `at` stands for in the text; "" for one that the tokenizer added."""
         begin, end = self.found.tokens.offsets[at]
-        return self.text[begin:end]
+        return self.whole[begin:end]

@@ -15,6 +15,7 @@ from sestina._schedule.batching import exact_length_batches
 from sestina._schedule.budget import Budget
 from sestina._schedule.pipeline import Window, begin_window, flow, windows
 from sestina._session.sessions import Sessions
+from sestina._text.prompt import NO_PROMPT, Prompt
 from sestina._text.tokenizer import Tokenizer, Tokens, check_text
 from sestina._text.truncation import TruncationWatch
 
@@ -96,39 +97,52 @@ class Engine:
         if workers is not None:
             workers.close()
 
-    def tokens(self, text: str) -> Tokens:
-        """Everything there is to see about the tokens of one text."""
+    def tokens(self, text: str, prompt: Prompt = NO_PROMPT) -> Tokens:
+        """Everything there is to see about the tokens of one text and of what stands before it."""
         self.sessions()
         with calling:
-            return self._tokenizer.tokens(check_text(text))
+            tokens = self._tokenizer.tokens(prompt.text + check_text(text))
+        return tokens._replace(prompt=prompt.text)
 
-    def ids(self, texts: Sequence[str], begin: int | None, watch: TruncationWatch) -> list[list[int]]:
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many tokens before a text are those of a prompt."""
+        self.sessions()
+        with calling:
+            return self._tokenizer.prompt_tokens(prompt)
+
+    def ids(
+        self, texts: Sequence[str], begin: int | None, watch: TruncationWatch, prompt: Prompt = NO_PROMPT
+    ) -> list[list[int]]:
         """Token ids of texts, in order.
 
         Args:
             texts: The texts.
             begin: The position of the first in the caller's input, for messages; None for one lone text.
             watch: Is told of every text that is over the limit.
+            prompt: What stands before each text.
         """
         checked = [check_text(text, None if begin is None else begin + at) for at, text in enumerate(texts)]
+        if prompt.text:
+            checked = [prompt.text + text for text in checked]
         with calling:
             ids, truncated = self._tokenizer.ids(checked)
         watch.see(None if begin is None else begin + at for at in truncated)
         return ids
 
-    def vector(self, text: str, watch: TruncationWatch) -> Vectors:
+    def vector(self, text: str, watch: TruncationWatch, prompt: Prompt = NO_PROMPT) -> Vectors:
         """The vector of one text alone, (1, width), by the quickest path."""
         sessions = self.sessions()
-        ids = self.ids([text], None, watch)
+        ids = self.ids([text], None, watch, prompt)
         if not ids[0]:
             return np.zeros((1, self._width), dtype=np.float32)
-        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64))
+        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64), prompt.pooled_from)
 
     def vectors(
         self,
         texts: Iterable[str],
         watch: Callable[[], Watch],
         on_progress: Callable[[int], object],
+        prompt: Prompt = NO_PROMPT,
     ) -> Iterator[Vectors]:
         """The vectors of one window of texts after the other, (n, width), in order.
 
@@ -136,19 +150,25 @@ class Engine:
             texts: The texts.
             watch: Gives, for each window, what is told of its texts that are over the limit.
             on_progress: Is told after each batch how many texts it held; the numbers add up to all.
+            prompt: What stands before each text.
         """
-        cut = windows(texts, self._budget.window_characters, self._budget.window_texts)
-        return flow((self._begin(window, at, watch()) for at, window in cut), self._width, on_progress)
+        budget, more = self._budget, len(prompt.text)
+        cut = windows(texts, budget.window_characters, budget.window_texts, more)
+        return flow(
+            (self._begin(window, at, watch(), prompt) for at, window in cut), self._width, on_progress
+        )
 
-    def _begin(self, texts: Sequence[str], begin: int, watch: Watch) -> Window:
+    def _begin(self, texts: Sequence[str], begin: int, watch: Watch, prompt: Prompt) -> Window:
         first: dict[str, int] = {}  # each different text is encoded once
         rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
+        different = [prompt.text + text for text in first] if prompt.text else list(first)
         with calling:
-            ids, truncated = self._tokenizer.ids(list(first))
+            ids, truncated = self._tokenizer.ids(different)
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
         workers = None if ending() else self._lock.holding(self._have_workers)
-        run = partial(self.sessions().shared().run, VECTORS)
+        session, start = self.sessions().shared(), prompt.pooled_from
+        run = partial(session.run, VECTORS) if not start else lambda batch: session.run(VECTORS, batch, start)
         return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
     def _have_workers(self) -> Workers:
@@ -169,14 +189,15 @@ class Engine:
                 states[position] = rows
         return states
 
-    def inside(self, ids: Sequence[int], names: Sequence[str]) -> dict[str, Vectors]:
+    def inside(self, ids: Sequence[int], names: Sequence[str], pooled_from: int) -> dict[str, Vectors]:
         """One text alone with everything the graph gives of it, each (1, ...) float32 by its name.
 
         Args:
             ids: Of its tokens; none give an empty result.
             names: Inner values of the graph, the same at every call.
+            pooled_from: The first token that is pooled.
         """
         session = self.sessions().inside(names)
         if not ids:
             return {}
-        return session.run_for([VECTORS, STATES, *names], np.array([ids], dtype=np.int64))
+        return session.run_for([VECTORS, STATES, *names], np.array([ids], dtype=np.int64), pooled_from)

@@ -29,7 +29,7 @@ _IN_FLIGHT = 2  # windows: one is being encoded, one is being tokenized or waits
 
 
 def windows(
-    texts: Iterable[str], characters: int, different_texts: int | None = None
+    texts: Iterable[str], characters: int, different_texts: int | None = None, more: int = 0
 ) -> Iterator[tuple[int, list[str]]]:
     """Consecutive runs of texts, bounded in number and in characters, each with its first position.
 
@@ -37,6 +37,7 @@ def windows(
         texts: Anything; what is not a str is passed on for others to refuse.
         characters: Of the different texts of a window; a longer text is a window by itself.
         different_texts: Of a window, at most; None: as many as are best for speed.
+        more: Characters that each text has besides.
     """
     most = min(_WINDOW, different_texts or _WINDOW)
     begin, limit = 0, min(_FIRST_WINDOW, most)
@@ -47,7 +48,7 @@ def windows(
         window.append(text)
         if isinstance(text, str) and text not in different:
             different.add(text)
-            size += len(text)
+            size += len(text) + more
         if len(different) == limit or len(window) == _REPEATS * limit or size >= characters:
             yield begin, window
             begin, window, different, size = begin + len(window), [], set(), 0

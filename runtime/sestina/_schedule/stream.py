@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sestina._errors import ClosedError
 from sestina._process.fork import check_process, this_process
+from sestina._text.prompt import Prompt
 from sestina._text.truncation import TruncationWatch
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def begin_stream(
     watch: Callable[[], TruncationWatch],
     on_progress: Callable[[int], object],
     finish: Callable[[Vectors], Vectors],
+    prompt: Prompt,
 ) -> Stream:
     """The vectors of texts, window by window.
 
@@ -70,8 +72,9 @@ def begin_stream(
         watch: Makes what is told of the truncated texts of one window.
         on_progress: Is told the number of texts of each batch that is done.
         finish: What becomes of the (n, width) vectors of a window.
+        prompt: What stands before each text.
     """
-    return Stream(_vectors(engine, texts, watch, on_progress, finish))
+    return Stream(_vectors(engine, texts, watch, on_progress, finish, prompt))
 
 
 def _vectors(
@@ -80,6 +83,7 @@ def _vectors(
     watch: Callable[[], TruncationWatch],
     on_progress: Callable[[int], object],
     finish: Callable[[Vectors], Vectors],
+    prompt: Prompt,
 ) -> Generator[Vectors, None, None]:
     watches: deque[TruncationWatch] = deque()
 
@@ -87,6 +91,6 @@ def _vectors(
         watches.append(watch())
         return watches[-1]
 
-    for rows in engine.vectors(engine.here(texts), watched, on_progress):
+    for rows in engine.vectors(engine.here(texts), watched, on_progress, prompt):
         watches.popleft().report()
         yield from finish(rows)

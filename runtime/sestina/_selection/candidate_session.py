@@ -104,10 +104,10 @@ class CandidateSession:
         if not goldens:
             raise ProviderError(f"the bundle has no golden that fits into {setting.length} tokens")
 
-        def run(ids: Ids) -> Vectors:
+        def run(ids: Ids, pooled_from: int) -> Vectors:
             if setting.length is None:
-                return session.run(_VECTORS, ids)
-            return run_padded(session, _VECTORS, ids[0], setting.length)
+                return session.run(_VECTORS, ids, pooled_from)
+            return run_padded(session, _VECTORS, ids[0], setting.length, pooled_from)
 
         outcome = probe(run, goldens, batches=setting.length is None)
         tolerance = self._limit(outcome.error) if self.probe is None else self.tolerance

@@ -42,11 +42,11 @@ class BucketSession:
         first = self.session(variant.buckets[0])
         self.version = first.version
 
-    def run(self, output: str, ids: Ids) -> Vectors:
+    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
         """As `Run.run`: (B, S) int64 -> (B, d) or (B, S, d) float32."""
         length = ids.shape[1]
         session = self.session(self.bucket(length))
-        rows = [run_padded(session, output, row, self.bucket(length)) for row in ids]
+        rows = [run_padded(session, output, row, self.bucket(length), pooled_from) for row in ids]
         joined: Vectors = np.concatenate(rows)
         return joined
 
@@ -90,7 +90,7 @@ def open_on_cpu(graph: Graph, variant: Variant, threads: int) -> Run:
     return Session(graph, variant, Setting(threads=threads))
 
 
-def run_padded(session: Session, output: str, ids: Ids, bucket: int) -> Vectors:
+def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from: int = 0) -> Vectors:
     """One text in a bucket.
 
     Args:
@@ -98,11 +98,13 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int) -> Vectors:
         output: "sentence_embedding" or "last_hidden_state".
         ids: (S,), no longer than the bucket.
         bucket: The length that the session was opened for.
+        pooled_from: The first token that is pooled.
 
     Returns: (1, d) or (1, S, d) float32.
     """
     padded = np.zeros((2, 1, bucket), dtype=np.int32)  # ids, mask
     padded[0, 0, : len(ids)] = ids
     padded[1, 0, : len(ids)] = 1
-    rows = session.feed(output, {"input_ids": padded[0], "attention_mask": padded[1]})
+    feeds = {"input_ids": padded[0], "attention_mask": padded[1]}
+    rows = session.feed(output, feeds, pooled_from)
     return rows[:, : len(ids)] if output == _STATES else rows

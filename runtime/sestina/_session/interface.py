@@ -11,6 +11,9 @@ from sestina._bundle.manifest import TensorInfo, Variant
 from sestina._errors import BundleFormatError, ProviderError
 
 AXES = ("batch", "length")
+START = (
+    "pooled_from"  # (1,), of the type of the ids: an input of graphs that leave prompts out of the pooling
+)
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 # By the shapes of a variant, the type of each input.
 _INPUTS: Mapping[str, Mapping[str, str]] = {
@@ -52,10 +55,12 @@ def check_graph(
             raise BundleFormatError(f"{where} has the {kind}s {names!s:.200}, unlike its manifest entry")
     wanted = _INPUTS[variant.shapes]
     stated_inputs = {tensor.name: tensor.dtype for tensor in variant.inputs}
-    if stated_inputs != wanted or not all(_are_open(tensor.shape, 2) for tensor in variant.inputs):
+    if START in stated_inputs:
+        wanted = {**wanted, START: wanted["input_ids"]}
+    if stated_inputs != wanted or not all(map(_is_input, variant.inputs)):
         raise BundleFormatError(
             f"{where} takes {_list(variant.inputs)}, as its manifest entry says; a graph of {variant.shapes} "
-            f"shapes takes {_list(TensorInfo(name, dtype, AXES) for name, dtype in wanted.items())}"
+            f"shapes takes {_list(TensorInfo(name, dtype, _axes(name)) for name, dtype in wanted.items())}"
         )
     for tensor in variant.outputs:
         rank = _RANKS.get(tensor.name, 0)
@@ -67,7 +72,8 @@ def check_graph(
             )
     for kind, stated, _, found in pairs:
         for tensor, entry in zip(found, stated, strict=False):
-            if kind == "input" and length is not None and list(tensor.shape) != [1, length]:
+            batched = kind == "input" and entry.name != START
+            if batched and length is not None and list(tensor.shape) != [1, length]:
                 raise BundleFormatError(
                     f"{where} has the input {tensor.name} of shape {tensor.shape!s:.80}; its axes must be "
                     "named batch and length"
@@ -77,6 +83,15 @@ def check_graph(
                     f"{where} has the {kind} {tensor.name} as {tensor.type} of shape "
                     f"{tensor.shape!s:.80}; its manifest entry says {_list([entry])}: export the bundle again"
                 )
+
+
+def _axes(name: str) -> tuple[int | str, ...]:
+    return (1,) if name == START else AXES
+
+
+def _is_input(tensor: TensorInfo) -> bool:
+    """Whether an input has the axes of its name."""
+    return tensor.shape == (1,) if tensor.name == START else _are_open(tensor.shape, 2)
 
 
 def _are_open(shape: Sequence[int | str], count: int) -> bool:

@@ -8,13 +8,15 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import Variant
 from sestina._errors import OptionError, ProviderError, SestinaError
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._providers.attached_provider import CPU, AttachedProvider
 from sestina._session.guarded import GuardedSession
-from sestina._session.interface import AXES, check_graph, check_result
+from sestina._session.interface import AXES, START, check_graph, check_result
 from sestina._session.placement import Placement, read_placement
 
 if TYPE_CHECKING:
@@ -37,12 +39,13 @@ class Run(Protocol):
     variant: Variant
     version: str
 
-    def run(self, output: str, ids: Ids) -> Vectors:
+    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
         """Run texts of one length.
 
         Args:
             output: "sentence_embedding" or "last_hidden_state".
             ids: (B, S) int64.
+            pooled_from: The first token of each that is pooled; of no effect where a graph pools all.
 
         Returns: (B, d) or (B, S, d) float32.
 
@@ -98,6 +101,7 @@ class Session:
         module = onnxruntime()
         self.variant = variant
         self.version = str(module.__version__)
+        self._start = next((tensor.dtype for tensor in variant.inputs if tensor.name == START), None)
         self._provider = setting.attachment.provider
         # An optimizer may rewrite an initializer under its own name, and never asks for one that it is given.
         mapped = graph.maps and self._provider.name == "cpu" and setting.length is None
@@ -117,18 +121,19 @@ class Session:
         self._device_id = int(setting.attachment.options.get("device_id", 0))
         check_graph(graph.where, variant, *found, length=setting.length, inner=setting.inner)
 
-    def run(self, output: str, ids: Ids) -> Vectors:
+    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
         """As `Run.run`, for a graph of dynamic shapes."""
-        return self.feed(output, {"input_ids": ids})
+        return self.feed(output, {"input_ids": ids}, pooled_from)
 
-    def run_for(self, outputs: Sequence[str], ids: Ids) -> dict[str, Vectors]:
+    def run_for(self, outputs: Sequence[str], ids: Ids, pooled_from: int = 0) -> dict[str, Vectors]:
         """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.
 
         Raises:
             ProviderError: As `Run.run`; inner values may be infinite.
         """
+        feeds = self._whole({"input_ids": ids}, pooled_from)
         try:
-            results = self._guarded.run(lambda session: session.run(list(outputs), {"input_ids": ids}))
+            results = self._guarded.run(lambda session: session.run(list(outputs), feeds))
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
@@ -137,13 +142,22 @@ class Session:
             check_result(self.variant, output, result, ids.shape)
         return dict(zip(outputs, results, strict=True))
 
-    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+    def _whole(
+        self, feeds: Mapping[str, npt.NDArray[Any]], pooled_from: int
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """What a graph is fed with, with the first token that is pooled where it takes that."""
+        if self._start is None:
+            return feeds
+        return {**feeds, START: np.array([pooled_from], dtype=self._start)}
+
+    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], pooled_from: int = 0) -> Vectors:
         """Run the graph once, on what its inputs are to be."""
         if output == _STATES and all(tensor.name != output for tensor in self.variant.outputs):
             raise OptionError(
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
         shape = feeds["input_ids"].shape
+        feeds = self._whole(feeds, pooled_from)
         try:
             if self._provider.bound is None:
                 result = self._guarded.run(lambda session: session.run([output], feeds))[0]

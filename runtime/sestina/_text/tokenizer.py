@@ -34,6 +34,7 @@ class Tokens(NamedTuple):
             tokens.
         truncated: Whether the text went on beyond the limit.
         max_tokens: The limit.
+        prompt: What stands before the text, and is counted by offsets too.
     """
 
     ids: tuple[int, ...]
@@ -41,6 +42,7 @@ class Tokens(NamedTuple):
     offsets: tuple[tuple[int, int], ...]
     truncated: bool
     max_tokens: int
+    prompt: str = ""
 
 
 def named(position: int | None) -> str:
@@ -142,6 +144,14 @@ class Tokenizer:
         truncated = len(parts[0]) > self.max_tokens
         ids, tokens, offsets = [self._cut(part) for part in parts] if truncated else parts
         return Tokens(tuple(ids), tuple(tokens), tuple(offsets), truncated, self.max_tokens)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many tokens before a text are a prompt's, as sentence-transformers counts them: those it has
+        alone, but for a special one at its end. Raises as `ids`.
+        """
+        (row,), _ = self.ids([prompt])
+        added = self._tokenizer.get_added_tokens_decoder()
+        return len(row) - (bool(row) and row[-1] in added and bool(added[row[-1]].special))
 
     def _pieces(self, texts: Sequence[str]) -> Iterator[list[str]]:
         """The beginnings of texts, as many at a time as may be tokenized together."""

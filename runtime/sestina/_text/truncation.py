@@ -13,16 +13,26 @@ from sestina._text.tokenizer import named
 OnTruncate = Literal["error", "warn", "ignore"]
 
 
+def limit_in_words(max_tokens: int, *, prompted: bool) -> str:
+    """What a text has that is too long."""
+    return f"more than {max_tokens} tokens{', its prompt included' if prompted else ''}"
+
+
 class TruncationWatch:
     """Says once per call, in one line, that texts were cut; or refuses the first one that would be.
+
+    Args:
+        mode: What is done about it.
+        max_tokens: The limit.
+        prompted: Whether a prompt stands before each text, and counts.
 
     Raises:
         OptionError: Where the mode is not "error", "warn" or "ignore".
     """
 
-    def __init__(self, mode: OnTruncate, max_tokens: int) -> None:
+    def __init__(self, mode: OnTruncate, max_tokens: int, *, prompted: bool = False) -> None:
         self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
-        self._max_tokens = max_tokens
+        self._limit = limit_in_words(max_tokens, prompted=prompted)
         self._first: int | None = None
         self._count = 0
 
@@ -35,7 +45,7 @@ class TruncationWatch:
         for position in positions:
             if self._mode == "error":
                 raise TruncationError(
-                    f"{named(position)} has more than {self._max_tokens} tokens: shorten it, or pass "
+                    f"{named(position)} has {self._limit}: shorten it, or pass "
                     "on_truncate='warn' or 'ignore' to encode its beginning",
                     position=position,
                 )
@@ -49,7 +59,7 @@ class TruncationWatch:
             what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
             warn_caller(
                 TruncationWarning(
-                    f"{what} more than {self._max_tokens} tokens; only the beginning was encoded",
+                    f"{what} {self._limit}; only the beginning was encoded",
                     count=self._count,
                     first=self._first,
                 )

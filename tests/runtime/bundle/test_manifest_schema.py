@@ -16,7 +16,7 @@ import pytest
 
 import sestina
 from sestina._bundle import manifest_reader
-from sestina._bundle.manifest import Manifest, Pooling, Precision, Target
+from sestina._bundle.manifest import FIRST_POOLINGS, POOLINGS, Manifest, Precision, Similarity, Target
 from sestina._errors import BundleFormatError, BundleIntegrityError
 
 SCHEMA = json.loads((Path(sestina.__file__).parent / "manifest.schema.json").read_text("utf-8"))
@@ -86,11 +86,11 @@ OBJECTS = ([], [None, 5, "x", [], True])
 TOLERANCES = ([1, 0.5, 5e-324, 1e308], [0, -1, True, "1", None, 10**400])
 MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
     (("format",), ([], ["Sestina", "", None, 1])),
-    (("format_version",), ([], [0, 2, -1, "1", True, None, 1.5])),
+    (("format_version",), ([2], [0, 3, -1, "1", True, None, 1.5])),
     (("name",), STRINGS),
     (("space",), STRINGS),
     (("contract",), OBJECTS),
-    (("contract", "pooling"), (list(get_args(Pooling)), ["Mean", "median", None, 1])),
+    (("contract", "pooling"), (list(FIRST_POOLINGS), ["Mean", "median", None, 1, "lasttoken", "mean+cls"])),
     (("contract", "normalize"), ([True, False], [0, 1, "true", None])),
     (("encoder",), OBJECTS),
     (("encoder", "d_model"), ([], COUNTS[1])),
@@ -115,6 +115,50 @@ MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
     (("files", 3, "bytes"), ([0], [-1, None])),
     (("provenance",), ([{}], [None, [], "x"])),
 ]  # fmt: skip
+
+
+# What version 2 has besides, and the members that version 1 ignores.
+SECOND: dict[str, tuple[list[Any], list[Any]]] = {
+    "pooling": (
+        [*POOLINGS, "mean+cls", "max+max", "+".join(["lasttoken"] * 16)],
+        [
+            "Mean",
+            "",
+            "mean+",
+            "+mean",
+            "mean,cls",
+            "mean + cls",
+            "mean\n",
+            "+".join(["mean"] * 17),
+            None,
+            ["mean"],
+        ],
+    ),
+    "prompts": (
+        [{}, {"query": "query: ", "": ""}, {"a": "\u0000é"}],
+        [None, [], "query: ", {"a": None}, {"a": 5}],
+    ),
+    "default_prompt": ([None], [5, True, ["query"], {}]),
+    "similarity": (list(get_args(Similarity)), ["Cosine", "cos", None, 1, []]),
+    "include_prompt": ([True], [0, "false", None]),
+}
+
+
+def second(**members: Any) -> Change:
+    """A manifest of version 2 with these members in its contract."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["format_version"] = 2
+        document["contract"].update(members)
+
+    return change
+
+
+def started(document: dict[str, Any]) -> None:
+    """One whose graphs leave prompts out of the pooling."""
+    second(include_prompt=False)(document)
+    for variant, dtype in zip(document["variants"], ("int64", "int32"), strict=True):
+        variant["inputs"].append(tensor("pooled_from", dtype, 1))
 
 
 def put(path: tuple[str | int, ...], value: object) -> Change:
@@ -174,7 +218,24 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     states = tensor("last_hidden_state", "float32", "batch", "length", 32)
     yield "hidden states twice", lambda m: m["variants"][0]["outputs"].append(states), BOTH
     yield "no hidden states", lambda m: m["variants"][0]["outputs"].pop(), GOOD
+    for name, (right, wrong) in SECOND.items():
+        for value in right:
+            yield f"version 2, {name} = {shown(value)}", second(**{name: value}), GOOD
+        for value in wrong:
+            yield f"version 2, {name} = {shown(value)}", second(**{name: value}), BOTH
+            if name != "pooling":
+                yield f"version 1, {name} = {shown(value)}", put(("contract", name), value), GOOD
+    prompts = {"query": "query: ", "document": ""}
+    yield "version 2, all of it", second(prompts=prompts, default_prompt="query", similarity="dot"), GOOD
+    yield "version 2, prompts left out of the pooling", started, GOOD
     # What no schema can say.
+    yield "a default prompt that is none", second(prompts=prompts, default_prompt="passage"), READER
+    yield "a default prompt of no prompts", second(default_prompt="query"), READER
+    yield "a prompt with a lone surrogate", second(prompts={"a": "\ud800"}), READER
+    yield "a name with a lone surrogate", second(prompts={"\ud800": "a"}), READER
+    yield "graphs that do not take pooled_from", second(include_prompt=False), READER
+    start = tensor("pooled_from", "int64", 1)
+    yield "a graph that takes pooled_from", lambda m: m["variants"][0]["inputs"].append(start), READER
     for path in (("contract", "max_tokens"), ("contract", "dimensions"), ("encoder", "max_positions")):
         for value in COUNTS[1]:
             yield f"{path} = {value!r}", put(path, value), BOTH
@@ -232,6 +293,26 @@ def test_reader_and_schema_agree(change: Change, verdict: Verdict) -> None:
         assert "\n" not in found
 
 
+def test_the_writer_states_the_oldest_version_that_has_all_of_it() -> None:
+    document = base()
+    assert json.loads(manifest_reader.read(json.dumps(document), "here").to_json()) == document
+    for members in (
+        {"prompts": {"query": ""}},
+        {"pooling": "lasttoken"},
+        {"pooling": "mean+cls"},
+        {"similarity": "dot"},
+    ):
+        newer = base()
+        second(**members)(newer)
+        written = json.loads(manifest_reader.read(json.dumps(newer), "here").to_json())
+        assert written["format_version"] == 2
+        assert members.items() <= written["contract"].items()
+        # A reader of version 1 refuses it before it looks at anything else.
+    unneeded = base()
+    second(prompts={}, default_prompt=None, similarity="cosine", include_prompt=True)(unneeded)
+    assert json.loads(manifest_reader.read(json.dumps(unneeded), "here").to_json()) == document
+
+
 def test_what_the_exporter_writes_is_valid(bundle: Path) -> None:
     for folder in (bundle, Path(sestina.__file__).parent / "default.sestina"):
         VALIDATOR.validate(json.loads((folder / "manifest.json").read_text("utf-8")))
@@ -246,10 +327,12 @@ def test_the_schema_states_every_member_that_the_writer_writes() -> None:
             found |= members(SCHEMA["$defs"][reference.rpartition("/")[2]])
         return found
 
-    written = json.loads(manifest_reader.read(json.dumps(base()), "here").to_json())
+    document = base()
+    second(prompts={"query": "query: "})(document)
+    written = json.loads(manifest_reader.read(json.dumps(document), "here").to_json())
     defs = SCHEMA["$defs"]
     assert members(SCHEMA) == set(written)
-    assert members(SCHEMA["properties"]["contract"]) == set(written["contract"])
+    assert members(SCHEMA["properties"]["contract"]) | members(defs["contract"]) == set(written["contract"])
     assert members(defs["variant"]) == set(written["variants"][1])
     assert members(defs["file"]) == set(written["files"][0])
     assert members(defs["tensor"]) == set(written["variants"][0]["inputs"][0])

@@ -330,7 +330,7 @@ def test_too_many_to_draw(cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_what_is_not_finite_is_not_shown(cli: Cli, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_explanation, "contributions_of", lambda states, _: states[:, 0] * np.float32("nan"))
+    monkeypatch.setattr(_explanation, "contributions_of", lambda states, *_: states[:, 0] * np.float32("nan"))
     outcome = cli("explain", bundle, TEXT, "--json")
     message = "what became of the text is not finite: try sestina verify on the bundle"
     assert (outcome.code, outcome.out, outcome.err) == (2, "", f"sestina: error: {message}\n")

@@ -168,8 +168,8 @@ class TestInspect:
     def test_json(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
         document = cli("inspect", bundle, "--json").json
         assert list(document) == [
-            "path", "name", "space", "max_tokens", "pooling", "normalize", "dimensions", "licence", "bytes",
-            "encoder", "variants", "files", "provenance",
+            "path", "name", "space", "max_tokens", "pooling", "normalize", "dimensions", "prompts", "default_prompt",
+            "similarity", "include_prompt", "licence", "bytes", "encoder", "variants", "files", "provenance",
         ]  # fmt: skip
         assert document["space"] == encoder.space
         manifest = bundle / "manifest.json"
