@@ -21,6 +21,8 @@ from sestina_model.pretrained.weights import read_encoder
 
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BERT = {
     "vocab_size": 90,
     "hidden_size": 32,

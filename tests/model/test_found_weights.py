@@ -17,6 +17,8 @@ from sestina_model.pretrained.weights import read_encoder
 
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIZES |= {"intermediate_size": 24, "pad_token_id": 0, "max_position_embeddings": 30}
 GROUPED = {"num_key_value_heads": 1, "head_dim": 8}
@@ -176,8 +178,10 @@ def test_weights_that_could_be_read_twice(tmp_path: Path, name: str) -> None:
 
 def test_a_norm_of_a_head_is_no_second_encoder(tmp_path: Path) -> None:
     model = model_of("Qwen3")
-    _, notes = read(saved(tmp_path / "m", model, {**model.state_dict(), "head.norm.weight": torch.zeros(3)}))
-    assert "head.norm.weight" in notes[0]
+    _, notes = read(
+        saved(tmp_path / "m", model, {**model.state_dict(), "embedder.norm.weight": torch.zeros(3)})
+    )
+    assert "embedder.norm.weight" in notes[0]
 
 
 def test_all_that_is_missing_or_misshapen_at_once(tmp_path: Path) -> None:

@@ -16,9 +16,15 @@ from _tiny import TEXTS, tiny_wordpiece
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.checkpoint import load, save
 
-st = pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 D = 12
+
+
+@pytest.fixture(scope="module")
+def st() -> Any:
+    """The reference, which takes seconds to import."""
+    return pytest.importorskip("sentence_transformers")
 
 
 def model2vec(folder: Path, tensors: dict[str, torch.Tensor], *, modules: bool = True, **config: Any) -> Path:
@@ -60,7 +66,7 @@ TABLES: dict[str, dict[str, torch.Tensor]] = {
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_model2vec(tmp_path: Path, kind: str) -> None:
+def test_model2vec(st: Any, tmp_path: Path, kind: str) -> None:
     folder = model2vec(tmp_path / "m", TABLES[kind])
     reference = st.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
     found = load(folder)
@@ -75,7 +81,7 @@ def test_model2vec(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-def test_static_embedding(tmp_path: Path, normalize: bool) -> None:
+def test_static_embedding(st: Any, tmp_path: Path, normalize: bool) -> None:
     from sentence_transformers.sentence_transformer import modules
 
     tokenizer = tiny_wordpiece()

@@ -47,9 +47,10 @@ def find_prefix(names: Collection[str], layouts: Sequence[Collection[str]], orig
     for name in sorted(names):
         for prefix in _prefixes(name, layouts[best.layout]):
             # A norm or a bias of this name may be of a head; a map of a layer, or a table, is an encoder's.
-            if prefix != best.prefix and (_OF_A_LAYER.search(name[len(prefix) :]) or "embed" in name):
+            own = name[len(prefix) :]
+            if prefix != best.prefix and (_OF_A_LAYER.search(own) or "embed" in own):
                 raise CheckpointError(
-                    f"{origin}: {name[len(prefix) :]} is there twice, under {best.prefix!r} and under "
+                    f"{origin}: {own} is there twice, under {best.prefix!r} and under "
                     f"{prefix!r}; keep the weights of one encoder"
                 )
     return best

@@ -154,6 +154,7 @@ ROTARY: Mapping[str, Family] = {
             **_NEUTRAL,
             # Names of nomic's own code, of which transformers' class has one choice each.
             "activation_function": ("swiglu", None),
+            "causal": (False, None),
             "prenorm": (False, None),
             "parallel_block": (False, None),
             "use_rms_norm": (False, None),
