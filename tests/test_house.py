@@ -111,7 +111,9 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_quantise": {"_errors", "_forms", "_graph", "_tools"},
         "_proof": {"_errors", "_graph", "_transformers"},
         "_variants": {"_errors", "_forms", "_graph", "_proof", "_quantise"},
+        "_limits": {"_errors", "_variants"},
         "_build": {"_errors", "_forms", "_graph", "_variants"},
+<<<<<<< HEAD
         "_hub_errors": {"_errors"},
         "_hub": {"_errors", "_hub_errors", "_transformers"},
         "_memory": {"_errors", "_transformers"},
@@ -122,6 +124,13 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_check": {"_errors", "_tools"},
         "_export": {
             "_card", "_errors", "_fingerprint", "_head", "_limits", "_produce", "_proof", "_quantise", "_source",
+=======
+        "_source": {"_build", "_errors"},
+        "_produce": {"_build", "_errors", "_forms", "_graph", "_proof", "_variants"},
+        "_check": {"_errors", "_tools"},
+        "_export": {
+            "_card", "_errors", "_fingerprint", "_limits", "_produce", "_proof", "_quantise", "_source",
+>>>>>>> forms
             "_target", "_variants",
         },
         "__init__": {"_check", "_errors", "_export", "_proof"},

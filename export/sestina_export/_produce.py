@@ -56,7 +56,8 @@ class VariantJob:
         gate: Of quantised variants; None: each has its own.
         say: Reports a step.
         made: Graphs already made, by what they were made with: a container more costs no calibration more.
-        forms: How they are written, the same.
+        forms: How they are written, until they pass.
+        kept: The products of an int8 one that are in float32, the same.
     """
 
     checkpoint: Checkpoint
@@ -66,6 +67,7 @@ class VariantJob:
     say: Callable[[str], None]
     made: dict[object, onnx.ModelProto] = field(default_factory=dict)
     forms: dict[object, Form] = field(default_factory=dict)
+    kept: dict[object, list[str]] = field(default_factory=dict)
 
     def write(self, spec: VariantSpec, folder: Path) -> Variant:
         """Make, measure and write one variant.
@@ -76,7 +78,7 @@ class VariantJob:
         self.say(f"exporting {spec.file}")
         buckets = self._buckets(spec)
         while True:
-            graph, kept = self._graph(spec)
+            graph = self._graph(spec)
             content, operators = _packed(graph, spec)
             self.say(f"measuring {spec.file} against PyTorch")
             try:
@@ -85,7 +87,9 @@ class VariantJob:
             except MissedGateError:
                 if not self._refined(spec):
                     raise
-        if kept:
+        form = self.forms.pop(_recipe(spec), None)  # which has more to calibrate with than weights
+        self.kept.setdefault(_recipe(spec), sorted(getattr(form, "kept", ())))
+        if kept := self.kept[_recipe(spec)]:
             parity["kept_in_float32"] = [f"layers.{path}" for path in kept]
         (folder / spec.file).write_bytes(content)
         if operators:
@@ -98,20 +102,19 @@ class VariantJob:
         max_tokens = self.checkpoint.model.head.max_tokens
         return buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
 
-    def _graph(self, spec: VariantSpec) -> tuple[onnx.ModelProto, list[str]]:
-        """The graph of a variant, and the products of an int8 one that are in float32."""
+    def _graph(self, spec: VariantSpec) -> onnx.ModelProto:
         recipe = _recipe(spec)
-        form = self.forms.get(recipe)
-        if form is None:
-            form = self.forms[recipe] = spec.form(self.checkpoint, self.texts[0])
         if recipe not in self.made:
-            self.made[recipe] = build_graph(self.checkpoint.model, spec, form, self.provenance)
-        return self.made[recipe], sorted(getattr(form, "kept", ()))
+            if recipe not in self.forms:
+                self.forms[recipe] = spec.form(self.checkpoint, self.texts[0])
+            self.made[recipe] = build_graph(self.checkpoint.model, spec, self.forms[recipe], self.provenance)
+        return self.made[recipe]
 
     def _refined(self, spec: VariantSpec) -> bool:
         """Whether there is a form nearer to PyTorch than the one that missed its gate; it is made next."""
         recipe = _recipe(spec)
-        form = spec.finer and spec.finer(self.forms[recipe], self.checkpoint, self.texts[0])
+        missed = self.forms.get(recipe)
+        form = spec.finer(missed, self.checkpoint, self.texts[0]) if missed and spec.finer else None
         if form is None:
             return False
         self.say(f"{spec.file} missed its gate: keeping more of it in float32")
