@@ -113,24 +113,15 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_variants": {"_errors", "_forms", "_graph", "_proof", "_quantise"},
         "_limits": {"_errors", "_variants"},
         "_build": {"_errors", "_forms", "_graph", "_variants"},
-<<<<<<< HEAD
         "_hub_errors": {"_errors"},
         "_hub": {"_errors", "_hub_errors", "_transformers"},
         "_memory": {"_errors", "_transformers"},
         "_conversion": {"_errors", "_transformers"},
         "_source": {"_build", "_conversion", "_errors", "_hub", "_memory"},
-        "_limits": {"_errors", "_variants"},
         "_produce": {"_build", "_errors", "_forms", "_graph", "_proof", "_variants"},
         "_check": {"_errors", "_tools"},
         "_export": {
             "_card", "_errors", "_fingerprint", "_head", "_limits", "_produce", "_proof", "_quantise", "_source",
-=======
-        "_source": {"_build", "_errors"},
-        "_produce": {"_build", "_errors", "_forms", "_graph", "_proof", "_variants"},
-        "_check": {"_errors", "_tools"},
-        "_export": {
-            "_card", "_errors", "_fingerprint", "_limits", "_produce", "_proof", "_quantise", "_source",
->>>>>>> forms
             "_target", "_variants",
         },
         "__init__": {"_check", "_errors", "_export", "_proof"},
