@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from sestina_model.config import EncoderConfig
 
-__all__ = ["Counts"]
+__all__ = ["GROUPED_MULTIPLE", "Counts"]
 
+GROUPED_MULTIPLE = 8  # of the width of a head: what kernels of GroupQueryAttention take
 # Activations that are one node of this type; the others are spelt out.
 _ACTIVATIONS = {"relu": "Relu", "gelu": "Gelu", "gelu_tanh": "Gelu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
@@ -53,9 +54,11 @@ class Counts:
         return sum(sum(self.readers(again).values()) for _, again in self.runs())
 
     @property
-    def causal(self) -> int:
-        """Attentions in which a token reads only what is before it."""
-        return self.config.n_layers if self.config.causal and self.config.relative == "none" else 0
+    def grouped(self) -> int:
+        """Attentions that are GroupQueryAttention, as `scores.is_grouped` has it."""
+        config = self.config
+        plain = config.causal and config.relative == "none" and config.d_head % GROUPED_MULTIPLE == 0
+        return config.n_layers if plain else 0
 
     def norms(self) -> Mapping[str, int]:
         """LayerNorms and RMSNorms, by the operator that they are."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.nodes import node
-from sestina_export._forms.scores import Disentangled, HeadNorms, ScoreTerms, is_local
+from sestina_export._forms.scores import Disentangled, HeadNorms, ScoreTerms, is_grouped, is_local
 from sestina_model.attention import MultiHeadAttention, Scoring
 from sestina_model.relative import DisentangledBias, RelativeBias
 from sestina_model.rotary import RotaryTable
@@ -86,7 +86,7 @@ class FusedAttention(nn.Module):
                 turn = self._rotary[scoring.rotary]
                 q = turn(q, scoring.n_heads, turn.first if self._only == 0 else self._last_place())
             added = self.terms.of_one(self._only, scoring)
-        if scoring.causal and self._only is None and scoring.bias is None:
+        if self._only is None and is_grouped(scoring):
             return self._causal(q, k, v, scoring).flatten(0, 1)
         return self._all(q, k, v, added, scoring).flatten(0, 1)
 
@@ -169,8 +169,8 @@ def fused_nodes(counts: Counts) -> Mapping[str, int]:
     """How often operators must occur in a graph of fused parts, its linear maps aside."""
     silu = {"QuickGelu": counts.layers} if counts.config.activation == "silu" else {}
     return {
-        "MultiHeadAttention": counts.layers - counts.causal,
-        "GroupQueryAttention": counts.causal,
+        "MultiHeadAttention": counts.layers - counts.grouped,
+        "GroupQueryAttention": counts.grouped,
         "RotaryEmbedding": (counts.config.rotary is not None) * (2 * counts.config.n_layers + counts.again),
         "Softmax": 0,
         **counts.norms(),

@@ -10,15 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sestina_export._forms.counts import GROUPED_MULTIPLE
 from sestina_model.attention import Scoring
 from sestina_model.relative import DisentangledBias, RelativeBias
 
 # By how a layer scores: what each head's query and key pass first, if anything.
 HeadNorms = dict[Scoring, tuple[nn.Module | None, ...]]
 
-__all__ = ["Disentangled", "HeadNorms", "ScoreTerms", "is_local"]
+__all__ = ["Disentangled", "HeadNorms", "ScoreTerms", "is_grouped", "is_local"]
 
 _BEYOND = -10000.0  # added to the scores of keys beyond a window: exp of it is 0, and float16 holds it
+
+
+def is_grouped(scoring: Scoring) -> bool:
+    """Whether an attention is one com.microsoft.GroupQueryAttention: causal, with nothing added to scores.
+
+    Its kernels take heads of a multiple of eight dimensions.
+    """
+    return scoring.causal and scoring.bias is None and scoring.d_head % GROUPED_MULTIPLE == 0
 
 
 def is_local(scoring: Scoring, longest: int) -> bool:
@@ -54,8 +63,7 @@ class ScoreTerms(nn.Module):
     def of_all(self, scoring: Scoring) -> Tensor | None:
         """(1, H or 1, S, S), for every query and key; None: nothing is added."""
         bias = scoring.bias if isinstance(scoring.bias, RelativeBias) else None
-        # Causal layers without a bias have their window inside the node.
-        local = is_local(scoring, self._longest) and not (scoring.causal and scoring.bias is None)
+        local = is_local(scoring, self._longest) and not is_grouped(scoring)  # those have it in the node
         if bias is None and not local:
             return None
         key = (bias, scoring.window if local else None)
