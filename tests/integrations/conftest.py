@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,14 @@ import pytest
 
 import sestina
 
+# Hosts ask for nothing from elsewhere; those that would, wait for seconds until they give up.
+os.environ |= {
+    "ANONYMIZED_TELEMETRY": "False",
+    "HAYSTACK_TELEMETRY_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "SCARF_NO_ANALYTICS": "true",
+}
 DEFAULT = Path(sestina.__file__).parent / "default.sestina"
 DOCUMENTS = ["plants turn light into sugar", "the central bank raised rates", "a cat sleeps on the mat"]
 QUERY = "interest rates of the bank"
@@ -108,7 +117,9 @@ class Prompted:
 def prompted(monkeypatch: pytest.MonkeyPatch, encoder: sestina.Encoder) -> Prompted:
     """Every encoder has prompts for queries and documents now; tells what was asked of which."""
     made = Prompted(encoder)
-    monkeypatch.setattr(sestina.Encoder, "encode_query", lambda _, *a, **o: made.encode_query(*a, **o), raising=False)
+    monkeypatch.setattr(
+        sestina.Encoder, "encode_query", lambda _, *a, **o: made.encode_query(*a, **o), raising=False
+    )
     monkeypatch.setattr(
         sestina.Encoder, "encode_document", lambda _, *a, **o: made.encode_document(*a, **o), raising=False
     )

@@ -20,14 +20,21 @@ print(collection.query(query_texts=[sys.argv[2]], n_results=1)["ids"][0][0])
 
 
 def filled(folder: Path, function: SestinaEmbeddingFunction, documents: list[str]) -> chromadb.Collection:
-    collection = chromadb.PersistentClient(str(folder)).create_collection("texts", embedding_function=function)
+    collection = chromadb.PersistentClient(str(folder)).create_collection(
+        "texts", embedding_function=function
+    )
     collection.add(ids=[str(at) for at in range(len(documents))], documents=documents)
     return collection
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["in the box", "by path"])
 def test_it_is_saved_and_found_in_a_new_process(
-    own: bool, bundle: Path, tmp_path: Path, documents: list[str], query: str, in_a_new_process: Callable[..., str]
+    own: bool,
+    bundle: Path,
+    tmp_path: Path,
+    documents: list[str],
+    query: str,
+    in_a_new_process: Callable[..., str],
 ) -> None:
     collection = filled(tmp_path / "db", SestinaEmbeddingFunction(bundle if own else None), documents)
     assert collection.configuration["hnsw"]["space"] == "cosine"
@@ -36,7 +43,11 @@ def test_it_is_saved_and_found_in_a_new_process(
 
 
 def test_another_model_in_its_place_is_refused(
-    bundle: Path, tmp_path: Path, documents: list[str], becomes_another: Callable[[Path], str], encoder: sestina.Encoder
+    bundle: Path,
+    tmp_path: Path,
+    documents: list[str],
+    becomes_another: Callable[[Path], str],
+    encoder: sestina.Encoder,
 ) -> None:
     filled(tmp_path / "db", SestinaEmbeddingFunction(bundle), documents)
     another = becomes_another(bundle)

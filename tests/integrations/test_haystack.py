@@ -60,7 +60,9 @@ def test_queries_and_documents_have_prompts_of_their_own(prompted: object, encod
 
 
 def test_metadata_may_stand_before_the_content(encoder: sestina.Encoder) -> None:
-    embedder = SestinaDocumentEmbedder(encoder, meta_fields_to_embed=["title", "none"], embedding_separator=": ")
+    embedder = SestinaDocumentEmbedder(
+        encoder, meta_fields_to_embed=["title", "none"], embedding_separator=": "
+    )
     done = embedder.run(documents=[Document(content="body", meta={"title": "head", "none": None})])
     assert np.array_equal(np.float32(done["documents"][0].embedding), encoder.encode("head: body"))
     again = SestinaDocumentEmbedder.from_dict(embedder.to_dict())

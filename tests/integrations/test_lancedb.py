@@ -36,7 +36,12 @@ def made(folder: Path, function: SestinaEmbeddings, texts: list[str]) -> lancedb
 
 @pytest.mark.parametrize("own", [False, True], ids=["in the box", "by path"])
 def test_it_is_registered_saved_and_found_in_a_new_process(
-    own: bool, bundle: Path, tmp_path: Path, documents: list[str], query: str, in_a_new_process: Callable[..., str]
+    own: bool,
+    bundle: Path,
+    tmp_path: Path,
+    documents: list[str],
+    query: str,
+    in_a_new_process: Callable[..., str],
 ) -> None:
     function = get_registry().get("sestina").create(**({"encoder": str(bundle)} if own else {}))
     table = made(tmp_path / "db", function, documents)
@@ -47,7 +52,11 @@ def test_it_is_registered_saved_and_found_in_a_new_process(
 
 
 def test_another_model_in_its_place_is_refused(
-    bundle: Path, tmp_path: Path, documents: list[str], becomes_another: Callable[[Path], str], encoder: sestina.Encoder
+    bundle: Path,
+    tmp_path: Path,
+    documents: list[str],
+    becomes_another: Callable[[Path], str],
+    encoder: sestina.Encoder,
 ) -> None:
     made(tmp_path / "db", SestinaEmbeddings(bundle), documents)
     another = becomes_another(bundle)
@@ -58,7 +67,9 @@ def test_another_model_in_its_place_is_refused(
         table.add([{"text": "a text"}])
 
 
-def test_a_place_may_be_a_variable(bundle: Path, tmp_path: Path, documents: list[str], encoder: sestina.Encoder) -> None:
+def test_a_place_may_be_a_variable(
+    bundle: Path, tmp_path: Path, documents: list[str], encoder: sestina.Encoder
+) -> None:
     function = get_registry().get("sestina").create(encoder=f"$var:sestina_bundle:{bundle}")
     made(tmp_path / "db", function, documents)
     moved = bundle.rename(tmp_path / "moved.sestina")
@@ -78,7 +89,11 @@ def test_source_and_query_have_prompts_of_their_own(
 
 def test_nulls_and_empty_texts_have_no_vector(encoder: sestina.Encoder) -> None:
     function = SestinaEmbeddings(encoder)
-    for texts in (pa.array(["a", None, "", "b"]), ["a", None, "", "b"], pa.chunked_array([["a", None], ["", "b"]])):
+    for texts in (
+        pa.array(["a", None, "", "b"]),
+        ["a", None, "", "b"],
+        pa.chunked_array([["a", None], ["", "b"]]),
+    ):
         with pytest.warns(UserWarning, match="1 of 4 texts are empty and have no vector; the first is row 2"):
             vectors = function.compute_source_embeddings_with_retry(texts)
         assert [vector is None for vector in vectors] == [False, True, True, False]

@@ -67,7 +67,9 @@ def test_coroutines_are_encoded_together(encoder: sestina.Encoder, prompted: obj
 
     for _ in range(2):  # a second event loop, after the first has ended
         before = len(prompted.asked)  # type: ignore[attr-defined]
-        assert np.array_equal(np.float32(asyncio.run(ask())), encoder.encode([f"query: {text}" for text in texts]))
+        assert np.array_equal(
+            np.float32(asyncio.run(ask())), encoder.encode([f"query: {text}" for text in texts])
+        )
         assert len(prompted.asked) - before < 10  # type: ignore[attr-defined]
 
 

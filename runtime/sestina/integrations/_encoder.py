@@ -1,7 +1,7 @@
 """How every integration comes by its encoder, and what it never does: give a store a zero vector.
 
-An encoder is named by the path of its bundle, is an `Encoder`, or is the one that comes with Sestina. What a host
-keeps of it is its place and its space; where it is opened again the space must be the same.
+An encoder is named by the path of its bundle, is an `Encoder`, or is the one that comes with Sestina. What a
+host keeps of it is its place and its space; where it is opened again the space must be the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["query", "document"]
 EncoderArgument = sestina.Encoder | str | os.PathLike[str] | None
-_EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")  # noqa: PTH118, PTH120
+_EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")
 _opened: weakref.WeakValueDictionary[tuple[object, ...], sestina.Encoder] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
@@ -80,19 +80,19 @@ class Source:
     @property
     def name(self) -> str:
         """Of the bundle's directory, for hosts that want the name of a model."""
-        return os.path.basename(self.path or _EMBEDDED).removesuffix(".sestina")  # noqa: PTH119
+        return os.path.basename(self.path or _EMBEDDED).removesuffix(".sestina")
 
     @property
     def dimensions(self) -> int:
         """d, the width of the vectors."""
         return self.dimensions_asked or self.encoder.dimensions
 
-    def encode(self, texts: Any, kind: Kind, *, empty: str = "error", **options: Any) -> Vectors:
+    def encode(self, texts: Any, kind: Kind | None, *, empty: str = "error", **options: Any) -> Vectors:
         """Vectors of documents or of queries, with the prompts that the bundle has for them.
 
         Args:
             texts: A text or a sequence or column of texts.
-            kind: Which of the two.
+            kind: Which of the two; None: texts that are neither.
             empty: What to do about a text without a token: "error", or "zero" where the host stores nothing.
             options: Of `Encoder.encode`.
 
@@ -102,13 +102,13 @@ class Source:
         """
         if self.dimensions_asked is not None:
             options.setdefault("dimensions", self.dimensions_asked)
-        vectors = way(self.encoder, kind)(texts, **options)
+        vectors: Vectors = way(self.encoder, kind)(texts, **options)
         if empty == "error":
-            refuse_empty(vectors, texts, kind)
+            refuse_empty(vectors, texts, kind or "text")
         return vectors
 
     def __getstate__(self) -> dict[str, Any]:
-        # A path and its space reach another machine's bundle; an encoder that was given goes by its own recipe.
+        # A path and its space reach another machine's bundle; an encoder that was given has its own recipe.
         return {
             "path": self.path,
             "wanted": self._wanted or (self._encoder.space if self._encoder else None),
@@ -133,9 +133,9 @@ class Source:
         return encoder
 
 
-def way(encoder: sestina.Encoder, kind: Kind) -> Any:
-    """The method of an encoder for queries or documents."""
-    return getattr(encoder, f"encode_{kind}", encoder.encode)
+def way(encoder: sestina.Encoder, kind: Kind | None) -> Any:
+    """The method of an encoder for queries, documents or other texts."""
+    return encoder.encode if kind is None else getattr(encoder, f"encode_{kind}", encoder.encode)
 
 
 def same_space(stored: str, given: str, what: str) -> None:
@@ -156,7 +156,7 @@ def empty_rows(vectors: Vectors) -> list[int]:
     return np.flatnonzero(~np.atleast_2d(vectors).any(axis=1)).tolist()
 
 
-def refuse_empty(vectors: Vectors, texts: Any, kind: Kind) -> None:
+def refuse_empty(vectors: Vectors, texts: Any, kind: str) -> None:
     """Refuse zero vectors, which many stores take for the nearest of all, or sort as not a number.
 
     Raises:
@@ -194,12 +194,12 @@ def _absolute(given: Any) -> str | None:
         raise sestina.OptionError(
             f"encoder is {type(given).__name__}; it must be the path of a bundle, an Encoder, or None"
         )
-    return os.path.abspath(os.fspath(given))  # noqa: PTH100
+    return os.path.abspath(os.fspath(given))
 
 
 def _place(encoder: sestina.Encoder) -> str | None:
     """Of its bundle; None for the one in the box, which lies elsewhere on another machine."""
-    path = os.path.abspath(encoder.report().bundle)  # noqa: PTH100
+    path = os.path.abspath(encoder.report().bundle)
     return None if os.path.realpath(path) == os.path.realpath(_EMBEDDED) else path
 
 
@@ -221,7 +221,7 @@ def _open(path: str | None) -> sestina.Encoder:
 def _version(path: str) -> tuple[int, ...]:
     """What changes where another bundle is renamed into a place."""
     try:
-        at = os.stat(os.path.join(path, "manifest.json"))  # noqa: PTH116, PTH118
+        at = os.stat(os.path.join(path, "manifest.json"))
     except OSError:  # `load` says what is wrong
         return ()
     return at.st_dev, at.st_ino, at.st_mtime_ns, at.st_size

@@ -22,10 +22,11 @@ _NAME = "sestina"
 
 @register_embedding_function
 class SestinaEmbeddingFunction(EmbeddingFunction):
-    """Embeddings of a bundle, registered as "sestina". Documents and queries get the prompts the bundle has for each.
+    """Embeddings of a bundle, registered as "sestina".
 
-    A collection keeps the place of the bundle and the space. Where it is opened again, by what it kept or with a
-    function that is given, another space is refused. Distances are cosine unless the collection says otherwise.
+    Documents and queries get the prompts that the bundle has for each. A collection keeps the place of the
+    bundle and the space. Where it is opened again, by what it kept or with a function that is given, another
+    space is refused. Distances are cosine unless the collection says otherwise.
 
     Args:
         encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.
@@ -94,7 +95,9 @@ class SestinaEmbeddingFunction(EmbeddingFunction):
         """Hold that this is what `get_config` gives."""
         unknown = sorted(set(config) - {"encoder", "space", "dimensions"})
         if unknown:
-            raise sestina.OptionError(f"{unknown[0]!r} is no option of it; they are encoder, space, dimensions")
+            raise sestina.OptionError(
+                f"{unknown[0]!r} is no option of it; they are encoder, space, dimensions"
+            )
 
     def _vectors(self, texts: Any, kind: Kind) -> list[Any]:
         kept = _kept_by_collection()
@@ -115,8 +118,8 @@ def _same(old: dict[str, Any], new: dict[str, Any]) -> None:
 def _kept_by_collection() -> dict[str, Any] | None:
     """What the collection that asks for vectors has kept of its function, where it is one of these.
 
-    Chroma compares the names of a collection's function and of one that is given, no more, and tells a function
-    nothing of the collection: so it is looked up who calls.
+    Chroma compares the names of a collection's function and of one that is given, no more, and tells a
+    function nothing of the collection: so it is looked up who calls.
     """
     frame = sys._getframe(1)
     for _ in range(8):

@@ -15,7 +15,7 @@ with Host("dspy"):
 _SPACE = "sestina.json"
 
 
-class SestinaEmbedder(dspy.Embedder):  # type: ignore[misc, name-defined]
+class SestinaEmbedder(dspy.Embedder):
     """`dspy.Embedder` of a bundle. DSPy's cache on disk is not used unless it is asked for.
 
     Args:
@@ -56,7 +56,7 @@ class _Model:
         return self._source.encode(checked_texts(texts, self._kind), self._kind)
 
 
-class SestinaEmbeddings(dspy.Embeddings):  # type: ignore[misc, name-defined]
+class SestinaEmbeddings(dspy.Embeddings):
     """`dspy.Embeddings` of a bundle: passages get its prompts for documents, questions those for queries.
 
     What it saves keeps the space, and it refuses to load what is of another.
@@ -77,7 +77,7 @@ class SestinaEmbeddings(dspy.Embeddings):  # type: ignore[misc, name-defined]
     def save(self, path: str) -> None:
         """As `dspy.Embeddings`, and the space."""
         super().save(path)
-        with open(os.path.join(path, _SPACE), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        with open(os.path.join(path, _SPACE), "w", encoding="utf-8") as file:
             json.dump({"space": self.embedder.source.space}, file)
 
     def load(self, path: str, embedder: Any = None) -> SestinaEmbeddings:
@@ -87,9 +87,9 @@ class SestinaEmbeddings(dspy.Embeddings):  # type: ignore[misc, name-defined]
             BundleIntegrityError: Where what was saved is of another space.
         """
         own = embedder or self.embedder
-        kept = os.path.join(path, _SPACE)  # noqa: PTH118
-        if os.path.exists(kept) and isinstance(own, SestinaEmbedder):  # noqa: PTH110
-            with open(kept, encoding="utf-8") as file:  # noqa: PTH123
+        kept = os.path.join(path, _SPACE)
+        if os.path.exists(kept) and isinstance(own, SestinaEmbedder):
+            with open(kept, encoding="utf-8") as file:
                 source = own.source
                 same_space(json.load(file)["space"], source.space, source.path or "the encoder in the box")
         super().load(path, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ def register(
 ) -> None:
     """Give a connection functions for an encoder. They last as long as the connection.
 
-    `sestina_encode(text)` is the vector of a document, FLOAT[d]; `sestina_encode_query(text)` that of a query;
-    `sestina_encode_space()` is the fingerprint of their space, to be kept beside vectors. The vector of a null
-    is null, and that of an empty text too, with a warning: no NaN is sorted before what is near.
+    `sestina_encode(text)` is the vector of a document, FLOAT[d]; `sestina_encode_query(text)` that of a
+    query; `sestina_encode_space()` is the fingerprint of their space, to be kept beside vectors. The vector
+    of a null is null, and that of an empty text too, with a warning: no NaN is sorted before what is near.
 
     Args:
         con: A connection of DuckDB.
@@ -47,7 +48,7 @@ def register(
     for function, kind in kinds:
         con.create_function(
             function,
-            lambda column, kind=kind: _encoded(source, column, kind),
+            _function(source, kind),
             texts,
             duckdb.sqltype(vectors),
             type="arrow",
@@ -55,6 +56,10 @@ def register(
         )
     found = source.space
     con.create_function(f"{name}_space", lambda: found, [], duckdb.sqltype("VARCHAR"))
+
+
+def _function(source: Source, kind: Kind) -> Callable[[Any], Any]:
+    return lambda column: _encoded(source, column, kind)
 
 
 def _encoded(source: Source, column: Any, kind: Kind) -> Any:

@@ -63,12 +63,14 @@ class SestinaTextEmbedder:
 
     def to_dict(self) -> dict[str, Any]:
         """What a pipeline keeps of it."""
-        return default_to_dict(self, **_kept(self._source))
+        kept: dict[str, Any] = default_to_dict(self, **_kept(self._source))
+        return kept
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SestinaTextEmbedder:
         """It again, from what a pipeline has kept."""
-        return default_from_dict(cls, data)
+        made: SestinaTextEmbedder = default_from_dict(cls, data)
+        return made
 
     def _answer(self, vectors: Vectors) -> dict[str, Any]:
         return {"embedding": vectors[0].tolist(), "meta": _meta(self._source)}
@@ -78,7 +80,8 @@ class SestinaTextEmbedder:
 class SestinaDocumentEmbedder:
     """Embeds documents, with the prompt that the bundle has for documents.
 
-    Its input is `documents`; its outputs are `documents`, copies with an embedding, and `meta` (model and space).
+    Its input is `documents`; its outputs are `documents`, which are copies with an embedding, and `meta`
+    (model and space).
 
     Args:
         encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.
@@ -136,18 +139,20 @@ class SestinaDocumentEmbedder:
 
     def to_dict(self) -> dict[str, Any]:
         """What a pipeline keeps of it."""
-        return default_to_dict(
+        kept: dict[str, Any] = default_to_dict(
             self,
             **_kept(self._source),
             meta_fields_to_embed=self.meta_fields_to_embed,
             embedding_separator=self.embedding_separator,
             on_empty=self.on_empty,
         )
+        return kept
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SestinaDocumentEmbedder:
         """It again, from what a pipeline has kept."""
-        return default_from_dict(cls, data)
+        made: SestinaDocumentEmbedder = default_from_dict(cls, data)
+        return made
 
     def _texts(self, documents: list[Document]) -> list[str]:
         texts = []
@@ -156,7 +161,9 @@ class SestinaDocumentEmbedder:
                 raise sestina.TextTypeError(
                     f"document {at} is {type(each).__name__}; it must be a Document of Haystack"
                 )
-            before = [str(each.meta[name]) for name in self.meta_fields_to_embed if each.meta.get(name) is not None]
+            before = [
+                str(each.meta[name]) for name in self.meta_fields_to_embed if each.meta.get(name) is not None
+            ]
             texts.append(self.embedding_separator.join([*before, each.content or ""]))
         return texts
 
@@ -165,10 +172,8 @@ class SestinaDocumentEmbedder:
             refuse_empty(vectors, texts, "document")
         empty = set(empty_rows(vectors))
         if empty:
-            warnings.warn(
-                f"{len(empty)} of {len(texts)} documents are empty and get no embedding; the first is {min(empty)}",
-                stacklevel=3,
-            )
+            about = f"{len(empty)} of {len(texts)} documents are empty and get no embedding"
+            warnings.warn(f"{about}; the first is {min(empty)}", stacklevel=3)
         done = [
             replace(each, embedding=None if at in empty else vectors[at].tolist())
             for at, each in enumerate(documents)

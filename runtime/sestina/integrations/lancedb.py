@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import sestina
 from sestina.integrations._encoder import EncoderArgument, Source, checked_texts, empty_rows
 from sestina.integrations._host import Host
 
@@ -19,14 +18,15 @@ with Host("lancedb"):
 
 @register("sestina")
 class SestinaEmbeddings(EmbeddingFunction):
-    """Embeddings of a bundle, registered as "sestina". Source and query get the prompts the bundle has for each.
+    """Embeddings of a bundle, registered as "sestina".
 
+    Source and query get the prompts that the bundle has for each.
     The table keeps the place of the bundle and the space; where it is opened again another space is refused.
     The vector of a null is null. That of an empty text is null too, with a warning, for which LanceDB's
     `on_bad_vectors` says what becomes of the row; an empty query is refused.
 
     Args:
-        encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box. A path that is given as
+        encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box. A path given as
             "$var:name:default" is looked up by LanceDB where the table is opened.
         space: The space of the vectors that a table has already; None: not checked.
         dimensions: Keep only the first so many; None: all.
@@ -102,10 +102,8 @@ class SestinaEmbeddings(EmbeddingFunction):
         for at in empty:
             found[at] = None
         if empty:
-            warnings.warn(
-                f"{len(empty)} of {len(listed)} texts are empty and have no vector; the first is row {empty[0]}",
-                stacklevel=2,
-            )
+            about = f"{len(empty)} of {len(listed)} texts are empty and have no vector"
+            warnings.warn(f"{about}; the first is row {empty[0]}", stacklevel=2)
         return found
 
     # LanceDB would try again for minutes what another try does not mend, and then hide what it was.

@@ -23,8 +23,8 @@ class SestinaEmbedding(BaseEmbedding):
         encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.
         space: The space of the vectors that an index has already; None: not checked.
         dimensions: Keep only the first so many; None: all.
-        embed_batch_size: Texts that LlamaIndex hands over at once. They are cut by length, within a ceiling of
-            memory, whatever it is.
+        embed_batch_size: Texts that LlamaIndex hands over at once. They are cut by length, within a ceiling
+            of memory, whatever it is.
 
     Raises:
         BundleIntegrityError: Where the bundle is of another space.

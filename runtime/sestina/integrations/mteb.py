@@ -83,10 +83,7 @@ class SestinaEncoder(AbsEncoder):
         """
         texts = [text for batch in inputs for text in batch["text"]]
         kind = None if prompt_type is None else getattr(prompt_type, "value", prompt_type)
-        if kind is None:
-            options = {} if self._source.dimensions_asked is None else {"dimensions": self._source.dimensions}
-            return self._source.encoder.encode(texts, progress=show_progress_bar, **options)
-        if kind not in ("query", "document"):
+        if kind not in ("query", "document", None):
             raise sestina.OptionError(f"prompt_type is {kind!r}; it must be one of query, document, or None")
         return self._source.encode(texts, kind, empty="zero", progress=show_progress_bar)
 

@@ -18,8 +18,9 @@ from sestina.integrations._host import Host
 class SentenceTransformer:
     """An encoder under the names that sentence-transformers has.
 
-    The vector of an empty text may be zero, as `Encoder.encode` says: this stands for an encoder, not for a store.
-    `batch_size` and `device` are taken and not used: batches are cut by length, and `sestina.load` chooses.
+    The vector of an empty text may be zero, as `Encoder.encode` says: this stands for an encoder, not for a
+    store. `batch_size` and `device` are taken and not used: batches are cut by length, and `sestina.load`
+    chooses.
 
     Args:
         model_name_or_path: The path of a bundle, an `Encoder`, or None for the encoder in the box.
@@ -115,14 +116,16 @@ class SentenceTransformer:
         """Each with the other of the same row, (n,): a tensor where tensors are given, else an array."""
         one, other = _rows(embeddings1), _rows(embeddings2)
         if one.shape != other.shape:
-            raise sestina.OptionError(f"embeddings are of shapes {one.shape} and {other.shape}; they must be equal")
+            raise sestina.OptionError(
+                f"embeddings are of shapes {one.shape} and {other.shape}; they must be equal"
+            )
         pairs = [self.encoder.similarity(a, b)[0, 0] for a, b in zip(one, other, strict=True)]
         scores = np.array(pairs, np.float32)
         return _tensor(scores) if _is_tensor(embeddings1) or _is_tensor(embeddings2) else scores
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Of each text the ids that the encoder reads."""
-        return [self.encoder.tokenize(text).ids for text in texts]
+        return [list(self.encoder.tokenize(text).ids) for text in texts]
 
     def _encoded(
         self,
@@ -146,7 +149,9 @@ class SentenceTransformer:
         if unknown:
             raise sestina.OptionError(f"{sorted(unknown)[0]!r} is no option of encode here")
         if precision != "float32":
-            raise sestina.OptionError(f"precision is {precision!r}; it must be float32: quantise what encode gives")
+            raise sestina.OptionError(
+                f"precision is {precision!r}; it must be float32: quantise what encode gives"
+            )
         one = isinstance(sentences, str)
         texts = [sentences] if one else sentences
         prompts = _prompted(prompt_name, prompt)
@@ -173,9 +178,7 @@ class SentenceTransformer:
 
 def _prompted(name: str | None, text: str | None) -> dict[str, Any]:
     """The options of `Encoder.encode` for a prompt."""
-    return {
-        option: value for option, value in (("prompt", name), ("prompt_text", text)) if value is not None
-    }
+    return {option: value for option, value in (("prompt", name), ("prompt_text", text)) if value is not None}
 
 
 def _is_tensor(given: Any) -> bool:

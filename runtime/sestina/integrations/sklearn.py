@@ -17,8 +17,8 @@ with Host("scikit-learn"):
 class SestinaTransformer(TransformerMixin, BaseEstimator):
     """Texts to vectors: a step of a pipeline, which learns nothing.
 
-    It can be cloned, pickled and searched over. A pickle keeps the place of the bundle and the space that it was
-    fitted with, and refuses another space. An empty text is a row of zeros.
+    It can be cloned, pickled and searched over. A pickle keeps the place of the bundle and the space that it
+    was fitted with, and refuses another space. An empty text is a row of zeros.
 
     Args:
         encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sestina
 from sestina.integrations._encoder import Source, checked_texts, same_space
 from sestina.integrations._host import Host
 
@@ -27,8 +26,8 @@ _BOX = Source()
 class SestinaVectors(Vectors):
     """`Embeddings(method="sestina.integrations.txtai.SestinaVectors", path="minilm.sestina")`.
 
-    Documents and queries get the prompts that the bundle has for each; without a path it is the encoder in the box.
-    A saved index keeps the space, and refuses another one when it is loaded and used.
+    Documents and queries get the prompts that the bundle has for each; without a path it is the encoder in
+    the box. A saved index keeps the space, and refuses another one when it is loaded and used.
 
     Args:
         config: Of the index; `path` and `space` are read.
