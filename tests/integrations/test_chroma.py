@@ -72,6 +72,8 @@ def test_a_function_of_another_space_is_refused(
         assert collection.count() == len(documents)
     right = client.get_collection("texts", embedding_function=SestinaEmbeddingFunction(encoder))
     right.upsert(ids=["9"], documents=["a text"])
+    whole = SestinaEmbeddingFunction(dimensions=encoder.dimensions)
+    client.get_collection("texts", embedding_function=whole).query(query_texts=["a text"])
     with pytest.raises(sestina.BundleIntegrityError, match="dimensions is 8"):
         client.get_collection("texts", embedding_function=SestinaEmbeddingFunction(dimensions=8)).query(
             query_texts=["a text"]

@@ -93,8 +93,9 @@ def test_another_space_is_refused(other: Path, encoder: sestina.Encoder) -> None
 
 
 def test_arguments_that_are_not_allowed() -> None:
-    with pytest.raises(sestina.OptionError, match="dimensions is 0"):
-        SestinaEmbeddings(dimensions=0)
+    for wrong in (0, 100_000, "8", 8.0, True):
+        with pytest.raises(sestina.OptionError, match=f"dimensions is {wrong!r}"):
+            SestinaEmbeddings(dimensions=wrong)  # type: ignore[arg-type]
     with pytest.raises(sestina.OptionError, match="encoder is int"):
         SestinaEmbeddings(3)  # type: ignore[arg-type]
     with pytest.raises(sestina.BundleNotFoundError):

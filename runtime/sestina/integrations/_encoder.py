@@ -28,6 +28,16 @@ _opened: weakref.WeakValueDictionary[tuple[object, ...], sestina.Encoder] = weak
 _opening = threading.Lock()
 
 
+def _forget_holder() -> None:
+    """In a forked child: a lock that another thread held would be held for ever."""
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_holder)
+
+
 class Source:
     """An encoder as a host names it. It is loaded when it is first needed, once a process and bundle.
 
@@ -50,7 +60,7 @@ class Source:
     def __init__(
         self, encoder: EncoderArgument = None, *, space: str | None = None, dimensions: int | None = None
     ) -> None:
-        self._lock, self._encoder = threading.Lock(), None
+        self._encoder: sestina.Encoder | None = None
         self.given = isinstance(encoder, sestina.Encoder)
         self.dimensions_asked, self._wanted = dimensions, space
         if isinstance(encoder, sestina.Encoder):
@@ -67,10 +77,9 @@ class Source:
             BundleIntegrityError: Where the bundle is of another space than the one that was stored.
             SestinaError: As `sestina.load`.
         """
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = self._of_the_space(_open(self.path))
-            return self._encoder
+        if self._encoder is None:
+            self._encoder = self._of_the_space(_open(self.path))
+        return self._encoder
 
     @property
     def space(self) -> str:
@@ -117,7 +126,6 @@ class Source:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._lock = threading.Lock()
         self.path, self._wanted = state["path"], state["wanted"]
         self.dimensions_asked, self._encoder = state["dimensions"], state["encoder"]
         self.given = self._encoder is not None
@@ -125,10 +133,10 @@ class Source:
     def _of_the_space(self, encoder: sestina.Encoder) -> sestina.Encoder:
         if self._wanted is not None:
             same_space(self._wanted, encoder.space, self.path or "the encoder in the box")
-        if self.dimensions_asked is not None and not 1 <= self.dimensions_asked <= encoder.dimensions:
+        asked = self.dimensions_asked
+        if asked is not None and (type(asked) is not int or not 1 <= asked <= encoder.dimensions):
             raise sestina.OptionError(
-                f"dimensions is {self.dimensions_asked!r}; it must be a whole number from 1 to "
-                f"{encoder.dimensions}, or None"
+                f"dimensions is {asked!r}; it must be a whole number from 1 to {encoder.dimensions}, or None"
             )
         return encoder
 

@@ -88,7 +88,7 @@ class SestinaEmbeddingFunction(EmbeddingFunction):
 
     def validate_config_update(self, old_config: dict[str, Any], new_config: dict[str, Any]) -> None:
         """Another place of the bundle is fine, another space is not."""
-        _same(old_config, new_config)
+        self._refuse_another(old_config, new_config)
 
     @staticmethod
     def validate_config(config: dict[str, Any]) -> None:
@@ -102,17 +102,17 @@ class SestinaEmbeddingFunction(EmbeddingFunction):
     def _vectors(self, texts: Any, kind: Kind) -> list[Any]:
         kept = _kept_by_collection()
         if kept is not None:
-            _same(kept, self.get_config())
+            self._refuse_another(kept, self.get_config())
         return list(self._source.encode(checked_texts(texts, kind), kind))
 
-
-def _same(old: dict[str, Any], new: dict[str, Any]) -> None:
-    if old.get("space") is not None:
-        same_space(old["space"], new["space"], new["encoder"] or "the encoder in the box")
-    if old.get("dimensions") != new["dimensions"]:
-        raise sestina.BundleIntegrityError(
-            f"dimensions is {new['dimensions']}, and the collection was filled with {old.get('dimensions')}"
-        )
+    def _refuse_another(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        if old.get("space") is not None:
+            same_space(old["space"], new["space"], new["encoder"] or "the encoder in the box")
+        had, have = (each.get("dimensions") or self._source.encoder.dimensions for each in (old, new))
+        if had != have:
+            raise sestina.BundleIntegrityError(
+                f"dimensions is {have}, and the collection was filled with {had}: use as many"
+            )
 
 
 def _kept_by_collection() -> dict[str, Any] | None:
