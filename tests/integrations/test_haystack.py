@@ -28,7 +28,7 @@ def test_pipelines_index_and_find(documents: list[str], query: str) -> None:
     asking.add_component("embedder", SestinaTextEmbedder())
     asking.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=1))
     asking.connect("embedder.embedding", "retriever.query_embedding")
-    again = Pipeline.loads(asking.dumps(), unsafe=True)
+    again = Pipeline.loads(asking.dumps())
     again.get_component("retriever").document_store = store
     for pipeline in (asking, again):
         found = pipeline.run({"embedder": {"text": query}})["retriever"]["documents"]
@@ -43,7 +43,7 @@ def test_a_pipeline_that_is_kept_refuses_another_space(
     kept, another = pipeline.dumps(), becomes_another(bundle)
     assert str(bundle) in kept
     assert encoder.space in kept
-    again = Pipeline.loads(kept, unsafe=True)
+    again = Pipeline.loads(kept)
     with pytest.raises(sestina.BundleIntegrityError, match=f"{another}.*{encoder.space}"):
         again.get_component("embedder").run(text="a text")
 

@@ -100,8 +100,9 @@ def test_nulls_and_empty_texts_have_no_vector(encoder: sestina.Encoder) -> None:
         assert np.array_equal(vectors[3], encoder.encode("b"))
     assert function.compute_source_embeddings(pa.array([], pa.string())) == []
     assert function.compute_source_embeddings([None]) == [None]
-    with pytest.raises(sestina.TextTypeError, match="row 1 is int"):
-        function.compute_source_embeddings(["a", 3])
+    for wrong in (3, 0, False):
+        with pytest.raises(sestina.TextTypeError, match=f"row 1 is {type(wrong).__name__}"):
+            function.compute_source_embeddings(["a", wrong])
 
 
 def test_no_null_or_empty_text_is_near(tmp_path: Path, documents: list[str], query: str) -> None:

@@ -75,6 +75,15 @@ def test_a_pickle_refuses_another_space(bundle: Path, becomes_another: Callable[
         pickle.loads(kept).transform(TEXTS)
 
 
+def test_a_pickle_has_the_whole_path(bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(bundle.parent)
+    transformer = SestinaTransformer(bundle.name).fit(TEXTS)
+    kept = pickle.dumps(transformer)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert np.array_equal(pickle.loads(kept).transform(TEXTS), transformer.transform(TEXTS))
+
+
 def test_empty_texts_are_zeros_and_nulls_are_named(encoder: sestina.Encoder) -> None:
     transformer = SestinaTransformer(encoder)
     assert not transformer.fit_transform(["a", ""])[1].any()

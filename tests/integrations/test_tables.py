@@ -93,6 +93,12 @@ def test_an_empty_text_in_polars_has_no_vector(encoder: sestina.Encoder) -> None
         assert given.sestina.encode(encoder).is_null().to_list() == [True] * len(few)  # type: ignore[attr-defined]
 
 
+def test_a_kind_that_there_is_not(encoder: sestina.Encoder) -> None:
+    for given in (pl.col("text"), pl.Series(["a"])):
+        with pytest.raises(sestina.OptionError, match="kind is 'passage'"):
+            given.sestina.encode(encoder, kind="passage")  # type: ignore[union-attr]
+
+
 def test_prompts_in_polars(prompted: object, encoder: sestina.Encoder) -> None:
     for kind in ("query", "document"):
         vectors = pl.Series(["a"]).sestina.encode(encoder, kind=kind)  # type: ignore[attr-defined]

@@ -142,7 +142,13 @@ class Source:
 
 
 def way(encoder: sestina.Encoder, kind: Kind | None) -> Any:
-    """The method of an encoder for queries, documents or other texts."""
+    """The method of an encoder for queries, documents or other texts.
+
+    Raises:
+        OptionError: Where `kind` is anything else.
+    """
+    if kind not in ("query", "document", None):
+        raise sestina.OptionError(f"kind is {kind!r}; it must be one of document, query")
     return encoder.encode if kind is None else getattr(encoder, f"encode_{kind}", encoder.encode)
 
 
@@ -185,8 +191,12 @@ def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:
     """Texts of a host in a list, none of them null.
 
     Raises:
-        TextTypeError: Where one is not a `str`; the message says which.
+        TextTypeError: Where they are one `str`, or what gives names or has no order, or where one of them is
+            no `str`; the message says which.
     """
+    named = hasattr(texts, "keys") and not hasattr(texts, "dtype")  # a mapping or a table, not a column
+    if named or isinstance(texts, str | bytes | set | frozenset):
+        raise sestina.TextTypeError(f"texts is {type(texts).__name__}; it must be a list of str")
     listed = list(texts)
     for at, text in enumerate(listed):
         if not isinstance(text, str):

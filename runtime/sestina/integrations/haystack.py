@@ -1,4 +1,7 @@
-"""Haystack: components that embed the text of a query and the documents of a store."""
+"""Haystack: components that embed the text of a query and the documents of a store.
+
+Import this module before a pipeline that has one is loaded: Haystack takes classes of modules it was told of.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,12 @@ from sestina.integrations._waiting import Waiting
 
 with Host("haystack-ai"):
     from haystack import Document, component, default_from_dict, default_to_dict
+    from haystack.core.serialization import allow_deserialization_module
 
 if TYPE_CHECKING:
     from sestina.integrations._encoder import Vectors
+
+allow_deserialization_module(__name__)
 
 
 @component

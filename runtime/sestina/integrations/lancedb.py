@@ -20,10 +20,10 @@ with Host("lancedb"):
 class SestinaEmbeddings(EmbeddingFunction):
     """Embeddings of a bundle, registered as "sestina".
 
-    Source and query get the prompts that the bundle has for each.
-    The table keeps the place of the bundle and the space; where it is opened again another space is refused.
-    The vector of a null is null. That of an empty text is null too, with a warning, for which LanceDB's
-    `on_bad_vectors` says what becomes of the row; an empty query is refused.
+    Source and query get the prompts that the bundle has for each. The table keeps the place of the bundle and
+    the space; where it is opened again another space is refused. The vector of a null is null. That of an
+    empty text is null too, with a warning, and LanceDB's `on_bad_vectors` says what becomes of the row; an
+    empty query is refused.
 
     Args:
         encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box. A path given as
@@ -92,8 +92,7 @@ class SestinaEmbeddings(EmbeddingFunction):
         """
         listed = list(self.sanitize_input(texts))
         rows = [at for at, text in enumerate(listed) if text is not None]
-        if any(not isinstance(listed[at], str) for at in rows):
-            checked_texts([text or "" for text in listed])
+        checked_texts(["" if text is None else text for text in listed])
         vectors = self._source.encode([listed[at] for at in rows], "document", empty="zero")
         found: list[Any] = [None] * len(listed)
         for at, vector in zip(rows, vectors, strict=True):

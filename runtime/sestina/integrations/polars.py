@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_rows
+from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_rows, way
 from sestina.integrations._host import Host
 
 with Host("polars"):
@@ -43,9 +43,11 @@ class SestinaExpression:
 
         Raises:
             BundleIntegrityError: Where the bundle is of another space.
+            OptionError: Where `kind` or `dimensions` is not allowed.
             SestinaError: As `sestina.load`; as `Encoder.encode` where the expression is evaluated.
         """
         source = Source(encoder, space=space, dimensions=dimensions)
+        way(source.encoder, kind)  # a kind that there is not is refused now
         vectors = pl.Array(pl.Float32, source.dimensions)
         return self._expression.map_batches(
             lambda texts: _encoded(source, texts, kind, vectors), return_dtype=vectors, is_elementwise=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import numpy as np
@@ -76,15 +77,18 @@ class SestinaTransformer(TransformerMixin, BaseEstimator):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
+        state = {name: value for name, value in super().__getstate__().items() if name != "_kept"}
+        if isinstance(self.encoder, str | os.PathLike):
+            state["encoder"] = os.path.abspath(self.encoder)  # noqa: PTH100  it may be read elsewhere
+        return state
 
     def _source(self) -> Source:
         """Kept as long as it is what the arguments say: `set_params` may change them."""
         asked = (self.encoder, self.dimensions)
         kept = self.__dict__.get("_kept")
+        if self.kind not in ("document", "query"):
+            raise sestina.OptionError(f"kind is {self.kind!r}; it must be one of document, query")
         if kept is None or kept[0] is not asked[0] or kept[1] != asked[1]:
-            if self.kind not in ("document", "query"):
-                raise sestina.OptionError(f"kind is {self.kind!r}; it must be one of document, query")
             kept = self._kept = (*asked, Source(self.encoder, dimensions=self.dimensions))
         source: Source = kept[2]
         return source
