@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,11 @@ import pytest
 import sestina
 
 # Hosts ask for nothing from elsewhere; those that would, wait for seconds until they give up.
+# DSPy's cache is on disk, of this run alone.
+_cache = tempfile.TemporaryDirectory()
 os.environ |= {
     "ANONYMIZED_TELEMETRY": "False",
+    "DSPY_CACHEDIR": _cache.name,
     "HAYSTACK_TELEMETRY_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
