@@ -105,6 +105,12 @@ def test_nulls_and_empty_texts_have_no_vector(encoder: sestina.Encoder) -> None:
             function.compute_source_embeddings(["a", wrong])
 
 
+def test_an_empty_text_with_a_prompt_has_no_vector(prompted: object) -> None:
+    with pytest.warns(UserWarning, match="1 of 2 texts are empty"):
+        vectors = SestinaEmbeddings().compute_source_embeddings(["a", " "])
+    assert [vector is None for vector in vectors] == [False, True]
+
+
 def test_no_null_or_empty_text_is_near(tmp_path: Path, documents: list[str], query: str) -> None:
     function = SestinaEmbeddings()
     table = made(tmp_path / "db", function, documents)

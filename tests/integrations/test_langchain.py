@@ -53,6 +53,15 @@ def test_an_empty_text_never_reaches_a_store(empty: str) -> None:
         asyncio.run(store.aadd_texts(["a text", empty]))
 
 
+def test_an_empty_text_is_one_with_a_prompt_too(prompted: object) -> None:
+    embeddings = SestinaEmbeddings()
+    assert embeddings.embed_query("a")
+    with pytest.raises(sestina.TextValueError, match="query 0 is empty"):
+        embeddings.embed_query(" ")
+    with pytest.raises(sestina.TextValueError, match="document 1 is empty"):
+        asyncio.run(embeddings.aembed_documents(["a", "\n"]))
+
+
 def test_a_null_is_named(encoder: sestina.Encoder) -> None:
     with pytest.raises(sestina.TextTypeError, match="document 1 is null"):
         SestinaEmbeddings(encoder).embed_documents(["a", None])  # type: ignore[list-item]

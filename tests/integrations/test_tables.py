@@ -43,7 +43,12 @@ def test_sql_over_many_rows(encoder: sestina.Encoder) -> None:
     assert np.array_equal(np.float32([row[1] for row in rows]), wanted)
 
 
-def test_an_empty_text_in_sql_has_no_vector(encoder: sestina.Encoder) -> None:
+@pytest.mark.parametrize("with_prompts", [False, True])
+def test_an_empty_text_in_sql_has_no_vector(
+    with_prompts: bool, request: pytest.FixtureRequest, encoder: sestina.Encoder
+) -> None:
+    if with_prompts:
+        request.getfixturevalue("prompted")
     con = duckdb.connect()
     register(con, encoder)
     texts = pa.table({"text": ["a", "", None, " "]})  # noqa: F841
@@ -79,6 +84,12 @@ def test_polars_expressions(documents: list[str], encoder: sestina.Encoder) -> N
         assert done["vector"].is_null().to_list() == [True, False, False, False, True]
         assert np.array_equal(done["vector"].drop_nulls().to_numpy(), encoder.encode(documents))
     assert frame.lazy().with_columns(vector.alias("v")).collect_schema()["v"] == pl.Array(pl.Float32, 512)
+
+
+def test_an_empty_text_with_a_prompt_in_polars_has_no_vector(prompted: object) -> None:
+    with pytest.warns(UserWarning, match="1 of 2 texts are empty"):
+        vectors = pl.Series(["a", " "]).sestina.encode()  # type: ignore[attr-defined]
+    assert vectors.is_null().to_list() == [False, True]
 
 
 def test_an_empty_text_in_polars_has_no_vector(encoder: sestina.Encoder) -> None:

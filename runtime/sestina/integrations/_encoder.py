@@ -100,9 +100,9 @@ class Source:
         """Vectors of documents or of queries, with the prompts that the bundle has for them.
 
         Args:
-            texts: A text or a sequence or column of texts.
+            texts: A sequence or column of texts; a list of them where an empty one is an error.
             kind: Which of the two; None: texts that are neither.
-            empty: What to do about a text without a token: "error", or "zero" where the host stores nothing.
+            empty: What to do about an empty text: "error", or "zero" where the host stores nothing.
             options: Of `Encoder.encode`.
 
         Raises:
@@ -165,25 +165,29 @@ def same_space(stored: str, given: str, what: str) -> None:
         )
 
 
-def empty_rows(vectors: Vectors) -> list[int]:
-    """The rows that have no direction: of texts without a token."""
-    return np.flatnonzero(~np.atleast_2d(vectors).any(axis=1)).tolist()
+def empty_rows(vectors: Vectors, texts: Sequence[str]) -> list[int]:
+    """The rows of texts that say nothing: blank ones, and those whose vector is zero as they have no token.
+
+    Whether a blank text has the zero vector depends on the tokenizer, and on a prompt before it; what its
+    vector is worth does not.
+    """
+    rows = np.flatnonzero(~vectors.any(axis=1)).tolist()
+    return sorted({*rows, *(at for at, text in enumerate(texts) if not text.strip())})
 
 
-def refuse_empty(vectors: Vectors, texts: Any, kind: str) -> None:
-    """Refuse zero vectors, which many stores take for the nearest of all, or sort as not a number.
+def refuse_empty(vectors: Vectors, texts: Sequence[str], kind: str) -> None:
+    """Refuse what many stores take for the nearest of all where it is zero, or sort as not a number.
 
     Raises:
-        TextValueError: Where there is one.
+        TextValueError: Where a text is empty.
     """
-    rows = empty_rows(vectors)
+    rows = empty_rows(vectors, texts)
     if not rows:
         return
-    which = kind if isinstance(texts, str) else f"{kind} {rows[0]}"
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     raise sestina.TextValueError(
-        f"{which} is empty{more}: it has no token, and its vector would be zero, which is near to everything "
-        "or to nothing: leave it out"
+        f"{kind} {rows[0]} is empty{more}: its vector says nothing, and may be zero, which is near to "
+        "everything or to nothing: leave it out"
     )
 
 

@@ -65,12 +65,13 @@ def _function(source: Source, kind: Kind) -> Callable[[Any], Any]:
 def _encoded(source: Source, column: Any, kind: Kind) -> Any:
     """A FixedSizeList of float32 as long as the column, null where the text is null or empty."""
     rows = np.flatnonzero(np.asarray(column.is_valid()))
-    vectors = source.encode(column.drop_null(), kind, empty="zero")
+    texts = column.drop_null().to_pylist()
+    vectors = source.encode(texts, kind, empty="zero")
     all_vectors = np.zeros((len(column), source.dimensions), np.float32)
     all_vectors[rows] = vectors
     null = np.ones(len(column), bool)
     null[rows] = False
-    empty = rows[empty_rows(vectors)] if len(rows) else rows
+    empty = rows[empty_rows(vectors, texts)]
     if len(empty):
         null[empty] = True
         warnings.warn(f"{len(empty)} of {len(column)} texts are empty and have no vector", stacklevel=2)

@@ -176,7 +176,7 @@ class SestinaDocumentEmbedder:
     def _answer(self, documents: list[Document], texts: list[str], vectors: Vectors) -> dict[str, Any]:
         if self.on_empty == "error":
             refuse_empty(vectors, texts, "document")
-        empty = set(empty_rows(vectors))
+        empty = set(empty_rows(vectors, texts))
         if empty:
             about = f"{len(empty)} of {len(texts)} documents are empty and get no embedding"
             warnings.warn(f"{about}; the first is {min(empty)}", stacklevel=3)

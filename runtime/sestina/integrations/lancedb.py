@@ -93,11 +93,12 @@ class SestinaEmbeddings(EmbeddingFunction):
         listed = list(self.sanitize_input(texts))
         rows = [at for at, text in enumerate(listed) if text is not None]
         checked_texts(["" if text is None else text for text in listed])
-        vectors = self._source.encode([listed[at] for at in rows], "document", empty="zero")
+        there = [listed[at] for at in rows]
+        vectors = self._source.encode(there, "document", empty="zero")
         found: list[Any] = [None] * len(listed)
         for at, vector in zip(rows, vectors, strict=True):
             found[at] = vector
-        empty = [rows[at] for at in empty_rows(vectors)] if rows else []
+        empty = [rows[at] for at in empty_rows(vectors, there)]
         for at in empty:
             found[at] = None
         if empty:

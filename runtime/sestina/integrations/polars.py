@@ -80,8 +80,9 @@ class SestinaSeries:
 
 def _encoded(source: Source, texts: pl.Series, kind: Kind, dtype: Any) -> pl.Series:
     there = texts.is_not_null()
-    vectors = source.encode(texts.filter(there), kind, empty="zero")
-    empty = empty_rows(vectors) if len(vectors) else []
+    given = texts.filter(there)
+    vectors = source.encode(given, kind, empty="zero")
+    empty = empty_rows(vectors, given.to_list())
     found = pl.Series(texts.name, vectors, dtype=dtype)
     if empty:
         warnings.warn(f"{len(empty)} of {len(texts)} texts are empty and have no vector", stacklevel=2)
