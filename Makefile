@@ -22,7 +22,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?=
 
-.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript fuzz lint clean
+.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript test-integrations fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -86,6 +86,19 @@ test-arm: $(SLIM)/.ready
 # examples/javascript under Node; skips, and says so, without Node or npm's registry.
 test-javascript:
 	BUILD=$(BUILD) sh tests/javascript/run.sh
+
+# The integrations, each with its host and as docs/integrations.md shows it, in an environment that has all hosts.
+# With torch first, as everywhere. Nothing is asked of the network; warnings of hosts are theirs.
+HOSTS := .venv-integrations
+$(HOSTS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(HOSTS)
+	$(HOSTS)/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
+	$(HOSTS)/$(SCRIPTS)/python $(PIP) torch==2.13.0
+	$(HOSTS)/$(SCRIPTS)/python $(PIP) --editable . --group integrations
+	touch $@
+
+test-integrations: $(HOSTS)/.ready
+	$(HOSTS)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default tests/integrations
 
 .PHONY: dist check-tag test-slim test-wheel pages docs docs-serve
 

@@ -202,9 +202,9 @@ def _run_python(block: Block, namespace: dict[str, Any], where: str) -> None:
         ast.increment_lineno(node, block.line - 1)
         comment = lines[(node.end_lineno or 0) - block.line]
         if not isinstance(node, ast.Expr):
-            exec(compile(ast.Module([node], []), where, "exec"), namespace)
+            exec(compile(ast.Module([node], []), where, "exec", dont_inherit=True), namespace)
             continue
-        value = eval(compile(ast.Expression(node.value), where, "eval"), namespace)
+        value = eval(compile(ast.Expression(node.value), where, "eval", dont_inherit=True), namespace)
         if shape := _SHAPE.search(comment):
             assert isinstance(value, np.ndarray), comment
             assert value.dtype == np.float32, comment

@@ -42,6 +42,21 @@ HAND_OVER = {
     ("sestina", "_bench/roofline.py"): {"onnx"},
     ("sestina", "_bench/sentence_transformers.py"): {"sentence_transformers", "torch"},
     ("sestina", "_bench/torch.py"): {"torch", "sestina_model"},
+    # Each integration and its host, which is imported where the integration is: it is for those who have it.
+    ("sestina", "integrations/bertopic.py"): {"bertopic"},
+    ("sestina", "integrations/chroma.py"): {"chromadb"},
+    ("sestina", "integrations/dspy.py"): {"dspy"},
+    ("sestina", "integrations/duckdb.py"): {"duckdb", "pyarrow"},
+    ("sestina", "integrations/haystack.py"): {"haystack"},
+    ("sestina", "integrations/keybert.py"): {"keybert"},
+    ("sestina", "integrations/lancedb.py"): {"lancedb", "pydantic"},
+    ("sestina", "integrations/langchain.py"): {"langchain_core"},
+    ("sestina", "integrations/llama_index.py"): {"llama_index"},
+    ("sestina", "integrations/mteb.py"): {"mteb"},
+    ("sestina", "integrations/polars.py"): {"polars"},
+    ("sestina", "integrations/sentence_transformers.py"): {"torch"},
+    ("sestina", "integrations/sklearn.py"): {"sklearn"},
+    ("sestina", "integrations/txtai.py"): {"txtai"},
 }
 # What each wing of a package is built on: a folder, or a module beside the folders. From the ground up: a wing
 # may use only those that stand above it here. docs/inside.md says what each is for.
@@ -97,6 +112,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_onnxruntime", "_progress", "_providers", "_similarity", "_text", "_trial", "_vectors",
         },
         "__main__": {"_cli"},
+        "integrations": {"__init__"},  # a framework's door is built as a user would build it
     },
     "sestina_export": {
         "_errors": set(),
@@ -236,8 +252,9 @@ def test_modules_import_in_no_circle(package: str) -> None:
 
 @pytest.mark.parametrize("package", WINGS)
 def test_modules_of_a_wing_have_plain_names(package: str) -> None:
-    """The wing is private; what is inside need not say so again."""
-    inner = [path for owner, path in MODULES if owner == package and path.parent != PACKAGES[package]]
+    """The wing is private; what is inside need not say so again. A wing without a mark is for users, each module."""
+    inner = [path for owner, path in MODULES if owner == package and wing_of(package, path).startswith("_")]
+    inner = [path for path in inner if path.parent != PACKAGES[package]]
     assert not [path.name for path in inner if path.stem.startswith("_") and path.stem != "__init__"]
 
 
@@ -283,11 +300,48 @@ def test_runtime_imports_none_of_the_heavy_ones() -> None:
         "    sys.modules[name] = None\n"
         "import pkgutil, importlib, sestina\n"
         "for module in pkgutil.walk_packages(sestina.__path__, 'sestina.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "    if not module.name.startswith('sestina.integrations.'):\n"
+        "        importlib.import_module(module.name)\n"
         "print('imported')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "imported\n"
+
+
+INTEGRATIONS = {
+    path: next(iter(hosts - {"pyarrow", "pydantic"}))
+    for (_, path), hosts in HAND_OVER.items()
+    if path.startswith("integrations/")
+}
+
+
+def test_every_integration_is_listed_with_its_host() -> None:
+    folder = PACKAGES["sestina"] / "integrations"
+    assert {f"integrations/{path.name}" for path in folder.glob("[a-z]*.py")} == set(INTEGRATIONS)
+
+
+def test_an_integration_is_imported_by_whoever_has_its_host_and_by_nobody_else() -> None:
+    code = (
+        "import importlib, sys, sestina\n"
+        "sestina.load().encode(['a text'])\n"
+        "assert not [name for name in sys.modules if name.startswith('sestina.integrations')]\n"
+        f"hosts = {INTEGRATIONS}\n"
+        "for host in hosts.values():\n"
+        "    sys.modules[host] = None\n"
+        "for path in hosts:\n"
+        "    name = 'sestina.' + path.removesuffix('.py').replace('/', '.')\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "        print(name)\n"
+        "    except sestina.MissingExtraError as error:\n"
+        "        assert 'is not installed: pip install' in str(error), error\n"
+        "        assert error.name.partition('.')[0] == hosts[path], error.name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout == "sestina.integrations.sentence_transformers\n"
+    )  # which needs PyTorch for tensors alone
 
 
 def test_version_is_stated_once_and_in_the_changelog() -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from _snippets import RUN, Exports, blocks, commands, prepare, run_block
-from test_docs import PAGES, name_of
+from test_docs import DOCS, PAGES, name_of
+
+# Where its hosts are: tests/integrations/test_page.py.
+ELSEWHERE = DOCS / "integrations.md"
 
 
 def runs(page: Path) -> bool:
@@ -32,7 +35,7 @@ def tiny(make_checkpoint: Callable[..., Path]) -> Path:
     return make_checkpoint(n_layers=1)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if runs(page) and page != ELSEWHERE], ids=name_of)
 def test_snippets_run(
     page: Path, exports: Exports, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

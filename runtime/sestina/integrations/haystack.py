@@ -1,0 +1,195 @@
+"""Haystack: components that embed the text of a query and the documents of a store.
+
+Import this module before a pipeline that has one is loaded: Haystack takes classes of modules it was told of.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import sestina
+from sestina.integrations._encoder import EncoderArgument, Source, checked_texts, empty_rows, refuse_empty
+from sestina.integrations._host import Host
+from sestina.integrations._waiting import Waiting
+
+with Host("haystack-ai"):
+    from haystack import Document, component, default_from_dict, default_to_dict
+    from haystack.core.serialization import allow_deserialization_module
+
+if TYPE_CHECKING:
+    from sestina.integrations._encoder import Vectors
+
+allow_deserialization_module(__name__)
+
+
+@component
+class SestinaTextEmbedder:
+    """Embeds the text of a query, with the prompt that the bundle has for queries.
+
+    A pipeline that is kept has the place of the bundle and the space, and refuses another space when it is
+    loaded and run again. Its input is `text`, its outputs are `embedding` and `meta` (model and space).
+
+    Args:
+        encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.
+        space: The space of the vectors that a store has already; None: not checked.
+        dimensions: Keep only the first so many; None: all.
+    """
+
+    def __init__(
+        self, encoder: EncoderArgument = None, *, space: str | None = None, dimensions: int | None = None
+    ) -> None:
+        self._source = Source(encoder, space=space, dimensions=dimensions)
+        self._waiting = Waiting(self._source)
+
+    def warm_up(self) -> None:
+        """Load the encoder, which the first run would do.
+
+        Raises:
+            BundleIntegrityError: Where the bundle is of another space.
+            OptionError: Where `dimensions` is not allowed.
+            SestinaError: As `sestina.load`.
+        """
+        _ = self._source.encoder
+
+    @component.output_types(embedding=list[float], meta=dict[str, Any])
+    def run(self, text: str) -> dict[str, Any]:
+        """The vector of a text.
+
+        Raises:
+            TextTypeError, TextValueError: Where it is no text, or is empty.
+        """
+        return self._answer(self._source.encode(checked_texts([text], "text"), "query"))
+
+    @component.output_types(embedding=list[float], meta=dict[str, Any])
+    async def run_async(self, text: str) -> dict[str, Any]:
+        """`run`, awaited; texts that wait together are encoded together."""
+        return self._answer(await self._waiting.encode(checked_texts([text], "text"), "query"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a pipeline keeps of it."""
+        kept: dict[str, Any] = default_to_dict(self, **_kept(self._source))
+        return kept
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SestinaTextEmbedder:
+        """It again, from what a pipeline has kept."""
+        made: SestinaTextEmbedder = default_from_dict(cls, data)
+        return made
+
+    def _answer(self, vectors: Vectors) -> dict[str, Any]:
+        return {"embedding": vectors[0].tolist(), "meta": _meta(self._source)}
+
+
+@component
+class SestinaDocumentEmbedder:
+    """Embeds documents, with the prompt that the bundle has for documents.
+
+    Its input is `documents`; its outputs are `documents`, which are copies with an embedding, and `meta`
+    (model and space).
+
+    Args:
+        encoder: The path of a bundle, an `Encoder`, or None for the encoder in the box.
+        space: The space of the vectors that a store has already; None: not checked.
+        dimensions: Keep only the first so many; None: all.
+        meta_fields_to_embed: Names of metadata that stand before the content.
+        embedding_separator: Between these and the content.
+        on_empty: What to do about a document without a text: "error", or "warn": it gets no embedding.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderArgument = None,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        meta_fields_to_embed: list[str] | None = None,
+        embedding_separator: str = "\n",
+        on_empty: Literal["error", "warn"] = "error",
+    ) -> None:
+        if on_empty not in ("error", "warn"):
+            raise sestina.OptionError(f"on_empty is {on_empty!r}; it must be one of error, warn")
+        self._source = Source(encoder, space=space, dimensions=dimensions)
+        self._waiting = Waiting(self._source)
+        self.meta_fields_to_embed = meta_fields_to_embed or []
+        self.embedding_separator = embedding_separator
+        self.on_empty = on_empty
+
+    def warm_up(self) -> None:
+        """Load the encoder, which the first run would do.
+
+        Raises:
+            BundleIntegrityError: Where the bundle is of another space.
+            OptionError: Where `dimensions` is not allowed.
+            SestinaError: As `sestina.load`.
+        """
+        _ = self._source.encoder
+
+    @component.output_types(documents=list[Document], meta=dict[str, Any])
+    def run(self, documents: list[Document]) -> dict[str, Any]:
+        """The documents, each with its vector.
+
+        Raises:
+            TextTypeError: Where something is no document.
+            TextValueError: Where one is empty and `on_empty` is "error".
+        """
+        texts = self._texts(documents)
+        return self._answer(documents, texts, self._source.encode(texts, "document", empty="zero"))
+
+    @component.output_types(documents=list[Document], meta=dict[str, Any])
+    async def run_async(self, documents: list[Document]) -> dict[str, Any]:
+        """`run`, awaited."""
+        texts = self._texts(documents)
+        return self._answer(documents, texts, await self._waiting.encode(texts, "document", empty="zero"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a pipeline keeps of it."""
+        kept: dict[str, Any] = default_to_dict(
+            self,
+            **_kept(self._source),
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            embedding_separator=self.embedding_separator,
+            on_empty=self.on_empty,
+        )
+        return kept
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SestinaDocumentEmbedder:
+        """It again, from what a pipeline has kept."""
+        made: SestinaDocumentEmbedder = default_from_dict(cls, data)
+        return made
+
+    def _texts(self, documents: list[Document]) -> list[str]:
+        texts = []
+        for at, each in enumerate(documents):
+            if not isinstance(each, Document):
+                raise sestina.TextTypeError(
+                    f"document {at} is {type(each).__name__}; it must be a Document of Haystack"
+                )
+            before = [
+                str(each.meta[name]) for name in self.meta_fields_to_embed if each.meta.get(name) is not None
+            ]
+            texts.append(self.embedding_separator.join([*before, each.content or ""]))
+        return texts
+
+    def _answer(self, documents: list[Document], texts: list[str], vectors: Vectors) -> dict[str, Any]:
+        if self.on_empty == "error":
+            refuse_empty(vectors, texts, "document")
+        empty = set(empty_rows(vectors, texts))
+        if empty:
+            about = f"{len(empty)} of {len(texts)} documents are empty and get no embedding"
+            warnings.warn(f"{about}; the first is {min(empty)}", stacklevel=3)
+        done = [
+            replace(each, embedding=None if at in empty else vectors[at].tolist())
+            for at, each in enumerate(documents)
+        ]
+        return {"documents": done, "meta": _meta(self._source)}
+
+
+def _meta(source: Source) -> dict[str, Any]:
+    return {"model": source.name, "space": source.space}
+
+
+def _kept(source: Source) -> dict[str, Any]:
+    return {"encoder": source.path, "space": source.space, "dimensions": source.dimensions_asked}

@@ -1,0 +1,200 @@
+"""For code that expects a SentenceTransformer: `encode` with its keywords. It needs no other package.
+
+Tensors are made where they are asked for, by PyTorch.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+import sestina
+from sestina.integrations._encoder import EncoderArgument, Source
+from sestina.integrations._host import Host
+
+
+class SentenceTransformer:
+    """An encoder under the names that sentence-transformers has.
+
+    The vector of an empty text may be zero, as `Encoder.encode` says: this stands for an encoder, not for a
+    store. `batch_size` and `device` are taken and not used: batches are cut by length, and `sestina.load`
+    chooses.
+
+    Args:
+        model_name_or_path: The path of a bundle, an `Encoder`, or None for the encoder in the box.
+        space: The space that it must be of; None: not checked.
+        truncate_dim: Keep only the first so many dimensions; None: all.
+        device: Not used.
+
+    Raises:
+        BundleIntegrityError: Where the bundle is of another space.
+        OptionError: Where an option is not allowed.
+        SestinaError: As `sestina.load`.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: EncoderArgument = None,
+        *,
+        space: str | None = None,
+        truncate_dim: int | None = None,
+        device: Any = None,  # noqa: ARG002
+    ) -> None:
+        self._source = Source(model_name_or_path, space=space, dimensions=truncate_dim)
+        _ = self._source.encoder
+        self.truncate_dim = truncate_dim
+
+    @property
+    def encoder(self) -> sestina.Encoder:
+        """The `Encoder`."""
+        return self._source.encoder
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """What may be put before a text, by name."""
+        return dict(getattr(self.encoder, "prompts", {}))
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """The prompt that stands before every text for which none is asked."""
+        return getattr(self.encoder, "default_prompt", None)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """How `similarity` compares."""
+        return getattr(self.encoder, "similarity_function", "cosine")
+
+    @property
+    def max_seq_length(self) -> int:
+        """The length limit in tokens, special tokens included."""
+        return self.encoder.max_tokens
+
+    def get_max_seq_length(self) -> int:
+        """The length limit in tokens, special tokens included."""
+        return self.encoder.max_tokens
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """d, the width of the vectors."""
+        return self._source.dimensions
+
+    def get_embedding_dimension(self) -> int:
+        """d, the width of the vectors."""
+        return self._source.dimensions
+
+    def encode(self, sentences: Any, prompt_name: str | None = None, **options: Any) -> Any:
+        """(d,) for one text, (n, d) for several: an array, or a tensor, or a list of tensors.
+
+        Args:
+            sentences: A text, or a sequence or column of texts.
+            prompt_name: One of `prompts`.
+            options: `prompt`, a text that is put before every text; `batch_size`, `show_progress_bar`,
+                `output_value`, `precision`, `convert_to_numpy`, `convert_to_tensor`, `device`,
+                `normalize_embeddings`, `truncate_dim`.
+
+        Raises:
+            OptionError: Where one of them is not known, or asks for what is not done here.
+            SestinaError: As `Encoder.encode`.
+        """
+        return self._encoded("encode", sentences, prompt_name, **options)
+
+    def encode_query(self, sentences: Any, prompt_name: str | None = None, **options: Any) -> Any:
+        """As `encode`, with the prompt that the bundle has for queries."""
+        return self._encoded("encode_query", sentences, prompt_name, **options)
+
+    def encode_document(self, sentences: Any, prompt_name: str | None = None, **options: Any) -> Any:
+        """As `encode`, with the prompt that the bundle has for documents."""
+        return self._encoded("encode_document", sentences, prompt_name, **options)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Every pair, (n, m): a tensor where tensors are given, else an array."""
+        scores = self.encoder.similarity(_rows(embeddings1), _rows(embeddings2))
+        return _tensor(scores) if _is_tensor(embeddings1) or _is_tensor(embeddings2) else scores
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Each with the other of the same row, (n,): a tensor where tensors are given, else an array."""
+        one, other = _rows(embeddings1), _rows(embeddings2)
+        if one.shape != other.shape:
+            raise sestina.OptionError(
+                f"embeddings are of shapes {one.shape} and {other.shape}; they must be equal"
+            )
+        pairs = [self.encoder.similarity(a, b)[0, 0] for a, b in zip(one, other, strict=True)]
+        scores = np.array(pairs, np.float32)
+        return _tensor(scores) if _is_tensor(embeddings1) or _is_tensor(embeddings2) else scores
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """Of each text the ids that the encoder reads."""
+        return [list(self.encoder.tokenize(text).ids) for text in texts]
+
+    def _encoded(
+        self,
+        method: str,
+        sentences: Any,
+        prompt_name: str | None,
+        *,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        **unknown: Any,
+    ) -> Any:
+        del batch_size, device
+        if unknown:
+            raise sestina.OptionError(f"{sorted(unknown)[0]!r} is no option of encode here")
+        if precision != "float32":
+            raise sestina.OptionError(
+                f"precision is {precision!r}; it must be float32: quantise what encode gives"
+            )
+        one = isinstance(sentences, str)
+        texts = [sentences] if one else sentences
+        prompts = _prompted(prompt_name, prompt)
+        if output_value == "token_embeddings":
+            states = self.encoder.hidden_states(texts, **prompts)
+            tensors = [_tensor(each) for each in states]
+            return tensors[0] if one else tensors
+        if output_value != "sentence_embedding":
+            raise sestina.OptionError(
+                f"output_value is {output_value!r}; it must be one of sentence_embedding, token_embeddings"
+            )
+        encode = getattr(self.encoder, method, self.encoder.encode)
+        width = truncate_dim or self.truncate_dim
+        vectors = encode(texts, dimensions=width, progress=bool(show_progress_bar), **prompts)
+        if normalize_embeddings:
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
+        if convert_to_tensor:
+            return _tensor(vectors[0] if one else vectors)
+        if convert_to_numpy:
+            return vectors[0] if one else vectors
+        return _tensor(vectors[0]) if one else [_tensor(row) for row in vectors]
+
+
+def _prompted(name: str | None, text: str | None) -> dict[str, Any]:
+    """The options of `Encoder.encode` for a prompt."""
+    return {option: value for option, value in (("prompt", name), ("prompt_text", text)) if value is not None}
+
+
+def _is_tensor(given: Any) -> bool:
+    torch = sys.modules.get("torch")
+    first = given[0] if isinstance(given, list) and given else given
+    return torch is not None and isinstance(first, torch.Tensor)
+
+
+def _rows(given: Any) -> Any:
+    """(n, d) float32 of an array, a tensor, or a list of either."""
+    if _is_tensor(given):
+        given = np.stack([np.asarray(row) for row in given]) if isinstance(given, list) else np.asarray(given)
+    return np.atleast_2d(np.asarray(given, dtype=np.float32))
+
+
+def _tensor(array: Any) -> Any:
+    with Host("torch"):
+        import torch
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,68 @@
+"""What all integrations do with an encoder, told through one of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sestina
+from sestina.integrations.langchain import SestinaEmbeddings
+
+
+def test_who_names_the_same_bundle_shares_an_encoder(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SestinaEmbeddings(bundle)
+    monkeypatch.chdir(bundle.parent)
+    assert SestinaEmbeddings(bundle.name).encoder is one.encoder
+    assert SestinaEmbeddings().encoder is not one.encoder
+
+
+def test_a_closed_one_is_loaded_again(bundle: Path) -> None:
+    one = SestinaEmbeddings(bundle)
+    one.encoder.close()
+    with pytest.raises(sestina.ClosedError):
+        one.embed_query("a text")
+    assert SestinaEmbeddings(bundle).embed_query("a text")
+
+
+def test_another_bundle_in_the_place_is_seen(bundle: Path, other: Path, tmp_path: Path) -> None:
+    before = SestinaEmbeddings(bundle)
+    bundle.rename(tmp_path / "old.sestina")
+    other.rename(bundle)
+    assert SestinaEmbeddings(bundle).space != before.space
+    assert before.embed_query("a text")  # of the files that it opened
+
+
+def test_an_encoder_of_ones_own_is_used_as_it_is(bundle: Path) -> None:
+    with sestina.load(bundle, threads=1) as encoder:
+        assert SestinaEmbeddings(encoder).encoder is encoder
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_uses_it(bundle: Path) -> None:
+    embeddings = SestinaEmbeddings(bundle)
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(embeddings.embed_query("a text")))
+    child.start()
+    assert receiver.poll(60)
+    assert np.allclose(receiver.recv(), embeddings.embed_query("a text"), atol=1e-6)
+    child.join(60)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a text", b"a", {"a": 1}, {"a", "b"}, pd.DataFrame({"a": ["b"]})], ids=type
+)
+def test_what_is_no_list_of_texts_is_refused(wrong: object, encoder: sestina.Encoder) -> None:
+    with pytest.raises(sestina.TextTypeError, match="texts is .*; it must be a list of str"):
+        SestinaEmbeddings(encoder).embed_documents(wrong)  # type: ignore[arg-type]
+
+
+def test_columns_are_lists_of_texts(encoder: sestina.Encoder, documents: list[str]) -> None:
+    embeddings, wanted = SestinaEmbeddings(encoder), encoder.encode(documents).tolist()
+    for given in (tuple(documents), np.array(documents), pd.Series(documents, index=[7, 8, 9])):
+        assert embeddings.embed_documents(given) == wanted  # type: ignore[arg-type]
