@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sestina._arrays import Vectors
 
 _MAGIC = b"\x93NUMPY"
+_LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e30  # between them a float32 keeps the digits of squares and products
 
 
 def unit_rows(rows: Vectors) -> Vectors:
@@ -107,14 +108,26 @@ def cosine(left: Vectors, right: Vectors) -> Vectors:
     """
     if left.shape[1] != right.shape[1]:
         raise OptionError(f"vectors of {left.shape[1]} and {right.shape[1]} dimensions have no cosine")
-    sides = []
-    for rows in (left, right):
-        norms = _norms(rows)
-        if not np.isfinite(norms).all():
-            refuse_unfit(rows)
-        sides.append(_unit(rows, norms))
-    matrix: Vectors = np.clip(sides[0] @ sides[1].T, -1.0, 1.0)
-    return matrix
+    if len(left) > len(right):
+        return np.ascontiguousarray(cosine(right, left).T)
+    unit = _checked_unit(left)
+    # The larger side is neither copied nor squared in float64: its rows are divided after the product.
+    squares = np.einsum("nd,nd->n", right, right)
+    zero = squares == 0
+    usual = (zero | ((squares > _LEAST_SQUARE) & (squares < _MOST_SQUARE))).all() and not right[zero].any()
+    if usual:
+        matrix: Vectors = unit @ right.T
+        matrix *= np.divide(1, np.sqrt(squares), out=np.zeros_like(squares), where=~zero)
+    else:
+        matrix = unit @ _checked_unit(right).T
+    return np.clip(matrix, -1.0, 1.0, out=matrix)
+
+
+def _checked_unit(rows: Vectors) -> Vectors:
+    norms = _norms(rows)
+    if not np.isfinite(norms).all():
+        refuse_unfit(rows)
+    return _unit(rows, norms)
 
 
 def refuse_unfit(rows: Vectors) -> None:

@@ -47,3 +47,18 @@ def test_similarity_of_given_vectors(encoder: sestina.Encoder) -> None:
     assert encoder.similarity(ones * 1e25, ones)[0, 0] == pytest.approx(1, abs=1e-6)
     with pytest.raises(sestina.OptionError, match="vector 0 is not finite"):
         encoder.similarity(ones * np.nan, "a")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-14, 1e-20, 1e-30, 1e14, 1e16, 1e30])
+@pytest.mark.parametrize("turned", [False, True])
+def test_cosines_of_any_size_on_the_larger_side(scale: float, turned: bool) -> None:
+    rng = np.random.default_rng(3)
+    few, many = rng.normal(size=(2, 16)), rng.normal(size=(40, 16))
+    many[5] = 0
+    many[7] *= scale
+    exact = few @ many.T / np.linalg.norm(few, axis=1)[:, None]
+    exact = np.divide(exact, np.linalg.norm(many, axis=1), out=np.zeros_like(exact), where=many.any(1))
+    left, right = few.astype(np.float32), many.astype(np.float32)
+    found = cosine(right, left).T if turned else cosine(left, right)
+    np.testing.assert_allclose(found, exact, atol=1e-6)
+    assert not found[:, 5].any()
