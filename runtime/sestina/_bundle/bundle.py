@@ -20,6 +20,7 @@ from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import MANIFEST, FileEntry, Manifest, Variant
 from sestina._bundle.manifest_reader import read
 from sestina._bundle.paths import bundle_path, exists
+from sestina._bundle.protobuf import Buffer
 from sestina._errors import (
     BundleFormatError,
     BundleIntegrityError,
@@ -73,7 +74,7 @@ class Bundle:
         return in_one_line(self.path)
 
     def check(self, variant: Variant | None) -> None:
-        """Compute the SHA-256 of every file, or of all but the graphs of variants other than one.
+        """Compute the SHA-256 of every file, or of all but those of variants other than one.
 
         Graphs that are no variants are looked through, and where all files are checked those of variants.
 
@@ -83,19 +84,22 @@ class Bundle:
             ClosedError: After `close`.
         """
         graphs = {other.entry.file for other in self.manifest.variants}
+        mine = {entry.file for entry in variant.all_files} if variant is not None else set[str]()
+        others = {entry.file for other in self.manifest.variants for entry in other.all_files} - mine
         for entry in self.manifest.all_files:
-            if variant is None or entry.file == variant.entry.file or entry.file not in graphs:
+            if variant is None or entry.file not in others:
                 self._check_digest(entry)
             if entry.file in graphs:
                 unseen = variant is None and entry.file not in self._graphs
             else:
-                unseen = entry.file.lower().endswith(".onnx")
+                unseen = entry.file.lower().endswith(".onnx") and entry.file not in mine | others
             if unseen:
                 self._look_through(entry.file)
 
-    def check_file(self, name: str) -> None:
-        """Compute the SHA-256 of one file. Errors as `check`."""
-        self._check_digest(self._entry(name))
+    def check_variant(self, variant: Variant) -> None:
+        """Compute the SHA-256 of the files of one variant. Errors as `check`."""
+        for entry in variant.all_files:
+            self._check_digest(entry)
 
     def close(self) -> None:
         """Let go of the files, once whoever reads them or has a graph of them is done."""
@@ -135,8 +139,17 @@ class Bundle:
                 with _readable(where):
                     content = held.map()
                 again = partial(_read, held, self._entry(name), where)
-                self._graphs[name] = Graph(content, where, again)
+                self._graphs[name] = Graph(content, where, again, self._weights(name))
             return self._graphs[name]
+
+    def _weights(self, name: str) -> dict[str, Buffer]:
+        """The files of weights of the variant whose graph this is."""
+        weights: dict[str, Buffer] = {}
+        for variant in self.manifest.variants:
+            for entry in variant.weights if variant.entry.file == name else ():
+                with _readable(self.where(entry.file)):
+                    weights[entry.file] = self._held(entry.file).map()
+        return weights
 
     def _read_manifest(self) -> bytes:
         """The manifest as it is now."""
@@ -209,7 +222,7 @@ class Bundle:
         held = self._held(name)
         with _readable(self.where(name)):
             content = held.map()
-        Graph(content, self.where(name))
+        Graph(content, self.where(name), weights=self._weights(name))
 
 
 def _read(held: HeldFile, entry: FileEntry, where: str) -> bytes:

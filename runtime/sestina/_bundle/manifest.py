@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 FORMAT = "sestina"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the highest that is read; `Manifest.format_version` is what is written
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
@@ -69,6 +69,7 @@ class Variant(NamedTuple):
         parity: Agreement with PyTorch as measured at export; see docs/format.md for its members.
         buckets: The lengths that a static graph is run at, ascending, the last at least the contract's
             limit; empty for a dynamic one.
+        weights: Files of their own that have values of the graph's initializers; mostly there are none.
     """
 
     entry: FileEntry
@@ -79,6 +80,12 @@ class Variant(NamedTuple):
     outputs: tuple[TensorInfo, ...]
     parity: Mapping[str, Any]
     buckets: tuple[int, ...] = ()
+    weights: tuple[FileEntry, ...] = ()
+
+    @property
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """The graph's file, and those of its weights."""
+        return (self.entry, *self.weights)
 
     @property
     def tolerance(self) -> float:
@@ -97,6 +104,9 @@ class Variant(NamedTuple):
             values[tensors] = [tensor._asdict() for tensor in values[tensors]]
         if not self.buckets:
             del values["buckets"]
+        values["weights"] = [entry._asdict() for entry in self.weights]
+        if not self.weights:
+            del values["weights"]
         return {**values.pop("entry")._asdict(), **values}
 
 
@@ -115,14 +125,19 @@ class Manifest(NamedTuple):
     @property
     def all_files(self) -> tuple[FileEntry, ...]:
         """Every file of the bundle but the manifest itself."""
-        return (*self.files, *(variant.entry for variant in self.variants))
+        return (*self.files, *(entry for variant in self.variants for entry in variant.all_files))
+
+    @property
+    def format_version(self) -> int:
+        """The lowest version that a reader must know."""
+        return 2 if any(variant.weights for variant in self.variants) else 1
 
     def to_json(self) -> str:
         """Canonical text: two-space indent, declaration order, one trailing newline."""
         variants = [variant.to_dict() for variant in self.variants]
         document = {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format_version,
             "name": self.name,
             "space": self.space,
             "licence": self.licence,

@@ -55,7 +55,7 @@ def read(text: str, where: str) -> Manifest:
             f"{where} has format version {version!s:.40}; this version of sestina reads up to "
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
-    return _Reader(where).manifest(document)
+    return _Reader(where, version).manifest(document)
 
 
 def _refuse(constant: str) -> None:
@@ -65,8 +65,8 @@ def _refuse(constant: str) -> None:
 class _Reader:
     """Typed access to the JSON document, with errors that name the manifest and the member."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, version: int) -> None:
+        self.where, self.version = where, version
 
     def member(self, document: object, name: str, kind: type | tuple[type, ...]) -> Any:
         value = document.get(name) if isinstance(document, dict) else None
@@ -164,7 +164,17 @@ class _Reader:
             outputs=tuple(self.tensor(value) for value in self.member(item, "outputs", list)),
             parity=parity,
             buckets=self.buckets(item),
+            weights=self.weights(item),
         )
+
+    def weights(self, item: Any) -> tuple[FileEntry, ...]:
+        """Version 1 has none: a member of that name means nothing there."""
+        if self.version < 2 or "weights" not in item:
+            return ()
+        entries = tuple(self.entry(each) for each in self.member(item, "weights", list))
+        if not entries:
+            raise BundleFormatError(f"{self.where}: weights is empty; it must list a file, or be left out")
+        return entries
 
     def buckets(self, item: object) -> tuple[int, ...]:
         if self.member(item, "shapes", str) == "dynamic":

@@ -95,10 +95,10 @@ def test_broken_manifest(content: bytes, said: str, tmp_path: Path) -> None:
 
 
 def test_newer_format_version(own_bundle: Path) -> None:
-    edit_manifest(own_bundle, lambda document: document.update(format_version=2))
+    edit_manifest(own_bundle, lambda document: document.update(format_version=3))
     message = refusal(own_bundle, sestina.BundleFormatError, ValueError)
     assert message.endswith(
-        "has format version 2; this version of sestina reads up to 1: "
+        "has format version 3; this version of sestina reads up to 2: "
         "upgrade with pip install --upgrade sestina"
     )
 

@@ -86,7 +86,7 @@ OBJECTS = ([], [None, 5, "x", [], True])
 TOLERANCES = ([1, 0.5, 5e-324, 1e308], [0, -1, True, "1", None, 10**400])
 MEMBERS: list[tuple[tuple[str | int, ...], tuple[list[Any], list[Any]]]] = [
     (("format",), ([], ["Sestina", "", None, 1])),
-    (("format_version",), ([], [0, 2, -1, "1", True, None, 1.5])),
+    (("format_version",), ([2], [0, 3, -1, "1", True, None, 1.5])),
     (("name",), STRINGS),
     (("space",), STRINGS),
     (("contract",), OBJECTS),
@@ -194,6 +194,46 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
 
 
+    yield from cases_of_weights()
+
+
+def second(*files: str, variant: int = 0) -> Change:
+    """Of version 2, and with these files of weights."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["format_version"] = 2
+        document["variants"][variant]["weights"] = [entry(file) for file in files]
+
+    return change
+
+
+def cases_of_weights() -> Iterator[tuple[str, Change, Verdict]]:
+    """Weights in files of their own, which version 2 has."""
+
+    def also(path: tuple[str | int, ...], value: object) -> Change:
+        def change(document: dict[str, Any]) -> None:
+            second("a.onnx_data", "b.onnx_data")(document)
+            put(path, value)(document)
+
+        return change
+
+    yield "weights", second("a.onnx_data"), GOOD
+    yield "weights of a static variant", second("a.onnx_data", "b", variant=1), GOOD
+    weights = ("variants", 0, "weights")
+    for value in ([], None, {}, "a", [5], [None], [[]]):
+        yield f"weights = {value!r}", also(weights, value), BOTH
+        yield f"weights = {value!r} in version 1", put(weights, value), GOOD  # a member that it does not know
+    yield "weights in version 1", put(weights, [entry("a.onnx_data")]), GOOD
+    for name, values in (("file", ["a/b", "../x", "nul", "a.", "", None]), ("sha256", ["", 5]), ("bytes", [-1])):
+        for value in values:
+            yield f"weights.{name} = {value!r}", also((*weights, 1, name), value), BOTH
+    yield "an unknown member in weights", also((*weights, 1, "later"), 5), GOOD
+    yield "weights that are also a file", second("LICENSE"), READER
+    yield "weights that are also a graph", second("CPU-fp32.onnx"), READER
+    yield "weights of two variants", also(("variants", 1, "weights"), [entry("a.onnx_data")]), READER
+    yield "the same weights twice", second("a.onnx_data", "a.onnx_data"), READER
+
+
 CASES = list(cases())
 
 
@@ -227,6 +267,9 @@ def test_reader_and_schema_agree(change: Change, verdict: Verdict) -> None:
         text = found.to_json()
         assert manifest_reader.read(text, "again") == found
         VALIDATOR.validate(json.loads(text))
+        # The lowest version that has what is in it: a reader that knows no other goes on reading it.
+        wants_second = any("weights" in variant for variant in json.loads(text)["variants"])
+        assert json.loads(text)["format_version"] == 1 + wants_second
     else:
         assert found.startswith("manifest.json")
         assert "\n" not in found
@@ -246,10 +289,13 @@ def test_the_schema_states_every_member_that_the_writer_writes() -> None:
             found |= members(SCHEMA["$defs"][reference.rpartition("/")[2]])
         return found
 
-    written = json.loads(manifest_reader.read(json.dumps(base()), "here").to_json())
+    document = base()
+    second("a.onnx_data", variant=1)(document)
+    written = json.loads(manifest_reader.read(json.dumps(document), "here").to_json())
     defs = SCHEMA["$defs"]
     assert members(SCHEMA) == set(written)
     assert members(SCHEMA["properties"]["contract"]) == set(written["contract"])
-    assert members(defs["variant"]) == set(written["variants"][1])
+    assert members(defs["variant"]) | members(defs["variant2"]) == set(written["variants"][1])
+    assert members(defs["file"]) == set(written["variants"][1]["weights"][0])
     assert members(defs["file"]) == set(written["files"][0])
     assert members(defs["tensor"]) == set(written["variants"][0]["inputs"][0])
