@@ -22,6 +22,8 @@ from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import OUTPUTS
 from sestina_export._graph.mobile import to_ort
+from sestina_export._graph.shipped import Shipped
+from sestina_export._graph.weights import weights_path
 from sestina_export._proof.parity import (
     Difference,
     as_parity,
@@ -34,6 +36,7 @@ from sestina_export._proof.parity import (
 )
 from sestina_export._proof.quality import QualityGate, golden_tolerance, measure_quality
 from sestina_export._variants import VariantSpec
+from sestina_model._files import file_sha256
 from sestina_model.checkpoint import Checkpoint
 
 __all__ = ["VariantJob", "file_entry", "operators_file", "verified", "write_text"]
@@ -69,8 +72,21 @@ class VariantJob:
         Raises:
             GraphError, ParityError, QualityError: As their names say; nothing is written then.
         """
+        path = folder / spec.file
+        weights = weights_path(path)
+        try:
+            variant = self._written(spec, path, weights)
+        except BaseException:  # nothing of a variant that is left out may stay in the bundle
+            path.unlink(missing_ok=True)
+            weights.unlink(missing_ok=True)
+            raise
+        if weights.exists():
+            return variant._replace(weights=(file_entry(weights),))
+        return variant
+
+    def _written(self, spec: VariantSpec, path: Path, weights: Path) -> Variant:
         self.say(f"exporting {spec.file}")
-        graph = self._graph(spec)
+        graph = self._graph(spec, weights)
         content = graph.SerializeToString(deterministic=True)
         if spec.container == "ort":
             content, operators = to_ort(content)
@@ -79,22 +95,29 @@ class VariantJob:
         max_tokens = self.checkpoint.model.head.max_tokens
         buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
         self.say(f"measuring {spec.file} against PyTorch")
-        parity = self._measured(spec, content, buckets)
-        (folder / spec.file).write_bytes(content)
+        path.write_bytes(content)
+        ships = Shipped.of(path, weights, static=bool(buckets)) if weights.exists() else content
+        parity = self._measured(spec, ships, buckets)
         if spec.container == "ort":
-            write_text(folder / operators_file(spec.file), operators)
+            write_text(path.with_name(operators_file(spec.file)), operators)
         inputs, outputs = interface(graph)
-        entry = file_entry(folder / spec.file)
+        entry = file_entry(path)
         return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets)
 
-    def _graph(self, spec: VariantSpec) -> onnx.ModelProto:
+    def _graph(self, spec: VariantSpec, weights: Path) -> onnx.ModelProto:
         recipe = (spec.form, spec.opset, spec.passes, spec.shapes)
-        if recipe not in self.made:
-            form = spec.form(self.checkpoint, self.texts[0])
-            self.made[recipe] = build_graph(self.checkpoint.model, spec, form, self.provenance)
-        return self.made[recipe]
+        if recipe in self.made:
+            return self.made[recipe]
+        form = spec.form(self.checkpoint, self.texts[0])
+        beside = weights if spec.container == "onnx" else None  # an .ort file holds its own
+        graph = build_graph(self.checkpoint.model, spec, form, self.provenance, beside)
+        if not weights.exists():  # a graph that names its file serves no other variant
+            self.made[recipe] = graph
+        return graph
 
-    def _measured(self, spec: VariantSpec, content: bytes, buckets: Sequence[int]) -> dict[str, Any]:
+    def _measured(
+        self, spec: VariantSpec, content: bytes | Shipped, buckets: Sequence[int]
+    ) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model
@@ -178,7 +201,9 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     bundle = Bundle(folder)
     goldens = read_goldens(bundle)
     ids = [list(golden.ids) for golden in goldens]
-    session = open_graph(bundle.read(variant.entry.file))
+    file = variant.entry.file
+    ships = Shipped(bundle.graph(file), bool(variant.buckets)) if variant.weights else bundle.read(file)
+    session = open_graph(ships)
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets)
     return compare(goldens, ids, vectors, variant.tolerance)
 
@@ -193,8 +218,7 @@ def _refuse_failures(file: str, verification: sestina.Verification) -> None:
 
 def file_entry(path: Path) -> FileEntry:
     """A written file as the manifest lists it."""
-    content = path.read_bytes()
-    return FileEntry(path.name, hashlib.sha256(content).hexdigest(), len(content))
+    return FileEntry(path.name, file_sha256(path), path.stat().st_size)
 
 
 def write_text(path: Path, text: str) -> None:

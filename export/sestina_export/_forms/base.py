@@ -57,6 +57,10 @@ class Form(Protocol):
     def table(self, table: Tensor) -> nn.Module:
         """What looks up rows of the token table (vocab, D), scaled already: (B, S) -> (B, S, D)."""
 
+    @property
+    def rewrites_weights(self) -> bool:
+        """Whether `finish` reads and writes the graph's weights, which then must be part of it."""
+
     def finish(self, graph: onnx.ModelProto) -> None:
         """Write in place what only a whole graph can have, such as another type of all its numbers."""
 
@@ -66,6 +70,8 @@ class Form(Protocol):
 
 class RowForm:
     """What the forms for exact lengths share: rows instead of a batch, fused attention, no mask."""
+
+    rewrites_weights = False
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
         """Linear maps between rows (B * S, width)."""
@@ -172,7 +178,8 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
     old_cores = [module.core for module in cores]
     old_table, old_scale = encoder.tokens, encoder.embedding_scale
     try:
-        encoder.tokens = form.table(old_table.weight.detach() * old_scale)  # type: ignore[assignment]
+        table = old_table.weight.detach()  # of large encoders half of all weights: not copied for nothing
+        encoder.tokens = form.table(table if old_scale == 1 else table * old_scale)  # type: ignore[assignment]
         encoder.embedding_scale = 1.0
         for module in cores:
             module.core = traced.attention
