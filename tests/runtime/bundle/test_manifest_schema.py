@@ -193,7 +193,6 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "a file twice, in another case", lambda m: m["files"].append(entry("License")), READER
     yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
 
-
     yield from cases_of_weights()
 
 
@@ -224,7 +223,11 @@ def cases_of_weights() -> Iterator[tuple[str, Change, Verdict]]:
         yield f"weights = {value!r}", also(weights, value), BOTH
         yield f"weights = {value!r} in version 1", put(weights, value), GOOD  # a member that it does not know
     yield "weights in version 1", put(weights, [entry("a.onnx_data")]), GOOD
-    for name, values in (("file", ["a/b", "../x", "nul", "a.", "", None]), ("sha256", ["", 5]), ("bytes", [-1])):
+    for name, values in (
+        ("file", ["a/b", "../x", "nul", "a.", "", None]),
+        ("sha256", ["", 5]),
+        ("bytes", [-1]),
+    ):
         for value in values:
             yield f"weights.{name} = {value!r}", also((*weights, 1, name), value), BOTH
     yield "an unknown member in weights", also((*weights, 1, "later"), 5), GOOD
