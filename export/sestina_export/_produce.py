@@ -35,7 +35,7 @@ from sestina_export._proof.parity import (
     run_texts,
 )
 from sestina_export._proof.quality import QualityGate, golden_tolerance, measure_quality
-from sestina_export._variants import VariantSpec
+from sestina_export._variants import VARIANTS, VariantSpec
 from sestina_model._files import file_sha256
 from sestina_model.checkpoint import Checkpoint
 
@@ -77,8 +77,8 @@ class VariantJob:
         try:
             variant = self._written(spec, path, weights)
         except BaseException:  # nothing of a variant that is left out may stay in the bundle
-            path.unlink(missing_ok=True)
-            weights.unlink(missing_ok=True)
+            for written in (path, weights, path.with_name(operators_file(spec.file))):
+                written.unlink(missing_ok=True)
             raise
         if weights.exists():
             return variant._replace(weights=(file_entry(weights),))
@@ -87,37 +87,38 @@ class VariantJob:
     def _written(self, spec: VariantSpec, path: Path, weights: Path) -> Variant:
         self.say(f"exporting {spec.file}")
         graph = self._graph(spec, weights)
+        inputs, outputs = interface(graph)
         content = graph.SerializeToString(deterministic=True)
+        del graph  # each copy counts, and there is one here and one there
         if spec.container == "ort":
             content, operators = to_ort(content)
+            write_text(path.with_name(operators_file(spec.file)), operators)
         else:
             content = aligned(content)
+        path.write_bytes(content)
+        del content
         max_tokens = self.checkpoint.model.head.max_tokens
         buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
         self.say(f"measuring {spec.file} against PyTorch")
-        path.write_bytes(content)
-        ships = Shipped.of(path, weights, static=bool(buckets)) if weights.exists() else content
+        ships = Shipped.of(path, weights if weights.exists() else None, static=bool(buckets))
         parity = self._measured(spec, ships, buckets)
-        if spec.container == "ort":
-            write_text(path.with_name(operators_file(spec.file)), operators)
-        inputs, outputs = interface(graph)
-        entry = file_entry(path)
-        return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets)
+        return Variant(
+            file_entry(path), spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets
+        )
 
     def _graph(self, spec: VariantSpec, weights: Path) -> onnx.ModelProto:
-        recipe = (spec.form, spec.opset, spec.passes, spec.shapes)
+        recipe = _recipe(spec)
         if recipe in self.made:
             return self.made[recipe]
         form = spec.form(self.checkpoint, self.texts[0])
         beside = weights if spec.container == "onnx" else None  # an .ort file holds its own
         graph = build_graph(self.checkpoint.model, spec, form, self.provenance, beside)
-        if not weights.exists():  # a graph that names its file serves no other variant
+        shared = [_recipe(each) for each in VARIANTS].count(recipe) > 1
+        if shared and not weights.exists():  # a graph that names its file serves no other variant
             self.made[recipe] = graph
         return graph
 
-    def _measured(
-        self, spec: VariantSpec, content: bytes | Shipped, buckets: Sequence[int]
-    ) -> dict[str, Any]:
+    def _measured(self, spec: VariantSpec, ships: Shipped, buckets: Sequence[int]) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model
@@ -129,19 +130,24 @@ class VariantJob:
         }
         if spec.gate is not None:
             gate = self.gate or spec.gate
-            parity["cosine"] = measure_quality(content, self.checkpoint, held_back, gate, spec.file, buckets)
+            parity["cosine"] = measure_quality(ships, self.checkpoint, held_back, gate, spec.file, buckets)
             if spec.precision == "int8":
-                parity["bit_equal_batches"] = measure_batches(content, model, spec.file)
+                parity["bit_equal_batches"] = measure_batches(ships, model, spec.file)
             if spec.precision in _CALIBRATED:
                 parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
         elif spec.tolerance is not None:
-            differences = measure_shapes(content, model, spec.tolerance, spec.file)
+            differences = measure_shapes(ships, model, spec.tolerance, spec.file)
             parity["worst"] = {output: _worst(differences, output) for output in OUTPUTS}
             parity["shapes"] = as_parity(differences)
             if spec.shapes == "static":
-                differences = measure_padding(content, model, spec.tolerance, spec.file)
+                differences = measure_padding(ships, model, spec.tolerance, spec.file)
                 parity["padded"] = {output: _worst(differences, output) for output in OUTPUTS}
         return parity
+
+
+def _recipe(spec: VariantSpec) -> object:
+    """What a graph is made with: variants of one recipe have the same."""
+    return (spec.form, spec.opset, spec.passes, spec.shapes)
 
 
 def _where_it_ran(spec: VariantSpec) -> dict[str, str]:
@@ -201,9 +207,7 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     bundle = Bundle(folder)
     goldens = read_goldens(bundle)
     ids = [list(golden.ids) for golden in goldens]
-    file = variant.entry.file
-    ships = Shipped(bundle.graph(file), bool(variant.buckets)) if variant.weights else bundle.read(file)
-    session = open_graph(ships)
+    session = open_graph(Shipped(bundle.graph(variant.entry.file), bool(variant.buckets)))
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets)
     return compare(goldens, ids, vectors, variant.tolerance)
 

@@ -1,4 +1,4 @@
-"""A graph that has its weights beside it, opened as the runtime opens it: with views of the mapped file."""
+"""A graph as it ships, opened as the runtime opens it: with views of the weights in their mapped file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from sestina._bundle.files import open_plain
 from sestina._bundle.graph import Graph
+from sestina._bundle.protobuf import Buffer
 from sestina._onnxruntime import onnxruntime, session_options
 
 __all__ = ["Shipped"]
@@ -15,7 +16,7 @@ __all__ = ["Shipped"]
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A graph whose weights have a file of their own.
+    """A graph that was written.
 
     Attributes:
         graph: It, held open.
@@ -26,12 +27,10 @@ class Shipped:
     static: bool
 
     @classmethod
-    def of(cls, path: Path, weights: Path, *, static: bool) -> Shipped:
-        """What was written."""
-        content, values = open_plain(str(path)), open_plain(str(weights))
-        assert content is not None  # noqa: S101  both were just written
-        assert values is not None  # noqa: S101
-        return cls(Graph(content.map(), path.name, weights={weights.name: values.map()}), static)
+    def of(cls, path: Path, weights: Path | None, *, static: bool) -> Shipped:
+        """Of its file, and that of its weights where they have one."""
+        beside = {} if weights is None else {weights.name: _mapped(weights)}
+        return cls(Graph(_mapped(path), path.name, weights=beside), static)
 
     def open(self) -> Any:
         """An `InferenceSession` on the CPU, on one thread. This must outlive it."""
@@ -40,3 +39,9 @@ class Shipped:
         return onnxruntime().InferenceSession(
             source, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
+
+
+def _mapped(path: Path) -> Buffer:
+    held = open_plain(str(path))
+    assert held is not None  # noqa: S101  it was just written
+    return held.map()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
 from sestina_export._graph.interface import INPUT, MASK, OUTPUTS
 from sestina_export._graph.shipped import Shipped
+from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
 
 _BATCHES = (1, 2, 5)
 _LENGTHS = (1, 2, 7, 31)  # and the longest, and one less
+_MOST_WORK = 1_150_000_000_000  # multiplications of one run: 5 texts of 512 tokens in 24 layers 1024 wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,32 @@ class Difference:
     allowed: float
 
 
-def parity_shapes(max_tokens: int) -> list[tuple[int, int]]:
-    """(batch, length) pairs to measure: none of them is the traced shape."""
-    lengths = sorted(
-        {length for length in (*_LENGTHS, max_tokens - 1, max_tokens) if 1 <= length <= max_tokens}
-    )
-    return [(batch, length) for length in lengths for batch in _BATCHES]
+def parity_shapes(max_tokens: int, config: EncoderConfig | None = None) -> list[tuple[int, int]]:
+    """(batch, length) pairs to measure: none of them is the traced shape.
+
+    Where texts are so long and the encoder is so large that a run would take minutes, the longest of a batch
+    is one that does not; goldens are as long as texts can be in any case.
+
+    Args:
+        max_tokens: The limit.
+        config: What is run; None: something small.
+    """
+    shapes = []
+    for batch in _BATCHES:
+        longest = max_tokens if config is None else _affordable(config, batch, max_tokens)
+        ends = (max_tokens - 1, max_tokens) if longest == max_tokens else (longest,)
+        shapes += [(batch, length) for length in {*_LENGTHS, *ends} if 1 <= length <= longest]
+    return sorted(shapes, key=lambda shape: (shape[1], shape[0]))
+
+
+def _affordable(config: EncoderConfig, batch: int, max_tokens: int) -> int:
+    """How long the texts of a batch may be for one run of it, at least 1."""
+    weights = 4 * config.d_model**2 + 3 * config.d_model * config.d_ff  # of a layer, at most
+
+    def work(length: int) -> int:
+        return batch * length * config.n_layers * (weights + 2 * length * config.d_model)
+
+    return max(1, bisect_right(range(max_tokens + 1), _MOST_WORK, key=work) - 1)
 
 
 def measure_shapes(
@@ -71,7 +94,7 @@ def measure_shapes(
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
     differences = []
-    for batch, length in parity_shapes(model.head.max_tokens):
+    for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         with torch.inference_mode():
             reference = [tensor.numpy() for tensor in model(torch.from_numpy(ids))]
@@ -93,7 +116,7 @@ def measure_padding(
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
     differences = []
-    for batch, length in parity_shapes(model.head.max_tokens):
+    for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
@@ -137,7 +160,7 @@ def measure_batches(graph: bytes | Shipped, model: SentenceEncoder, where: str, 
     """
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
-    shapes = [shape for shape in parity_shapes(model.head.max_tokens) if shape[0] > 1]
+    shapes = [shape for shape in parity_shapes(model.head.max_tokens, model.encoder.config) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         together = session.run(list(OUTPUTS), {INPUT: ids})

@@ -17,6 +17,7 @@ from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Int8Form"]
 
+_ROWS = 1 << 12  # of a table that are rounded at once
 _ALPHA = 0.8  # how much of the channels' differences moves from activations to weights
 
 
@@ -30,7 +31,7 @@ class Int8Form(RowForm):
 
     def __init__(self, config: EncoderConfig, statistics: Mapping[str, InputStatistics]) -> None:
         self._config = config
-        self._statistics = statistics
+        self._statistics = dict(statistics)
         self._peers: dict[str, dict[str, nn.Linear]] = {}
         self._inputs: dict[str, _Input] = {}
 
@@ -62,7 +63,9 @@ class Int8Form(RowForm):
         """QuantizeLinear of the evened input, then com.microsoft.MatMulIntegerToFloat with the bias."""
         after = self._inputs[path.replace("inner", "output")] if path.endswith("inner") else None
         divide = after.smooth if after is not None and after.folded else None
-        return _Int8Linear(linear, self._statistics[path].hessian, self._inputs[path], divide)
+        # Nobody needs them after this, and those of a large encoder are as large as its layers.
+        hessian = self._statistics.pop(path).hessian
+        return _Int8Linear(linear, hessian, self._inputs[path], divide)
 
     def table(self, table: Tensor) -> nn.Module:
         """Rows of int8, a scale per row."""
@@ -153,12 +156,17 @@ class _Int8Table(nn.Module):
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
-        scales = table.abs().amax(1, keepdim=True) / 127
+        scales = torch.maximum(table.amax(1, keepdim=True), -table.amin(1, keepdim=True)) / 127
         scales = torch.where(scales > 0, scales, torch.ones_like(scales))
         half = scales.half()
         if bool((half.isfinite() & (half >= torch.finfo(torch.float16).tiny)).all()):
             scales = half
-        self.register_buffer("rows", (table / scales.float()).round().clamp(-127, 127).to(torch.int8))
+        rows = torch.empty(table.shape, dtype=torch.int8)
+        floats = scales.float()
+        for at in range(0, len(table), _ROWS):  # of a large table every step would be as large
+            some = slice(at, at + _ROWS)
+            rows[some] = (table[some] / floats[some]).round().clamp(-127, 127).to(torch.int8)
+        self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:

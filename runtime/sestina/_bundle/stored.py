@@ -27,7 +27,7 @@ from sestina._bundle.mapped import (
     TENSOR_NAME,
     TENSOR_TYPE,
 )
-from sestina._bundle.protobuf import SIZED, VARINT, Buffer, Place, fields, number
+from sestina._bundle.protobuf import SIZED, VARINT, Buffer, Place, fields, number, whole
 
 _KEYS = (b"location", b"offset", b"length")
 _FIELDS = (TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_DOC, TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION)
@@ -73,7 +73,7 @@ def read_stored(graph: Buffer, field: Place, inside: Sequence[Place], files: Map
         raise ValueError("it has values of its own, or what is not known, too")
     if not len(types) == len(names) == len(said) == 1 or names[0].kind != SIZED:
         raise ValueError("its name, its type or its data_location is not there once")
-    if number(graph, said[0]) != EXTERNAL:
+    if graph[said[0].begin : said[0].end] != whole(TENSOR_DATA_LOCATION, EXTERNAL):
         raise ValueError("its data_location is not EXTERNAL")
     dtype = DTYPES.get(number(graph, types[0]))
     if dtype is None:
