@@ -94,7 +94,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_fingerprint": set(),
         "_target": {"_errors"},
         "_graph": {"_tools"},
-        "_forms": {"_errors"},
+        "_forms": {"_errors", "_graph"},
         "_quantise": {"_errors", "_forms", "_graph", "_tools"},
         "_proof": {"_errors", "_graph"},
         "_variants": {"_errors", "_forms", "_graph", "_proof", "_quantise"},

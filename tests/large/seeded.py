@@ -6,11 +6,13 @@ Shards are drawn and written one after another, so that making a folder takes th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import _tiny
@@ -39,6 +41,31 @@ XLM_R_LARGE = {
 }
 
 
+QWEN3_0_6B = {
+    "architectures": ["Qwen3Model"],
+    "model_type": "qwen3",
+    "vocab_size": 151669,
+    "hidden_size": 1024,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 32768,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "rope_theta": 1000000,
+    "rope_scaling": None,
+    "sliding_window": None,
+    "use_sliding_window": False,
+    "tie_word_embeddings": True,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
 def xlm_roberta(config: dict[str, Any]) -> Shapes:
     """Names and shapes of the weights of an XLM-R encoder, as transformers saves them."""
     d, d_ff = config["hidden_size"], config["intermediate_size"]
@@ -62,8 +89,8 @@ def xlm_roberta(config: dict[str, Any]) -> Shapes:
 
 def write(
     folder: Path, config: dict[str, Any], shapes: Shapes, *, dtype: str = "float32", seed: int = 0
-) -> int:
-    """Write a folder whose vectors are neither all alike nor beyond float32. Returns: its parameters."""
+) -> None:
+    """Write a folder whose vectors are neither all alike nor beyond float32."""
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(seed)
     shards = list(_shards(shapes))
@@ -73,22 +100,60 @@ def write(
         tensors = {name: _drawn(name, shapes[name], generator).to(_DTYPES[dtype]) for name in names}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         index |= dict.fromkeys(names, file)
-    parameters = sum(torch.Size(shape).numel() for shape in shapes.values())
     _json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": index})
     _json(folder / "config.json", config)
-    return parameters
 
 
-def write_xlm_roberta(folder: Path, config: dict[str, Any]) -> int:
-    """The same of XLM-R, with its tokenizer. Returns: its parameters."""
-    parameters = write(folder, config, xlm_roberta(config))
+def float32_bytes(folder: Path) -> int:
+    """The size of one copy of its weights."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as opened:
+            names = list(opened.keys())
+            total += sum(4 * math.prod(opened.get_slice(name).get_shape()) for name in names)
+    return total
+
+
+def write_xlm_roberta(folder: Path) -> None:
+    """XLM-R large."""
+    config = XLM_R_LARGE
+    write(folder, config, xlm_roberta(config))
     _tiny.tiny_xlm_roberta().save(str(folder / "tokenizer.json"))
-    limit = config["max_position_embeddings"] - 2
     _json(
-        folder / "tokenizer_config.json",
-        {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": limit},
+        folder / "tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 512}
     )
-    return parameters
+
+
+def qwen3(config: dict[str, Any]) -> Shapes:
+    """Names and shapes of the weights of a Qwen3 encoder, as transformers saves them."""
+    d, d_ff, d_head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+    queries, keys = config["num_attention_heads"] * d_head, config["num_key_value_heads"] * d_head
+    shapes: Shapes = {"embed_tokens.weight": (config["vocab_size"], d), "norm.weight": (d,)}
+    for layer in range(config["num_hidden_layers"]):
+        base = f"layers.{layer}"
+        shapes |= {
+            f"{base}.input_layernorm.weight": (d,),
+            f"{base}.self_attn.q_proj.weight": (queries, d),
+            f"{base}.self_attn.k_proj.weight": (keys, d),
+            f"{base}.self_attn.v_proj.weight": (keys, d),
+            f"{base}.self_attn.o_proj.weight": (d, queries),
+            f"{base}.self_attn.q_norm.weight": (d_head,),
+            f"{base}.self_attn.k_norm.weight": (d_head,),
+            f"{base}.post_attention_layernorm.weight": (d,),
+            f"{base}.mlp.gate_proj.weight": (d_ff, d),
+            f"{base}.mlp.up_proj.weight": (d_ff, d),
+            f"{base}.mlp.down_proj.weight": (d, d_ff),
+        }
+    return shapes
+
+
+def write_qwen3(folder: Path) -> None:
+    """Qwen3-Embedding's smallest, in bfloat16 as it is published, read for its last token."""
+    write(folder, QWEN3_0_6B, qwen3(QWEN3_0_6B), dtype="bfloat16")
+    _tiny.tiny_bpe().save(str(folder / "tokenizer.json"))
+    _json(
+        folder / "tokenizer_config.json", {"tokenizer_class": "Qwen2TokenizerFast", "model_max_length": 512}
+    )
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Shapes:
@@ -122,3 +187,9 @@ def _drawn(name: str, shape: tuple[int, ...], generator: torch.Generator) -> tor
 
 def _json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+SIZES: dict[str, Callable[[Path], None]] = {
+    "xlm-roberta-large": write_xlm_roberta,
+    "qwen3-0.6b": write_qwen3,
+}
