@@ -124,7 +124,7 @@ class Bundle:
     def graph(self, name: str) -> Graph:
         """The graph of a variant, the same at every call.
 
-        Its SHA-256 is not computed here; a session that is opened with all of its bytes gets them from `read`.
+        Its SHA-256 is not computed here: a session opened with all of its bytes gets them from `read`.
 
         Raises:
             BundleFormatError, BundleIntegrityError: Where it is not what a bundle may hold.

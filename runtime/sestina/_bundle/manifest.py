@@ -88,6 +88,11 @@ class Variant(NamedTuple):
         return (self.entry, *self.weights)
 
     @property
+    def bytes(self) -> int:
+        """The size of these together."""
+        return sum(entry.bytes for entry in self.all_files)
+
+    @property
     def tolerance(self) -> float:
         """The largest absolute difference from a golden vector that still counts as agreement."""
         return float(self.parity["tolerance"])
