@@ -18,7 +18,7 @@ from sestina_export._errors import GraphError
 from sestina_export._forms.base import TRACED_LENGTH, Form, longest, written_as
 from sestina_export._graph.interface import INPUTS, OUTPUTS
 from sestina_export._graph.passes import ATTENTION, name_attention_inputs
-from sestina_export._graph.weights import LARGEST_INLINE, checkable, is_large, store, weights_bytes
+from sestina_export._graph.weights import checkable, fits, is_large, store, weights_bytes
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
@@ -115,10 +115,10 @@ def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[Ten
 def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, form: Form) -> None:
     outline = checkable(graph)
     size = outline.ByteSize() + (weights_bytes(graph) if outline is not graph else 0)
-    if size > LARGEST_INLINE:
+    if not fits(size):
         raise GraphError(
-            f"{spec.file} would have {size} bytes; with its weights inside a graph has at most "
-            f"{LARGEST_INLINE}: this encoder is too large for {spec.target} in {spec.precision}"
+            f"{spec.file} would have {size} bytes, and with its weights inside it must have less than 2 GiB: "
+            f"this encoder is too large for {spec.target} in {spec.precision}"
         )
     try:
         onnx.checker.check_model(outline, full_check=True)

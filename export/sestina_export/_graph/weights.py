@@ -13,7 +13,7 @@ import onnx_ir
 
 from sestina._bundle.mapped import ALIGNMENT, DTYPES, LEAST_MAPPED
 
-__all__ = ["LARGEST_INLINE", "checkable", "is_large", "store", "weights_bytes", "weights_path"]
+__all__ = ["checkable", "fits", "is_large", "store", "weights_bytes", "weights_path"]
 
 LARGEST_INLINE = (1 << 31) - 1  # bytes of a graph with its weights: what protobuf can serialise
 _ROOM = 1 << 24  # bytes, for everything of a graph but its weights
@@ -25,10 +25,15 @@ def weights_path(graph: Path) -> Path:
     return graph.with_name(f"{graph.stem}.onnx_data")
 
 
+def fits(size: int) -> bool:
+    """Whether a graph of so many bytes, with its weights, can be one message of protobuf."""
+    return size <= LARGEST_INLINE
+
+
 def is_large(model: onnx_ir.Model) -> bool:
     """Whether a graph is too large to hold its weights."""
     values = [value.const_value for value in model.graph.initializers.values()]
-    return sum(each.nbytes for each in values if each is not None) > LARGEST_INLINE - _ROOM
+    return not fits(sum(each.nbytes for each in values if each is not None) + _ROOM)
 
 
 def store(model: onnx_ir.Model, path: Path) -> None:
@@ -74,7 +79,7 @@ def checkable(graph: onnx.ModelProto) -> onnx.ModelProto:
     """
     tensors = graph.graph.initializer
     inline = all(tensor.data_location != _EXTERNAL for tensor in tensors)
-    if inline and weights_bytes(graph) <= LARGEST_INLINE - _ROOM:
+    if inline and fits(weights_bytes(graph) + _ROOM):
         return graph
     outline = onnx.ModelProto()
     _copy(graph, outline, "graph")

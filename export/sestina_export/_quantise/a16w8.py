@@ -20,7 +20,7 @@ from torch import nn
 from sestina_export._errors import GraphError
 from sestina_export._forms.portable import PortableForm, Product
 from sestina_export._graph.buckets import buckets_for, padded
-from sestina_export._graph.weights import LARGEST_INLINE, checkable, weights_bytes
+from sestina_export._graph.weights import fits
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
 from sestina_export._tools import quiet_tools
@@ -50,6 +50,12 @@ class A16W8Form(PortableForm):
 
     def __init__(self, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
         super().__init__(checkpoint.model.encoder.config)
+        size = sum(4 * parameter.numel() for parameter in checkpoint.model.parameters())
+        if not fits(size):
+            raise GraphError(
+                f"the float32 graph that a16w8 is made of would have {size} bytes, and with its weights "
+                "inside it must have less than 2 GiB: this encoder is too large for a16w8"
+            )
         self._statistics: Mapping[str, InputStatistics] = calibrate(checkpoint, texts)
         ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]
@@ -66,16 +72,7 @@ class A16W8Form(PortableForm):
         return Product(integers * scales, linear.bias.detach() * scale)
 
     def finish(self, graph: onnx.ModelProto) -> None:
-        """Measure every value on the calibration texts, padded as they will be, and write the scales.
-
-        Raises:
-            GraphError: Where the float32 graph is too large for the quantiser.
-        """
-        if checkable(graph) is not graph:
-            raise GraphError(
-                f"the float32 graph that is quantised would have {weights_bytes(graph)} bytes of weights; "
-                f"with them inside it has at most {LARGEST_INLINE}: this encoder is too large for a16w8"
-            )
+        """Measure every value on the calibration texts, padded as they will be, and write the scales."""
         for number, node in enumerate(graph.graph.node):
             node.name = node.name or f"{node.op_type}_{number}"
         with tempfile.TemporaryDirectory() as folder, quiet_tools():
