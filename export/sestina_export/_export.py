@@ -17,7 +17,7 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
-from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
+from sestina_export._produce import VariantJob, file_entry, operators_file, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
 from sestina_export._proof.reference import compare_tokenizer
@@ -25,6 +25,7 @@ from sestina_export._quantise.calibrate import default_texts, split_texts
 from sestina_export._source import Source, as_checkpoint, check_label, in_eval_mode
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
+from sestina_export._verified import verified
 from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig

@@ -1,28 +1,24 @@
-"""One variant from its specification to a measured file, and the finished bundle held to its goldens."""
+"""One variant from its specification to a file that is written and measured."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
-import sestina
-from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import compare, read_goldens
-from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
+from sestina._bundle.graph import Graph
+from sestina._bundle.manifest import FileEntry, Variant
 from sestina_export._build import build_graph, interface
-from sestina_export._errors import ParityError
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import OUTPUTS
 from sestina_export._graph.mobile import to_ort
-from sestina_export._graph.shipped import Shipped
+from sestina_export._graph.shipped import shipped
 from sestina_export._graph.weights import weights_path
 from sestina_export._proof.parity import (
     Difference,
@@ -31,19 +27,17 @@ from sestina_export._proof.parity import (
     measure_batches,
     measure_padding,
     measure_shapes,
-    open_graph,
-    run_texts,
 )
-from sestina_export._proof.quality import QualityGate, golden_tolerance, measure_quality
+from sestina_export._proof.quality import QualityGate, measure_quality
 from sestina_export._variants import VARIANTS, VariantSpec
 from sestina_model._files import file_sha256
 from sestina_model.checkpoint import Checkpoint
 
-__all__ = ["VariantJob", "file_entry", "operators_file", "verified", "write_text"]
+__all__ = ["NOT_YET", "VariantJob", "file_entry", "operators_file", "write_text"]
 
 _CPU = "CPUExecutionProvider"
 _CALIBRATED = ("int8", "a16w8")
-_NOT_YET = 1e30  # a tolerance while the goldens are being measured
+NOT_YET = 1e30  # a tolerance while the goldens are being measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +94,7 @@ class VariantJob:
         max_tokens = self.checkpoint.model.head.max_tokens
         buckets = buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
         self.say(f"measuring {spec.file} against PyTorch")
-        ships = Shipped.of(path, weights if weights.exists() else None, static=bool(buckets))
-        parity = self._measured(spec, ships, buckets)
+        parity = self._measured(spec, shipped(path, weights), buckets)
         return Variant(
             file_entry(path), spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets
         )
@@ -118,13 +111,13 @@ class VariantJob:
             self.made[recipe] = graph
         return graph
 
-    def _measured(self, spec: VariantSpec, ships: Shipped, buckets: Sequence[int]) -> dict[str, Any]:
+    def _measured(self, spec: VariantSpec, ships: Graph, buckets: Sequence[int]) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model
         parity: dict[str, Any] = {
             "reference": f"torch {torch.__version__}",
-            "tolerance": spec.tolerance or _NOT_YET,
+            "tolerance": spec.tolerance or NOT_YET,
             **({"float16_tolerance": spec.float16_tolerance} if spec.float16_tolerance else {}),
             **_where_it_ran(spec),
         }
@@ -161,63 +154,6 @@ def _where_it_ran(spec: VariantSpec) -> dict[str, str]:
 def operators_file(file: str) -> str:
     """The file that names the operators which a small build of onnxruntime must have for an .ort file."""
     return file.removesuffix(".ort") + ".required_operators.config"
-
-
-def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verification]:
-    """Hold each variant to the goldens, write the final manifest, and load the bundle with the runtime.
-
-    Variants for the CPU are loaded by the runtime too; the others run on the CPU as they were measured.
-
-    Returns: the manifest with the goldens' figures, and how they came out for the preferred variant.
-
-    Raises:
-        ParityError: Naming the variant, the golden, the difference and the tolerance.
-    """
-    # Tolerances are for values up to 1; larger goldens may differ in proportion.
-    scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max()))
-    variants, verifications = [], []
-    for variant in manifest.variants:
-        parity = dict(variant.parity)
-        for name in {"tolerance", "float16_tolerance"} & parity.keys():
-            parity[name] *= scale
-        alone = manifest._replace(variants=(variant._replace(parity=parity),))
-        write_text(folder / MANIFEST, alone.to_json())
-        verification = _verify(alone, folder)
-        _refuse_failures(variant.entry.file, verification)
-        parity["goldens"] = {"texts": len(verification.goldens), "worst": figure(verification.worst_error)}
-        if variant.tolerance == _NOT_YET:
-            parity["tolerance"] = golden_tolerance(verification.worst_error)
-        variants.append(variant._replace(parity=parity))
-        verifications.append(replace(verification, tolerance=parity["tolerance"]))
-    manifest = manifest._replace(variants=tuple(variants))
-    write_text(folder / MANIFEST, manifest.to_json())
-    if all(variant.target != "cpu" for variant in variants):
-        Bundle(folder).check(None)
-        return manifest, verifications[0]
-    with sestina.load(folder, threads=1) as encoder:
-        return manifest, encoder.verify()
-
-
-def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
-    """The goldens of a bundle with one variant."""
-    (variant,) = manifest.variants
-    if variant.target == "cpu":
-        with sestina.load(folder, threads=1) as encoder:
-            return encoder.verify()
-    bundle = Bundle(folder)
-    goldens = read_goldens(bundle)
-    ids = [list(golden.ids) for golden in goldens]
-    session = open_graph(Shipped(bundle.graph(variant.entry.file), bool(variant.buckets)))
-    vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets)
-    return compare(goldens, ids, vectors, variant.tolerance)
-
-
-def _refuse_failures(file: str, verification: sestina.Verification) -> None:
-    for golden in verification.goldens:
-        if not golden.passed:
-            how = f"by {golden.error:.3g}; the tolerance is {verification.tolerance:.3g}"
-            how = how if golden.ids_equal else "in its token ids"
-            raise ParityError(f"{file}: golden {golden.name!r} differs from PyTorch {how}")
 
 
 def file_entry(path: Path) -> FileEntry:

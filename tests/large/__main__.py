@@ -91,7 +91,7 @@ def step(name: str, folder: Path, bundle: Path, precision: str) -> dict[str, Any
             result = sestina_export.export(folder, bundle, precisions=[precision], progress=print)
             assert result.verification.passed
             (variant,) = result.manifest.variants
-            found = {"version": result.manifest.format_version, "files": [list(e) for e in variant.all_files]}
+            found = {"version": result.manifest.version, "files": [list(e) for e in variant.all_files]}
         else:
             import sestina
 

@@ -152,7 +152,8 @@ def write_qwen3(folder: Path) -> None:
     write(folder, QWEN3_0_6B, qwen3(QWEN3_0_6B), dtype="bfloat16")
     _tiny.tiny_bpe().save(str(folder / "tokenizer.json"))
     _json(
-        folder / "tokenizer_config.json", {"tokenizer_class": "Qwen2TokenizerFast", "model_max_length": 512}
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512},
     )
 
 

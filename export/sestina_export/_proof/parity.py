@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sestina._bundle.graph import Graph
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
 from sestina_export._graph.interface import INPUT, MASK, OUTPUTS
-from sestina_export._graph.shipped import Shipped
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
 
@@ -76,13 +76,12 @@ def _affordable(config: EncoderConfig, batch: int, max_tokens: int) -> int:
 
 
 def measure_shapes(
-    graph: bytes | Shipped, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+    graph: bytes | Graph, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
 ) -> list[Difference]:
     """Run graph and PyTorch on the same random ids at every shape of `parity_shapes`.
 
     Args:
-        graph: The serialised model, or how it ships where its weights have a file of their own; run by
-            onnxruntime on the CPU.
+        graph: The serialised model, or as it was written; run by onnxruntime on the CPU.
         model: The PyTorch reference.
         tolerance: Largest absolute difference for values up to 1; in proportion for larger ones.
         where: The file name, for errors.
@@ -104,7 +103,7 @@ def measure_shapes(
 
 
 def measure_padding(
-    graph: bytes | Shipped, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+    graph: bytes | Graph, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
 ) -> list[Difference]:
     """Run texts of unlike lengths in one padded batch: each must be what PyTorch makes of it alone, unpadded.
 
@@ -150,7 +149,7 @@ def _unpadded(session: Any, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray
     return {INPUT: ids.astype(np.int32), MASK: np.ones(ids.shape, dtype=np.int32)}
 
 
-def measure_batches(graph: bytes | Shipped, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
+def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
     """Run every batch of `parity_shapes` whole and row by row: its rows must be bit-equal.
 
     Returns: the batch sizes.
@@ -202,12 +201,15 @@ def _compare(
         yield Difference(output, shape[0], shape[1], float(np.abs(here - there).max()), allowed)
 
 
-def open_graph(graph: bytes | Shipped) -> Any:
-    """An `InferenceSession` on the CPU as the runtime opens it, on one thread: the same sums in one order."""
-    if isinstance(graph, Shipped):
-        return graph.open()
+def open_graph(graph: bytes | Graph) -> Any:
+    """An `InferenceSession` on the CPU as the runtime opens it, on one thread: the same sums in one order.
+
+    Where the weights stay in a mapped file, the graph must outlive it.
+    """
+    options = session_options(1)
+    content = graph.source(options, b"", mapped=graph.maps) if isinstance(graph, Graph) else graph
     return onnxruntime().InferenceSession(
-        graph, session_options(1), providers=["CPUExecutionProvider"], enable_fallback=0
+        content, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
 
 

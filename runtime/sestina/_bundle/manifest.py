@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 FORMAT = "sestina"
-FORMAT_VERSION = 2  # the highest that is read; `Manifest.format_version` is what is written
+FORMAT_VERSION = 2  # the newest; a bundle states the oldest that a reader of it must know
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
@@ -133,7 +133,7 @@ class Manifest(NamedTuple):
         return (*self.files, *(entry for variant in self.variants for entry in variant.all_files))
 
     @property
-    def format_version(self) -> int:
+    def version(self) -> int:
         """The lowest version that a reader must know."""
         return 2 if any(variant.weights for variant in self.variants) else 1
 
@@ -142,7 +142,7 @@ class Manifest(NamedTuple):
         variants = [variant.to_dict() for variant in self.variants]
         document = {
             "format": FORMAT,
-            "format_version": self.format_version,
+            "format_version": self.version,
             "name": self.name,
             "space": self.space,
             "licence": self.licence,
