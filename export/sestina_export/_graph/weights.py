@@ -16,6 +16,7 @@ from sestina._bundle.mapped import ALIGNMENT, DTYPES, LEAST_MAPPED
 __all__ = ["checkable", "fits", "is_large", "store", "weights_bytes", "weights_path"]
 
 LARGEST_INLINE = (1 << 31) - 1  # bytes of a graph with its weights: what protobuf can serialise
+_MOST_COPIED = 1 << 28  # bytes of weights; what is larger is checked without them
 _ROOM = 1 << 24  # bytes, for everything of a graph but its weights
 _EXTERNAL = onnx.TensorProto.EXTERNAL
 
@@ -75,11 +76,12 @@ def weights_bytes(graph: onnx.ModelProto) -> int:
 def checkable(graph: onnx.ModelProto) -> onnx.ModelProto:
     """What tools that serialise a graph can take: itself, or the same with its large weights as inputs.
 
-    A graph is too large for them where it is for protobuf, and they look for weights in files of their own.
+    They cannot take one that is too large for protobuf, hold two copies of it meanwhile, and look for weights
+    in files of their own.
     """
     tensors = graph.graph.initializer
     inline = all(tensor.data_location != _EXTERNAL for tensor in tensors)
-    if inline and fits(weights_bytes(graph) + _ROOM):
+    if inline and weights_bytes(graph) <= min(_MOST_COPIED, LARGEST_INLINE - _ROOM):
         return graph
     outline = onnx.ModelProto()
     _copy(graph, outline, "graph")
