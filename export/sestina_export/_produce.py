@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import onnx
@@ -70,7 +71,8 @@ class VariantJob:
         weights = weights_path(path)
         try:
             variant = self._written(spec, path, weights)
-        except BaseException:  # nothing of a variant that is left out may stay in the bundle
+        except BaseException as error:  # nothing of a variant that is left out may stay in the bundle
+            clear_frames(error.__traceback__)  # they hold its files open, which Windows does not remove
             for written in (path, weights, path.with_name(operators_file(spec.file))):
                 written.unlink(missing_ok=True)
             raise
@@ -111,7 +113,7 @@ class VariantJob:
             self.made[recipe] = graph
         return graph
 
-    def _measured(self, spec: VariantSpec, ships: Graph, buckets: Sequence[int]) -> dict[str, Any]:
+    def _measured(self, spec: VariantSpec, ships: bytes | Graph, buckets: Sequence[int]) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model

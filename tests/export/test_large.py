@@ -211,3 +211,4 @@ def test_long_texts_of_a_large_encoder_are_measured_as_long_as_takes_seconds() -
     longest = {batch: max(length for b, length in shapes if b == batch) for batch in (1, 2, 5)}
     assert 500 < longest[5] < longest[2] < longest[1] < 8192
     assert len(shapes) == 4 * 3 + 3
+    assert max(batch * length for batch, length in parity_shapes(1 << 24, sized(1, 8, 8, 1 << 24))) <= 1 << 17

@@ -34,6 +34,7 @@ __all__ = [
 _BATCHES = (1, 2, 5)
 _LENGTHS = (1, 2, 7, 31)  # and the longest, and one less
 _MOST_WORK = 1_150_000_000_000  # multiplications of one run: 5 texts of 512 tokens in 24 layers 1024 wide
+_MOST_TOKENS = 1 << 17  # of one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def _affordable(config: EncoderConfig, batch: int, max_tokens: int) -> int:
     def work(length: int) -> int:
         return batch * length * config.n_layers * (weights + 2 * length * config.d_model)
 
-    return max(1, bisect_right(range(max_tokens + 1), _MOST_WORK, key=work) - 1)
+    most = min(max_tokens, _MOST_TOKENS // batch)
+    return max(1, bisect_right(range(most + 1), _MOST_WORK, key=work) - 1)
 
 
 def measure_shapes(
