@@ -122,7 +122,7 @@ def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[Ten
 
 def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, form: Form) -> None:
     outline = checkable(graph)
-    size = outline.ByteSize() + (weights_bytes(graph) if outline is not graph else 0)
+    size = outline.ByteSize() + weights_bytes(graph) - weights_bytes(outline)
     if not fits(size):
         raise GraphError(
             f"{spec.file} would have {size} bytes, and with its weights inside it must have less than 2 GiB: "

@@ -17,8 +17,9 @@ from _stored import WIDE
 from _tiny import tiny_checkpoint, tiny_wordpiece
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.mapped import ALIGNMENT, LEAST_MAPPED
+from sestina._bundle.states_part import states_part
 from sestina._session.buckets import open_on_cpu
-from sestina_export import ExportError, GraphError, check, export
+from sestina_export import ExportError, GraphError, QualityError, QualityGate, check, export
 from sestina_export._graph import weights as _weights
 from sestina_export._proof.shapes import parity_shapes
 from sestina_export._target import replaceable
@@ -127,6 +128,56 @@ def test_any_onnxruntime_opens_it_by_its_path(large: Path) -> None:
         ids = np.array([encoder.tokenize(TEXTS[0]).ids])
         vector = session.run(["sentence_embedding"], {"input_ids": ids})[0][0]
         assert np.abs(vector - encoder.encode(TEXTS[0])).max() < 1e-6
+
+
+def test_the_states_part_stands_at_the_end_of_a_graph_with_weights_beside_it(
+    make_bundle: Callable[..., Path], lowered: None, tmp_path: Path
+) -> None:
+    """Of an encoder that is read for its first token: without it no session has any node of it."""
+    first = tiny_checkpoint(tiny_wordpiece(), pooling="cls", **WIDE)  # type: ignore[arg-type]
+    path = export(first, tmp_path / "first.sestina", precisions=["fp32"]).path
+    assert (path / "cpu-fp32.onnx_data").exists()
+    content = (path / "cpu-fp32.onnx").read_bytes()
+    assert 0 < states_part(content) < len(content) / 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_weights, "LARGEST_INLINE", 1 << 31)
+        inline = export(first, tmp_path / "inline.sestina", precisions=["fp32"]).path
+    assert states_part((inline / "cpu-fp32.onnx").read_bytes()) == states_part(content)
+    with sestina.load(path, threads=1) as here, sestina.load(inline, threads=1) as there:
+        assert here.encode(TEXTS).tobytes() == there.encode(TEXTS).tobytes()
+        (outputs,) = [here._engine.sessions().any._guarded.native.get_outputs()]
+        assert [output.name for output in outputs] == ["sentence_embedding"]
+        for mine, other in zip(here.hidden_states(TEXTS), there.hidden_states(TEXTS), strict=True):
+            assert mine.tobytes() == other.tobytes()
+        assert here.explain(TEXTS[0]).vector.tobytes() == there.explain(TEXTS[0]).vector.tobytes()
+    session = onnxruntime.InferenceSession(path / "cpu-fp32.onnx")
+    assert [output.name for output in session.get_outputs()] == ["sentence_embedding", "last_hidden_state"]
+
+
+def test_what_is_written_anew_for_its_gate_is_written_whole(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An int8 graph that is mapped while it misses its gate, and the weights beside it."""
+    monkeypatch.setattr(_weights, "LARGEST_INLINE", 1 << 18)
+    monkeypatch.setattr(_weights, "_ROOM", 1 << 16)
+    plain = export(checkpoint, tmp_path / "plain.sestina", precisions=["int8"]).manifest.variants[0]
+    mean = plain.parity["cosine"]["mean"]
+    gate = QualityGate(mean=(1 + mean) / 2, first_percentile=0, worst=0)
+    said = list[str]()
+    result = export(
+        checkpoint, tmp_path / "out.sestina", precisions=["int8"], gate=gate, progress=said.append
+    )
+    (variant,) = result.manifest.variants
+    assert "cpu-int8.onnx missed its gate: keeping more of it in float32" in said
+    assert variant.parity["kept_in_float32"]
+    assert [entry.file for entry in variant.weights] == ["cpu-int8.onnx_data"]
+    assert variant.bytes > plain.bytes
+    assert variant.weights != plain.weights
+    with sestina.load(result.path) as encoder:
+        assert encoder.verify().passed
+    with pytest.raises(QualityError, match=r"cpu-int8\.onnx: the mean cosine"):
+        export(checkpoint, tmp_path / "no.sestina", precisions=["int8"], gate=QualityGate(mean=1))
+    assert {path.name for path in tmp_path.iterdir()} == {"plain.sestina", "out.sestina"}
 
 
 def test_what_a_provider_takes_can_be_checked(large: Path) -> None:
