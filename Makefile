@@ -18,11 +18,14 @@ PLUGINS := onnxruntime-qnn==2.7.0 onnxruntime-ep-openvino==1.8.1 onnxruntime-ep-
 # Two processes; what a file's tests share is made once; in this order the long ones do not come last.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
+# Arguments of tests/large.
+LARGE ?=
+
 # How long `make fuzz` hunts; without a seed it takes a new one and says which.
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?=
 
-.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript test-integrations fuzz lint clean
+.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript test-integrations test-large fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -78,6 +81,10 @@ measure-tests: setup
 # Whatever goes in: the right vector, or an error of ours in one line.  python tests/fuzz --help tells more.
 fuzz: setup
 	$(BIN)/python tests/fuzz --seconds $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+# Encoders of real size, beyond what one file of protobuf holds; LARGE="--size qwen3-0.6b --keep DIR" chooses.
+test-large: setup
+	$(BIN)/python tests/large $(LARGE)
 
 # The slim install on emulated 64-bit Arm; skips, and says so, where the emulator cannot be had.
 test-arm: $(SLIM)/.ready

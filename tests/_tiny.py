@@ -151,6 +151,8 @@ def tiny_checkpoint(
     *,
     seed: int = 0,
     n_layers: int = 2,
+    d_model: int = 32,
+    d_ff: int = 64,
     activation: Activation = "gelu",
     norm: Norm = "post",
     positions: Positions = "learned",
@@ -163,7 +165,7 @@ def tiny_checkpoint(
     name: str = "tiny",
     licence: str | None = "apache-2.0",
 ) -> Checkpoint:
-    """A checkpoint of D = 32, H = 4, d_ff = 64 for this tokenizer, its weights drawn from the seed."""
+    """A checkpoint of H = 4 for this tokenizer, its weights drawn from the seed."""
     from sestina_model.checkpoint import Checkpoint
     from sestina_model.config import EncoderConfig, HeadConfig
     from sestina_model.encoder import TransformerEncoder
@@ -173,9 +175,9 @@ def tiny_checkpoint(
     config = EncoderConfig(
         vocab_size=tokenizer.get_vocab_size(),
         n_layers=n_layers,
-        d_model=32,
+        d_model=d_model,
         n_heads=4,
-        d_ff=64,
+        d_ff=d_ff,
         activation=activation,
         norm=norm,
         positions=positions,

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import onnx
 import torch
@@ -21,6 +22,7 @@ from sestina_export._forms.one_token import pooled_token
 from sestina_export._graph.body import body_nodes
 from sestina_export._graph.interface import OUTPUTS, POOLED_FROM, axes_of, inputs_of
 from sestina_export._graph.passes import name_attention_inputs, whole_attentions
+from sestina_export._graph.weights import checkable, fits, is_large, store, weights_bytes
 from sestina_export._variants import VariantSpec
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder
@@ -29,14 +31,17 @@ __all__ = ["LEAST_POSITIONS", "build_graph", "interface", "traced_shape"]
 
 _TRACED_BATCH = 3  # parity is measured at no batch of this size
 LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only be 1
-_PROTOBUF_LIMIT = 2**31 - 1
 _DTYPES = {"FLOAT": "float32", "INT32": "int32", "INT64": "int64"}
 _TORCH = {"int32": torch.int32, "int64": torch.int64}
 _STANDARD = ("", "ai.onnx")
 
 
 def build_graph(
-    model: SentenceEncoder, spec: VariantSpec, form: Form, provenance: Mapping[str, str | None]
+    model: SentenceEncoder,
+    spec: VariantSpec,
+    form: Form,
+    provenance: Mapping[str, str | None],
+    weights: Path | None = None,
 ) -> onnx.ModelProto:
     """Export, rewrite and check one variant's graph.
 
@@ -45,6 +50,8 @@ def build_graph(
         spec: The variant.
         form: How the parts of the encoder are written, from `spec.form`.
         provenance: Written into the model's metadata under `sestina.` names.
+        weights: Where the weights go that are too large to be part of the graph; it is written then alone.
+            None: nowhere, and such a graph is an error.
 
     Returns: A model with the inputs of `spec.shapes` (see docs/format.md) and the outputs
         `OUTPUTS`.
@@ -75,7 +82,10 @@ def build_graph(
         )
     if program is None:
         raise GraphError(f"{spec.file}: torch.onnx.export gave no program")
+    if weights is not None and is_large(program.model) and not form.rewrites_weights:
+        store(program.model, weights)
     graph = program.model_proto
+    del program  # and what it made of the weights
     form.finish(graph)
     for rewrite in spec.passes:
         rewrite(graph)
@@ -111,13 +121,15 @@ def interface(graph: onnx.ModelProto) -> tuple[tuple[TensorInfo, ...], tuple[Ten
 
 
 def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, form: Form) -> None:
-    if graph.ByteSize() > _PROTOBUF_LIMIT:
+    outline = checkable(graph)
+    size = outline.ByteSize() + weights_bytes(graph) - weights_bytes(outline)
+    if not fits(size):
         raise GraphError(
-            f"{spec.file} would have {graph.ByteSize()} bytes; a variant is one file of at most "
-            f"{_PROTOBUF_LIMIT}: this encoder is too large for {spec.precision}"
+            f"{spec.file} would have {size} bytes, and with its weights inside it must have less than 2 GiB: "
+            f"this encoder is too large for {spec.target} in {spec.precision}"
         )
     try:
-        onnx.checker.check_model(graph, full_check=True)
+        onnx.checker.check_model(outline, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise GraphError(f"{spec.file} does not pass onnx.checker: {error}") from error
     d_model = model.encoder.config.d_model

@@ -19,7 +19,7 @@ from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
 from sestina_export._head import prompted, with_head
 from sestina_export._limits import refuse_beyond
-from sestina_export._produce import VariantJob, file_entry, operators_file, verified, write_text
+from sestina_export._produce import VariantJob, file_entry, operators_file, write_text
 from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.quality import QualityGate
 from sestina_export._proof.reference import compare_tokenizer
@@ -27,6 +27,7 @@ from sestina_export._quantise.calibrate import default_texts, split_texts
 from sestina_export._source import Source, check_label, opened
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
+from sestina_export._verified import verified
 from sestina_model._folders import folder_in_place
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
@@ -147,7 +148,7 @@ def export(
         for note in checkpoint.notes:
             say(note)
         compared = compare_tokenizer(read.folder, checkpoint, say, read.tokenizer)
-        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say)
+        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say, specs)
         optional = _optional(specs) if precisions is None else ()
         noted = {**read.provenance, "tokenizer_compared": compared}
         return _made(job, specs, target, replaceable(out, overwrite), noted, optional=optional)

@@ -28,5 +28,5 @@ def space_of(checkpoint: Checkpoint) -> str:
     digest.update(hashlib.sha256(checkpoint.tokenizer.to_str().encode()).digest())
     for name, tensor in sorted(state_of(model).items()):
         digest.update(f"\n{name} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().astype("<f4").data)
+        digest.update(tensor.detach().cpu().contiguous().numpy().astype("<f4", copy=False).data)
     return digest.hexdigest()

@@ -1,29 +1,28 @@
-"""One variant from its specification to a measured file, and the finished bundle held to its goldens."""
+"""One variant from its specification to a file that is written and measured."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
-import sestina
-from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import compare, read_goldens
-from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, FileEntry, Manifest, Variant
+from sestina._bundle.graph import Graph
+from sestina._bundle.manifest import FileEntry, TensorInfo, Variant
 from sestina_export._build import build_graph, interface
-from sestina_export._errors import ParityError
 from sestina_export._forms.base import Form
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import OUTPUTS
 from sestina_export._graph.mobile import to_ort
-from sestina_export._graph.states_part import serialised
+from sestina_export._graph.shipped import shipped
+from sestina_export._graph.states_part import in_parts
+from sestina_export._graph.weights import weights_path
 from sestina_export._proof.parity import (
     Difference,
     as_parity,
@@ -31,18 +30,18 @@ from sestina_export._proof.parity import (
     measure_batches,
     measure_padding,
     measure_shapes,
-    open_graph,
-    run_texts,
 )
-from sestina_export._proof.quality import MissedGateError, QualityGate, golden_tolerance, measure_quality
-from sestina_export._variants import VariantSpec
+from sestina_export._proof.quality import MissedGateError, QualityGate, measure_quality
+from sestina_export._variants import FormMaker, VariantSpec
+from sestina_model._files import file_sha256
 from sestina_model.checkpoint import Checkpoint
 
-__all__ = ["VariantJob", "file_entry", "operators_file", "verified", "write_text"]
+__all__ = ["NOT_YET", "VariantJob", "file_entry", "operators_file", "write_text"]
 
 _CPU = "CPUExecutionProvider"
 _CALIBRATED = ("int8", "a16w8")
-_NOT_YET = 1e30  # a tolerance while the goldens are being measured
+Interface = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+NOT_YET = 1e30  # a tolerance while the goldens are being measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,8 @@ class VariantJob:
         texts: To calibrate with, and held back to measure on.
         gate: Of quantised variants; None: each has its own.
         say: Reports a step.
-        made: Graphs already made, by what they were made with: a container more costs no calibration more.
-        forms: How they are written, until they pass.
-        kept: The products of an int8 one that are in float32, the same.
+        specs: All that are made, in order.
+        forms: How encoders are written, by what made it: a container more costs no calibration more.
     """
 
     checkpoint: Checkpoint
@@ -65,9 +63,8 @@ class VariantJob:
     texts: tuple[Sequence[str], Sequence[str]]
     gate: QualityGate | None
     say: Callable[[str], None]
-    made: dict[object, onnx.ModelProto] = field(default_factory=dict)
-    forms: dict[object, Form] = field(default_factory=dict)
-    kept: dict[object, list[str]] = field(default_factory=dict)
+    specs: Sequence[VariantSpec]
+    forms: dict[FormMaker, Form] = field(default_factory=dict)
 
     def write(self, spec: VariantSpec, folder: Path) -> Variant:
         """Make, measure and write one variant.
@@ -75,89 +72,105 @@ class VariantJob:
         Raises:
             GraphError, ParityError, QualityError: As their names say; nothing is written then.
         """
+        path = folder / spec.file
+        weights = weights_path(path)
+        try:
+            variant = self._written(spec, path, weights)
+        except BaseException as error:  # nothing of a variant that is left out may stay in the bundle
+            clear_frames(error.__traceback__)  # they hold its files open, which Windows does not remove
+            for written in (path, weights, path.with_name(operators_file(spec.file))):
+                written.unlink(missing_ok=True)
+            raise
+        finally:
+            later = self.specs[self.specs.index(spec) + 1 :]
+            if all(other.form != spec.form for other in later):  # one of int8 has all that it rounded
+                self.forms.pop(spec.form, None)
+        if weights.exists():
+            return variant._replace(weights=(file_entry(weights),))
+        return variant
+
+    def _written(self, spec: VariantSpec, path: Path, weights: Path) -> Variant:
         self.say(f"exporting {spec.file}")
         buckets = self._buckets(spec)
         while True:
-            graph = self._graph(spec)
-            content, operators = _packed(graph, spec)
+            inputs, outputs = self._put(spec, path, weights)
             self.say(f"measuring {spec.file} against PyTorch")
             try:
-                parity = self._measured(spec, content, buckets)
+                parity = self._measured(spec, shipped(path, weights), buckets)
                 break
-            except MissedGateError:
+            except MissedGateError as error:
+                clear_frames(error.__traceback__)  # they hold the files that are written anew
                 if not self._refined(spec):
                     raise
-        form = self.forms.pop(_recipe(spec), None)  # which has more to calibrate with than weights
-        self.kept.setdefault(_recipe(spec), sorted(getattr(form, "kept", ())))
-        if kept := self.kept[_recipe(spec)]:
-            parity["kept_in_float32"] = [f"layers.{path}" for path in kept]
-        (folder / spec.file).write_bytes(content)
-        if operators:
-            write_text(folder / operators_file(spec.file), operators)
-        inputs, outputs = interface(graph)
-        entry = file_entry(folder / spec.file)
-        return Variant(entry, spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets)
+        if kept := getattr(self.forms[spec.form], "kept", None):
+            parity["kept_in_float32"] = sorted(f"layers.{name}" for name in kept)
+        return Variant(
+            file_entry(path), spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets
+        )
+
+    def _put(self, spec: VariantSpec, path: Path, weights: Path) -> Interface:
+        """Write the graph of a variant. Returns: its interface."""
+        for old in (path, weights):
+            old.unlink(missing_ok=True)
+        graph = self._graph(spec, weights)
+        stated = interface(graph)
+        content, states = in_parts(graph)
+        del graph  # each copy counts, and there is one here and one there
+        if spec.container == "ort":
+            content, operators = to_ort(content + states)
+            write_text(path.with_name(operators_file(spec.file)), operators)
+            path.write_bytes(content)
+        else:
+            content = aligned(content)
+            with path.open("wb") as file:
+                file.writelines((content, states))
+        return stated
 
     def _buckets(self, spec: VariantSpec) -> tuple[int, ...]:
         max_tokens = self.checkpoint.model.head.max_tokens
         return buckets_for(max_tokens, spec.least_bucket) if spec.shapes == "static" else ()
 
-    def _graph(self, spec: VariantSpec) -> onnx.ModelProto:
-        recipe = _recipe(spec)
-        if recipe not in self.made:
-            if recipe not in self.forms:
-                self.forms[recipe] = spec.form(self.checkpoint, self.texts[0])
-            self.made[recipe] = build_graph(self.checkpoint.model, spec, self.forms[recipe], self.provenance)
-        return self.made[recipe]
+    def _graph(self, spec: VariantSpec, weights: Path) -> onnx.ModelProto:
+        form = self.forms.get(spec.form)
+        if form is None:
+            form = self.forms[spec.form] = spec.form(self.checkpoint, self.texts[0])
+        beside = weights if spec.container == "onnx" else None  # an .ort file holds its own
+        return build_graph(self.checkpoint.model, spec, form, self.provenance, beside)
 
     def _refined(self, spec: VariantSpec) -> bool:
         """Whether there is a form nearer to PyTorch than the one that missed its gate; it is made next."""
-        recipe = _recipe(spec)
-        missed = self.forms.get(recipe)
-        form = spec.finer(missed, self.checkpoint, self.texts[0]) if missed and spec.finer else None
+        form = spec.finer and spec.finer(self.forms[spec.form], self.checkpoint, self.texts[0])
         if form is None:
             return False
         self.say(f"{spec.file} missed its gate: keeping more of it in float32")
-        self.forms[recipe] = form
-        del self.made[recipe]
+        self.forms[spec.form] = form
         return True
 
-    def _measured(self, spec: VariantSpec, content: bytes, buckets: Sequence[int]) -> dict[str, Any]:
+    def _measured(self, spec: VariantSpec, ships: bytes | Graph, buckets: Sequence[int]) -> dict[str, Any]:
         """Agreement with PyTorch as the manifest states it, once it is found to be enough."""
         calibration, held_back = self.texts
         model = self.checkpoint.model
         parity: dict[str, Any] = {
             "reference": f"torch {torch.__version__}",
-            "tolerance": spec.tolerance or _NOT_YET,
+            "tolerance": spec.tolerance or NOT_YET,
             **({"float16_tolerance": spec.float16_tolerance} if spec.float16_tolerance else {}),
             **_where_it_ran(spec),
         }
         if spec.gate is not None:
             gate = self.gate or spec.gate
-            parity["cosine"] = measure_quality(content, self.checkpoint, held_back, gate, spec.file, buckets)
+            parity["cosine"] = measure_quality(ships, self.checkpoint, held_back, gate, spec.file, buckets)
             if spec.precision == "int8":
-                parity["bit_equal_batches"] = measure_batches(content, model, spec.file)
+                parity["bit_equal_batches"] = measure_batches(ships, model, spec.file)
             if spec.precision in _CALIBRATED:
                 parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
         elif spec.tolerance is not None:
-            differences = measure_shapes(content, model, spec.tolerance, spec.file)
+            differences = measure_shapes(ships, model, spec.tolerance, spec.file)
             parity["worst"] = {output: _worst(differences, output) for output in OUTPUTS}
             parity["shapes"] = as_parity(differences)
             if spec.shapes == "static":
-                differences = measure_padding(content, model, spec.tolerance, spec.file)
+                differences = measure_padding(ships, model, spec.tolerance, spec.file)
                 parity["padded"] = {output: _worst(differences, output) for output in OUTPUTS}
         return parity
-
-
-def _recipe(spec: VariantSpec) -> object:
-    """What a graph is made with."""
-    return (spec.form, spec.opset, spec.passes, spec.shapes)
-
-
-def _packed(graph: onnx.ModelProto, spec: VariantSpec) -> tuple[bytes, str]:
-    """A graph in its container, and what a small build of onnxruntime must have to read it, if it is one."""
-    content = serialised(graph)
-    return to_ort(content) if spec.container == "ort" else (aligned(content), "")
 
 
 def _where_it_ran(spec: VariantSpec) -> dict[str, str]:
@@ -173,68 +186,9 @@ def operators_file(file: str) -> str:
     return file.removesuffix(".ort") + ".required_operators.config"
 
 
-def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verification]:
-    """Hold each variant to the goldens, write the final manifest, and load the bundle with the runtime.
-
-    Variants for the CPU are loaded by the runtime too; the others run on the CPU as they were measured.
-
-    Returns: the manifest with the goldens' figures, and how they came out for the preferred variant.
-
-    Raises:
-        ParityError: Naming the variant, the golden, the difference and the tolerance.
-    """
-    # Tolerances are for values up to 1; larger goldens may differ in proportion.
-    scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max()))
-    variants, verifications = [], []
-    for variant in manifest.variants:
-        parity = dict(variant.parity)
-        for name in {"tolerance", "float16_tolerance"} & parity.keys():
-            parity[name] *= scale
-        alone = manifest._replace(variants=(variant._replace(parity=parity),))
-        write_text(folder / MANIFEST, alone.to_json())
-        verification = _verify(alone, folder)
-        _refuse_failures(variant.entry.file, verification)
-        parity["goldens"] = {"texts": len(verification.goldens), "worst": figure(verification.worst_error)}
-        if variant.tolerance == _NOT_YET:
-            parity["tolerance"] = golden_tolerance(verification.worst_error)
-        variants.append(variant._replace(parity=parity))
-        verifications.append(replace(verification, tolerance=parity["tolerance"]))
-    manifest = manifest._replace(variants=tuple(variants))
-    write_text(folder / MANIFEST, manifest.to_json())
-    if all(variant.target != "cpu" for variant in variants):
-        Bundle(folder).check(None)
-        return manifest, verifications[0]
-    with sestina.load(folder, threads=1) as encoder:
-        return manifest, encoder.verify()
-
-
-def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
-    """The goldens of a bundle with one variant."""
-    (variant,) = manifest.variants
-    if variant.target == "cpu":
-        with sestina.load(folder, threads=1) as encoder:
-            return encoder.verify()
-    bundle = Bundle(folder)
-    goldens = read_goldens(bundle)
-    ids = [list(golden.ids) for golden in goldens]
-    session = open_graph(bundle.read(variant.entry.file))
-    starts = [golden.pooled_from for golden in goldens]
-    vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
-    return compare(goldens, ids, vectors, variant.tolerance)
-
-
-def _refuse_failures(file: str, verification: sestina.Verification) -> None:
-    for golden in verification.goldens:
-        if not golden.passed:
-            how = f"by {golden.error:.3g}; the tolerance is {verification.tolerance:.3g}"
-            how = how if golden.ids_equal else "in its token ids"
-            raise ParityError(f"{file}: golden {golden.name!r} differs from PyTorch {how}")
-
-
 def file_entry(path: Path) -> FileEntry:
     """A written file as the manifest lists it."""
-    content = path.read_bytes()
-    return FileEntry(path.name, hashlib.sha256(content).hexdigest(), len(content))
+    return FileEntry(path.name, file_sha256(path), path.stat().st_size)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -67,9 +67,11 @@ def _listed(folder: Path) -> list[str] | None:
             manifest = json.loads(stream.read(_MANIFEST_LIMIT))
         if manifest["format"] != FORMAT:
             return None
-        entries = [*manifest["files"], *manifest["variants"]]
+        variants = manifest["variants"]
+        weights = [entry for variant in variants for entry in variant.get("weights") or ()]
+        entries = [*manifest["files"], *variants, *weights]
         return [*dict.fromkeys(str(entry["file"]) for entry in entries), MANIFEST]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

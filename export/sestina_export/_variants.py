@@ -31,7 +31,15 @@ from sestina_export._quantise.offenders import finer
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
 
-__all__ = ["CPU_FP32", "CPU_INT8", "DEFAULT_TARGETS", "VARIANTS", "VariantSpec", "choose_specs"]
+__all__ = [
+    "CPU_FP32",
+    "CPU_INT8",
+    "DEFAULT_TARGETS",
+    "VARIANTS",
+    "FormMaker",
+    "VariantSpec",
+    "choose_specs",
+]
 
 FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
 Finer = Callable[[Any, Checkpoint, Sequence[str]], Form | None]

@@ -14,10 +14,19 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 
-__all__ = ["build_encoder", "check_fit", "encoder_shapes", "raw_tensors", "read_tensors", "tensor_names"]
+__all__ = [
+    "all_finite",
+    "build_encoder",
+    "check_fit",
+    "encoder_shapes",
+    "raw_tensors",
+    "read_tensors",
+    "tensor_names",
+]
 
 _T = TypeVar("_T")
 
+_PIECE = 1 << 22  # elements that are looked at at once
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)  # each converts to float32 without loss
 
 
@@ -78,9 +87,15 @@ def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
         )
     # A copy, since safe_open maps the file: a later write to the file must not reach the model.
     tensor = tensor.to(torch.float32, copy=True)
-    if not bool(torch.isfinite(tensor).all()):
+    if not all_finite(tensor):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; fetch or train the checkpoint again")
     return tensor
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite, piece by piece, as what is computed of a table is as large."""
+    pieces = torch.split(tensor.detach().flatten(), _PIECE)
+    return all(bool(torch.isfinite(piece).all()) for piece in pieces)
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:

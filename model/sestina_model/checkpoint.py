@@ -31,7 +31,7 @@ from sestina_model._folders import folder_in_place
 from sestina_model._state import build_model, halved, state_of
 from sestina_model._target import checkpoint_contents
 from sestina_model._tokenizers import read_tokenizer, settled_tokenizer, sound_tokenizer
-from sestina_model._weights import read_tensors
+from sestina_model._weights import all_finite, read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
@@ -78,7 +78,7 @@ class Checkpoint:
         for name, tensor in chain(self.model.named_parameters(), self.model.named_buffers()):
             if tensor.is_meta:
                 raise CheckpointError(f"{name} is on the meta device, without values; load its weights first")
-            if not bool(torch.isfinite(tensor).all()):
+            if not all_finite(tensor):
                 raise CheckpointError(f"{name} holds NaN or infinity; load or train the model again")
         rows, limit = self.model.encoder.config.vocab_size, self.model.head.max_tokens
         object.__setattr__(self, "tokenizer", settled_tokenizer(self.tokenizer, rows, limit))

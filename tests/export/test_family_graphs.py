@@ -126,7 +126,9 @@ def test_int8_rows_are_alone_in_any_company(family: str) -> None:
 def test_the_pooled_token_alone_is_what_it_is_among_all(family: str) -> None:
     """The vector of the first token's state, and the states without which it is made."""
     checkpoint, graph = graph_of(family, pooling="cls")
+    before = graph.SerializeToString(deterministic=True)
     content = serialised(graph)
+    assert graph.SerializeToString(deterministic=True) == before != content
     measure_shapes(content, checkpoint.model, TOLERANCE, family)
     whole = open_graph(content)
     first = {"input_ids": [list(range(5, 30)), list(range(6, 31))]}

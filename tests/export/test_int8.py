@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import sestina
 from _families import family_checkpoint
 from _tiny import LINES, TEXTS, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import ExportError, QualityError, QualityGate, export
+from sestina_export._forms.base import layer_linears
 from sestina_export._proof.quality import cosines
 from sestina_export._quantise.calibrate import calibrate, default_texts, split_texts
+from sestina_export._quantise.int8 import Int8Form, Int8Linear
 from sestina_export._quantise.rounding import column_scales, pairs_are_safe, round_to_int8
 from sestina_model.checkpoint import Checkpoint
 
@@ -168,6 +171,28 @@ def test_what_int8_serves_worst_stays_in_float32(tmp_path: Path) -> None:
     assert (operators.count("Gemm"), operators.count("MatMulIntegerToFloat")) == (2, 7 * 4 - 2)
     plain = export(family_checkpoint("qwen3"), tmp_path / "plain.sestina", precisions=["int8"], gate=gate)
     assert "kept_in_float32" not in plain.manifest.variants[0].parity
+
+
+def test_hessians_are_let_go_once_their_maps_are_rounded() -> None:
+    """Those of a large encoder are as large as its maps; a form that keeps products needs none."""
+    checkpoint = tiny_checkpoint(tiny_wordpiece())
+    linears = layer_linears(checkpoint.model)
+    statistics = calibrate(checkpoint, list(TEXTS[:6]))
+    hessians = [weakref.ref(each.hessian) for each in statistics.values()]
+    form = Int8Form(checkpoint.model.encoder.config, statistics, linears)
+    del statistics
+    assert all(hessian() is not None for hessian in hessians)
+    first = {path: form.linear(path, linear) for path, linear in linears.items()}
+    assert all(hessian() is None for hessian in hessians)
+    kept = form.keeping(["1.feed_forward.output"])
+    for path, linear in linears.items():
+        again = kept.linear(path, linear)
+        if path == "1.feed_forward.output":
+            assert again is linear
+        else:
+            assert isinstance(again, Int8Linear)
+            assert again.integers is first[path].integers
+    assert not form.kept
 
 
 def test_calibration_is_the_callers_to_choose(tmp_path: Path) -> None:

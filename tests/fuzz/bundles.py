@@ -40,7 +40,8 @@ def put(place: Path, content: bytes) -> None:
 def listed(bundle: Path, *names: str) -> None:
     """Make the manifest state files as they are now."""
     manifest = json.loads((bundle / "manifest.json").read_text())
-    for entry in (*manifest["files"], *manifest["variants"]):
+    weights = [entry for variant in manifest["variants"] for entry in variant.get("weights", ())]
+    for entry in (*manifest["files"], *manifest["variants"], *weights):
         if entry["file"] in names:
             content = (bundle / entry["file"]).read_bytes()
             entry.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

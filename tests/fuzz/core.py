@@ -16,6 +16,7 @@ Recipe = dict[str, Any]  # what JSON can hold
 TARGETS = {
     "manifests": 12,
     "graphs": 12,
+    "stored": 6,
     "tokenizers": 12,
     "goldens": 6,
     "texts": 8,

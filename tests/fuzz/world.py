@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BASES = ("wordpiece", "bpe", "unigram", "mapped", "static", "mobile")
+BASES = ("wordpiece", "bpe", "unigram", "mapped", "stored", "static", "mobile")
 _OF_TARGET = {"wordpiece": "cpu", "static": "portable", "mobile": "mobile-cpu"}
 FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta")
-_MAKERS = ("runtime", "model", "export", "tests/_tiny.py", "tests/fuzz/world.py")
+_MAKERS = ("runtime", "model", "export", "tests/_tiny.py", "tests/_stored.py", "tests/fuzz/world.py")
 
 
 class World:
@@ -28,14 +28,15 @@ class World:
         self.folder = folder
 
     def bundle(self, name: str) -> Path:
-        """One of `BASES`. "mapped" has weights that are large enough to stay in their file; "static" and "mobile"
+        """One of `BASES`. "mapped" has weights that are large enough to stay in their file, "stored"
+        has them in a file of their own; "static" and "mobile"
         have only a graph of static shapes, and one for a small build, of what "wordpiece" is.
         """
         return self.folder / f"{name}.sestina"
 
     def reference(self, name: str) -> Path:
         """The bundle whose fp32 graph says what its vectors are."""
-        return self.bundle("wordpiece" if name in _OF_TARGET else name)
+        return self.bundle("wordpiece" if name in _OF_TARGET else "wide" if name == "stored" else name)
 
     def checkpoint(self, family: str) -> Path:
         """One of `FAMILIES`, a folder as transformers saves it; "own" is one of Sestina's layout."""
@@ -77,6 +78,7 @@ def _key() -> str:
 
 
 def _make(folder: Path) -> None:
+    import _stored
     import _tiny
     from sestina_export import export
     from sestina_model import checkpoint
@@ -98,6 +100,9 @@ def _make(folder: Path) -> None:
     }
     for name, each in made.items():
         export(each, folder / f"{name}.sestina", precisions=["fp32"])
+    wide = _tiny.tiny_checkpoint(_tiny.tiny_wordpiece(), **_stored.WIDE)
+    export(wide, folder / "wide.sestina", precisions=["fp32"])
+    _stored.stored_bundle(folder / "wide.sestina", folder / "stored.sestina")
     try:
         import transformers
     except ModuleNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sestina_model._errors import CheckpointError
+from sestina_model._weights import build_encoder, read_tensors
 from sestina_model.encoder import TransformerEncoder
+from sestina_model.pretrained import weights
 from sestina_model.pretrained.families import Architecture, read_architecture
 from sestina_model.pretrained.weights import read_encoder
 
@@ -206,3 +209,23 @@ def test_a_norm_of_one_plus_weight_is_read_as_their_sum(tmp_path: Path) -> None:
     model = model_of("Gemma3Text")
     encoder, _ = read(saved(tmp_path / "m", model))
     assert torch.equal(encoder.final_norm.weight, model.state_dict()["norm.weight"] + 1.0)  # type: ignore[union-attr]
+
+
+def test_matrices_that_are_stored_as_one_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once they fall into ours: of a large encoder a second copy of its weights is gigabytes."""
+    folder = saved(tmp_path / "it", model_of("ModernBert"))
+    fused, alive = list[weakref.ref[torch.Tensor]](), list[bool]()
+
+    def reading(*args: Any, **options: Any) -> dict[str, torch.Tensor]:
+        tensors = read_tensors(*args, **options)
+        fused.extend(weakref.ref(each) for name, each in tensors.items() if "Wqkv" in name or "Wi" in name)
+        return tensors
+
+    def building(*args: Any) -> TransformerEncoder:
+        alive.extend(each() is not None for each in fused)
+        return build_encoder(*args)
+
+    monkeypatch.setattr(weights, "read_tensors", reading)
+    monkeypatch.setattr(weights, "build_encoder", building)
+    read(folder)
+    assert alive == [False] * 4

@@ -126,8 +126,13 @@ def _fixed(path: Path, length: int, folder: Path) -> onnx.ModelProto:
     options.add_free_dimension_override_by_name("batch", 1)
     options.add_free_dimension_override_by_name("length", length)
     options.optimized_model_filepath = str(folder / "fixed.onnx")
+    # Weights are looked at by nobody: those in a file of their own stay there.
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", "65536"
+    )
     module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    return onnx.shape_inference.infer_shapes(onnx.load(folder / "fixed.onnx"))
+    return onnx.shape_inference.infer_shapes(onnx.load(folder / "fixed.onnx", load_external_data=False))
 
 
 def _by_operator(graph: onnx.ModelProto, provider: str) -> tuple[Counter[str], Counter[str], int]:

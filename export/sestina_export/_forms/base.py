@@ -69,6 +69,10 @@ class Form(Protocol):
     def table(self, table: Tensor) -> nn.Module:
         """What looks up rows of the token table (vocab, D), scaled already: (B, S) -> (B, S, D)."""
 
+    @property
+    def rewrites_weights(self) -> bool:
+        """Whether `finish` reads and writes the graph's weights, which then must be part of it."""
+
     def finish(self, graph: onnx.ModelProto) -> None:
         """Write in place what only a whole graph can have, such as another type of all its numbers."""
 
@@ -78,6 +82,8 @@ class Form(Protocol):
 
 class RowForm:
     """What the forms for exact lengths share: rows instead of a batch, fused attention, no mask."""
+
+    rewrites_weights = False
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
         """Linear maps between rows (B * S, width)."""
@@ -192,7 +198,9 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
             traced.head_norms[attention.scoring] = tuple(norm and (form.part(norm) or norm) for norm in norms)
             names = {"core": traced.attention, "query_norm": None, "key_norm": None}
             restored.enter_context(_set(attention, names))
-        table = form.table(encoder.tokens.weight.detach() * encoder.embedding_scale)
+        weight, scale = encoder.tokens.weight.detach(), encoder.embedding_scale
+        # Of large encoders the table is half of all weights: it is not copied for nothing.
+        table = form.table(weight if scale == 1 else weight * scale)
         restored.enter_context(_set(encoder, {"tokens": table, "embedding_scale": 1.0}))
         parts = {path: form.part(module) for path, module in encoder.named_modules()}
         linears = {

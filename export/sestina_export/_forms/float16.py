@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import Form, TracedEncoder
 from sestina_export._forms.counts import Counts
+from sestina_export._graph.weights import checkable
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Float16Form"]
@@ -26,6 +27,8 @@ class Float16Form:
     A sum over hundreds of tokens or squares needs more digits than float16 has. LayerNormalization and
     softmax take float16 and give it, and onnxruntime's kernels compute them in float32 between.
     """
+
+    rewrites_weights = True
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -63,7 +66,7 @@ def _to_float16(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     body = _makers(graph)
-    inferred = onnx.shape_inference.infer_shapes(model).graph
+    inferred = onnx.shape_inference.infer_shapes(checkable(model)).graph
     floats = {
         value.name
         for value in (*inferred.value_info, *inferred.output, *inferred.input)

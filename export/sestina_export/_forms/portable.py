@@ -32,6 +32,7 @@ class PortableForm:
     """Linear maps as MatMul and Add, queries scaled by 1 / sqrt(K) beforehand, the table as it is."""
 
     masked = MASKED
+    rewrites_weights = False
 
     def __init__(self, config: EncoderConfig) -> None:
         self._config = config

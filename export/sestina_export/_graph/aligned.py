@@ -23,30 +23,35 @@ def aligned(graph: bytes) -> bytes:
     place = next(field for field in fields(graph, 0, len(graph)) if field.number == MODEL_GRAPH)
     inner = fields(graph, place.value, place.end)
     docs = [graph[field.value : field.end] for field in inner if field.number == _GRAPH_DOC_STRING]
-    before, after = graph[: place.begin], graph[place.end :]
+    view = memoryview(graph)
     size = place.end - place.value
     while True:  # how long the graph's own length is depends on the gaps, and they on it; twice will do
-        first = len(before) + len(head(MODEL_GRAPH, size))
-        content = _filled(graph, place.value, place.end, first) + sized(
-            _GRAPH_DOC_STRING, (docs or [b""])[-1]
-        )
-        if len(head(MODEL_GRAPH, len(content))) == len(head(MODEL_GRAPH, size)):
-            return before + sized(MODEL_GRAPH, content) + after
-        size = len(content)
+        first = place.begin + len(head(MODEL_GRAPH, size))
+        parts = _filled(graph, place.value, place.end, first)
+        parts.append(sized(_GRAPH_DOC_STRING, (docs or [b""])[-1]))
+        found = sum(map(len, parts))
+        if len(head(MODEL_GRAPH, found)) == len(head(MODEL_GRAPH, size)):
+            return b"".join([view[: place.begin], head(MODEL_GRAPH, found), *parts, view[place.end :]])
+        size = found
 
 
-def _filled(graph: bytes, begin: int, end: int, first: int) -> bytes:
-    """A GraphProto with gaps, for a file in which its content begins at byte `first`."""
-    parts, at, written = [], begin, first
+def _filled(graph: bytes, begin: int, end: int, first: int) -> list[bytes | memoryview]:
+    """The parts of a GraphProto with gaps, for a file in which its content begins at byte `first`.
+
+    They are views, to be joined once: of a large graph each copy counts.
+    """
+    view = memoryview(graph)
+    parts: list[bytes | memoryview] = []
+    at, written = begin, first
     for each in large_initializers(graph, begin, end):
-        parts.append(graph[at : each.begin])
+        parts.append(view[at : each.begin])
         written += each.begin - at
         gap = -(written + each.raw[0] - each.begin) % ALIGNMENT
         if 0 < gap < _FILLER:
             gap += ALIGNMENT
         if gap:
             parts.append(sized(_GRAPH_DOC_STRING, b" " * (gap - _FILLER)))
-        parts.append(graph[each.begin : each.end])
+        parts.append(view[each.begin : each.end])
         written += gap + each.end - each.begin
         at = each.end
-    return b"".join([*parts, graph[at:end]])
+    return [*parts, view[at:end]]

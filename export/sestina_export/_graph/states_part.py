@@ -6,13 +6,15 @@ for all tokens. `sestina._bundle.states_part` says how a file tells the two apar
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from sestina._bundle.mapped import MODEL_GRAPH
 from sestina._bundle.protobuf import sized
 from sestina_export._graph.interface import OUTPUTS
 
-__all__ = ["STATES", "needed_for", "serialised"]
+__all__ = ["STATES", "in_parts", "needed_for", "serialised"]
 
 VECTORS, STATES = OUTPUTS
 
@@ -31,21 +33,33 @@ def serialised(model: onnx.ModelProto) -> bytes:
 
     A model without one is serialised as it is.
     """
+    return b"".join(in_parts(model))
+
+
+def in_parts(model: onnx.ModelProto) -> tuple[bytes, bytes]:
+    """The bytes of a model without the states' part, and those of the part, which has no weights; or none."""
     needed = needed_for(model.graph, VECTORS)
     rest = [node for node in model.graph.node if not needed.intersection(node.output)]
     if not rest or STATES in needed:
-        return _bytes(model)
-    first = onnx.ModelProto()
-    first.CopyFrom(model)
+        return _bytes(model), b""
+    nodes, outputs = list(model.graph.node), list(model.graph.output)
     part = onnx.GraphProto()
-    kept = [node for node in model.graph.node if needed.intersection(node.output)]
-    del first.graph.node[:]
-    first.graph.node.extend(kept)
     part.node.extend(rest)
-    (states,) = (value for value in model.graph.output if value.name == STATES)
-    part.output.append(states)
-    first.graph.output.remove(states)
-    return _bytes(first) + sized(MODEL_GRAPH, _bytes(part))
+    part.output.extend(value for value in outputs if value.name == STATES)
+    try:  # in place: of a large graph each copy counts
+        _put(model.graph.node, [node for node in nodes if needed.intersection(node.output)])
+        _put(model.graph.output, [value for value in outputs if value.name != STATES])
+        first = _bytes(model)
+    finally:
+        _put(model.graph.node, nodes)
+        _put(model.graph.output, outputs)
+    return first, sized(MODEL_GRAPH, _bytes(part))
+
+
+def _put(field: Any, values: list[Any]) -> None:
+    """The members of a repeated field."""
+    del field[:]
+    field.extend(values)
 
 
 def _bytes(message: onnx.ModelProto | onnx.GraphProto) -> bytes:

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sestina._bundle.graph import Graph
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
 from sestina_export._graph.interface import INPUT, MASK, OUTPUTS, POOLED_FROM
+from sestina_export._proof.shapes import parity_shapes
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = [
@@ -24,12 +26,8 @@ __all__ = [
     "measure_padding",
     "measure_shapes",
     "open_graph",
-    "parity_shapes",
     "run_texts",
 ]
-
-_BATCHES = (1, 2, 5)
-_LENGTHS = (1, 2, 7, 31)  # and the longest, and one less
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +41,13 @@ class Difference:
     allowed: float
 
 
-def parity_shapes(max_tokens: int) -> list[tuple[int, int]]:
-    """(batch, length) pairs to measure: none of them is the traced shape."""
-    lengths = sorted(
-        {length for length in (*_LENGTHS, max_tokens - 1, max_tokens) if 1 <= length <= max_tokens}
-    )
-    return [(batch, length) for length in lengths for batch in _BATCHES]
-
-
 def measure_shapes(
-    graph: bytes, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+    graph: bytes | Graph, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
 ) -> list[Difference]:
     """Run graph and PyTorch on the same random ids at every shape of `parity_shapes`.
 
     Args:
-        graph: The serialised model, run by onnxruntime on the CPU.
+        graph: The serialised model, or as it was written; run by onnxruntime on the CPU.
         model: The PyTorch reference.
         tolerance: Largest absolute difference for values up to 1; in proportion for larger ones.
         where: The file name, for errors.
@@ -69,7 +59,7 @@ def measure_shapes(
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
     differences = []
-    for batch, length in parity_shapes(model.head.max_tokens):
+    for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         start = _any_start(model, generator, length)
         got = session.run(list(OUTPUTS), _unpadded(session, ids, start))
@@ -79,7 +69,7 @@ def measure_shapes(
 
 
 def measure_padding(
-    graph: bytes, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
+    graph: bytes | Graph, model: SentenceEncoder, tolerance: float, where: str, seed: int = 0
 ) -> list[Difference]:
     """Run texts of unlike lengths in one padded batch: each must be what PyTorch makes of it alone, unpadded.
 
@@ -91,7 +81,7 @@ def measure_padding(
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
     differences = []
-    for batch, length in parity_shapes(model.head.max_tokens):
+    for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
@@ -146,7 +136,7 @@ def _reference(
         return [tensor.numpy() for tensor in model(torch.from_numpy(ids), None, torch.tensor([start]))]
 
 
-def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
+def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
     """Run every batch of `parity_shapes` whole and row by row: its rows must be bit-equal.
 
     Returns: the batch sizes.
@@ -156,7 +146,7 @@ def measure_batches(graph: bytes, model: SentenceEncoder, where: str, seed: int 
     """
     session = open_graph(graph)
     generator = np.random.default_rng(seed)
-    shapes = [shape for shape in parity_shapes(model.head.max_tokens) if shape[0] > 1]
+    shapes = [shape for shape in parity_shapes(model.head.max_tokens, model.encoder.config) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         start = _started(session, _any_start(model, generator, length))
@@ -199,10 +189,15 @@ def _compare(
         yield Difference(output, shape[0], shape[1], float(np.abs(here - there).max()), allowed)
 
 
-def open_graph(graph: bytes) -> Any:
-    """An `InferenceSession` on the CPU as the runtime opens it, on one thread: the same sums in one order."""
+def open_graph(graph: bytes | Graph) -> Any:
+    """An `InferenceSession` on the CPU as the runtime opens it, on one thread: the same sums in one order.
+
+    Where the weights stay in a mapped file, the graph must outlive it.
+    """
+    options = session_options(1)
+    content = graph.source(options, b"", mapped=graph.maps) if isinstance(graph, Graph) else graph
     return onnxruntime().InferenceSession(
-        graph, session_options(1), providers=["CPUExecutionProvider"], enable_fallback=0
+        content, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
 
 

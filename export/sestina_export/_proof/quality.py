@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sestina._bundle.graph import Graph
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._proof.parity import figure, open_graph, run_texts
 from sestina_model.checkpoint import Checkpoint
@@ -60,7 +61,7 @@ def cosines(vectors: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]
 
 
 def measure_quality(
-    graph: bytes,
+    graph: bytes | Graph,
     checkpoint: Checkpoint,
     texts: Sequence[str],
     gate: QualityGate,

@@ -22,6 +22,7 @@ from sestina_export._errors import GraphError
 from sestina_export._forms.portable import PortableForm, Product, repeated
 from sestina_export._graph.body import head_nodes
 from sestina_export._graph.buckets import buckets_for, padded
+from sestina_export._graph.weights import fits
 from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
 from sestina_export._tools import quiet_tools
@@ -47,9 +48,16 @@ class A16W8Form(PortableForm):
 
     # -10000 among the scores would leave them steps of 0.15; exp(-100) is nothing beside any other score.
     masked = -100.0
+    rewrites_weights = True
 
     def __init__(self, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
         super().__init__(checkpoint.model.encoder.config)
+        size = sum(4 * parameter.numel() for parameter in checkpoint.model.parameters())
+        if not fits(size):
+            raise GraphError(
+                f"the float32 graph that a16w8 is made of would have {size} bytes, and with its weights "
+                "inside it must have less than 2 GiB: this encoder is too large for a16w8"
+            )
         self._statistics: Mapping[str, InputStatistics] = calibrate(checkpoint, texts)
         ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,11 @@ class Int8Form(RowForm):
         config: Of the encoder.
         statistics: Of each input, by the path of each map that reads it.
         linears: All linear maps of the layers, by path.
-        kept: Inputs whose products stay in float32, by the path of the first map that reads each.
-        rounded: Integers and scales of maps by path, which other forms of the encoder share.
 
     Attributes:
+        kept: Inputs whose products stay in float32, by the path of the first map that reads each.
         inputs: What reads each path's input.
+        rounded: Integers and scales of maps by path.
         ranking: The inputs from that whose products are the most rounded on, once that is measured.
     """
 
@@ -46,14 +47,13 @@ class Int8Form(RowForm):
         config: EncoderConfig,
         statistics: Mapping[str, InputStatistics],
         linears: Mapping[str, nn.Linear],
-        kept: frozenset[str] = frozenset(),
-        rounded: dict[str, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
-        self.kept = kept
+        self.kept: frozenset[str] = frozenset()
         self.inputs: dict[str, Input] = {}
+        self.rounded: dict[str, tuple[Tensor, Tensor]] = {}
         self.ranking: list[str] | None = None
-        self._config, self._statistics, self._linears = config, statistics, linears
-        self.rounded = {} if rounded is None else rounded
+        # Each until its map is rounded, which is done once: in a large encoder they are as large as its maps.
+        self._hessians = {path: each.hessian for path, each in statistics.items()}
         linear_before = config.gated or config.activation == "relu"  # in what the division is folded into
         for leader, readers in readers_of(linears).items():
             smooth = None
@@ -64,9 +64,9 @@ class Int8Form(RowForm):
             self.inputs.update(dict.fromkeys(readers, shared))
 
     def keeping(self, kept: Iterable[str]) -> Int8Form:
-        """The same with other products in float32."""
-        form = Int8Form(self._config, self._statistics, self._linears, frozenset(kept), self.rounded)
-        form.ranking = self.ranking
+        """The same with other products in float32; what is rounded, and what is still to be, they share."""
+        form = copy(self)
+        form.kept = frozenset(kept)
         return form
 
     def encoder(self, model: SentenceEncoder) -> RowEncoder:
@@ -85,7 +85,7 @@ class Int8Form(RowForm):
         if path not in self.rounded:
             weight = linear.weight.detach().T * source.smooth[:, None]  # (K, N)
             scales = column_scales(weight)
-            evened = self._statistics[path].hessian / (source.smooth[:, None] * source.smooth)
+            evened = self._hessians.pop(path) / (source.smooth[:, None] * source.smooth)
             self.rounded[path] = (round_to_int8(weight, scales, evened).contiguous(), scales)
         return Int8Linear(linear, *self.rounded[path], source, divide)
 

@@ -13,6 +13,8 @@ from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["Int8RowEncoder", "Int8Table"]
 
+_ROWS = 1 << 12  # of a table that are rounded at once
+
 
 class Int8Table(nn.Module):
     """Rows of int8, each with a scale of its own: in float16, where that holds all of them."""
@@ -22,12 +24,17 @@ class Int8Table(nn.Module):
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
-        scales = table.abs().amax(1, keepdim=True) / 127
+        scales = torch.maximum(table.amax(1, keepdim=True), -table.amin(1, keepdim=True)) / 127
         scales = torch.where(scales > 0, scales, torch.ones_like(scales))
         half = scales.half()
         if bool((half.isfinite() & (half >= torch.finfo(torch.float16).tiny)).all()):
             scales = half
-        self.register_buffer("rows", (table / scales.float()).round().clamp(-127, 127).to(torch.int8))
+        rows = torch.empty(table.shape, dtype=torch.int8)
+        floats = scales.float()
+        for at in range(0, len(table), _ROWS):  # of a large table every step would be as large
+            some = slice(at, at + _ROWS)
+            rows[some] = (table[some] / floats[some]).round().clamp(-127, 127).to(torch.int8)
+        self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:

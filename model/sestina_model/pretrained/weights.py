@@ -82,11 +82,12 @@ def read_encoder(files: list[Path], architecture: Architecture) -> tuple[Transfo
     tensors = _read(files, holders, wanted, found.prefix)
     check_fit(expected, tensors, origin)
 
-    ours = {name: _ours(tensors[source.name], source) for name, source in sources.items()}
+    types = None if token_types is None else tensors.pop(token_types)[0].clone()
+    ours = _renamed(tensors, sources)
     if "positions" in ours:
         ours["positions"] = ours["positions"][architecture.skipped_positions :].clone()
-    if token_types is not None:  # a text alone is all of type 0: one row, the same for every token
-        ours["tokens.weight"] += tensors[token_types][0]
+    if types is not None:  # a text alone is all of type 0: one row, the same for every token
+        ours["tokens.weight"] += types
     return build_encoder(config, ours, origin), left_out(holders.keys() - wanted, wanted, origin)
 
 
@@ -115,6 +116,18 @@ def _read(
 def _whole(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of theirs, of which ours is perhaps a share."""
     return (shape[0] * source.parts, *shape[1:])
+
+
+def _renamed(tensors: dict[str, Tensor], sources: Mapping[str, Source]) -> dict[str, Tensor]:
+    """Ours of theirs, which are let go one by one: of a large encoder each copy counts."""
+    names: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        names.setdefault(source.name, []).append(name)
+    ours: dict[str, Tensor] = {}
+    for theirs, mine in names.items():
+        tensor = tensors.pop(theirs)
+        ours |= {name: _ours(tensor, sources[name]) for name in mine}
+    return ours
 
 
 def _ours(tensor: Tensor, source: Source) -> Tensor:

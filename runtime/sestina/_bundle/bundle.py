@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -20,6 +20,7 @@ from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import MANIFEST, FileEntry, Manifest, Variant
 from sestina._bundle.manifest_reader import read
 from sestina._bundle.paths import bundle_path, exists
+from sestina._bundle.protobuf import Buffer
 from sestina._errors import (
     BundleFormatError,
     BundleIntegrityError,
@@ -44,8 +45,7 @@ class Bundle:
         manifest: What it says of itself.
 
     Raises:
-        BundleNotFoundError, BundleFormatError, BundleIntegrityError, BundlePermissionError: As their
-            names say.
+        BundleError: One of its subclasses, as their names say.
         OptionError: Where the path is none.
     """
 
@@ -73,7 +73,7 @@ class Bundle:
         return in_one_line(self.path)
 
     def check(self, variant: Variant | None) -> None:
-        """Compute the SHA-256 of every file, or of all but the graphs of variants other than one.
+        """Compute the SHA-256 of every file, or of all but those of variants other than one.
 
         Graphs that are no variants are looked through, and where all files are checked those of variants.
 
@@ -83,19 +83,22 @@ class Bundle:
             ClosedError: After `close`.
         """
         graphs = {other.entry.file for other in self.manifest.variants}
+        owned = {entry.file for other in self.manifest.variants for entry in other.all_files}
+        mine = owned if variant is None else {entry.file for entry in variant.all_files}
         for entry in self.manifest.all_files:
-            if variant is None or entry.file == variant.entry.file or entry.file not in graphs:
+            if entry.file in mine or entry.file not in owned:
                 self._check_digest(entry)
-            if entry.file in graphs:
-                unseen = variant is None and entry.file not in self._graphs
+            if entry.file in owned:
+                unseen = variant is None and entry.file in graphs - self._graphs.keys()
             else:
                 unseen = entry.file.lower().endswith(".onnx")
             if unseen:
-                self._look_through(entry.file)
+                self._graph(entry.file)
 
-    def check_file(self, name: str) -> None:
-        """Compute the SHA-256 of one file. Errors as `check`."""
-        self._check_digest(self._entry(name))
+    def check_variant(self, variant: Variant) -> None:
+        """Compute the SHA-256 of the files of one variant. Errors as `check`."""
+        for entry in variant.all_files:
+            self._check_digest(entry)
 
     def close(self) -> None:
         """Let go of the files, once whoever reads them or has a graph of them is done."""
@@ -121,8 +124,7 @@ class Bundle:
     def graph(self, name: str) -> Graph:
         """The graph of a variant, the same at every call.
 
-        Its SHA-256 is not computed here. A session that is opened with all of its bytes, not with views of
-        the weights, gets them from `read`.
+        Its SHA-256 is not computed here: a session opened with all of its bytes gets them from `read`.
 
         Raises:
             BundleFormatError, BundleIntegrityError: Where it is not what a bundle may hold.
@@ -131,12 +133,20 @@ class Bundle:
         with self._lock:
             held = self._held(name)
             if name not in self._graphs:
-                where = self.where(name)
-                with _readable(where):
-                    content = held.map()
-                again = partial(_read, held, self._entry(name), where)
-                self._graphs[name] = Graph(content, where, again)
+                again = partial(_read, held, self._entry(name), self.where(name))
+                self._graphs[name] = self._graph(name, again)
             return self._graphs[name]
+
+    def _graph(self, name: str, again: Callable[[], bytes] | None = None) -> Graph:
+        """Made anew, with the files of weights of the variant whose graph it is."""
+        mine = [each for each in self.manifest.variants if each.entry.file == name]
+        weights = {entry.file: self._mapped(entry.file) for each in mine for entry in each.weights}
+        return Graph(self._mapped(name), self.where(name), again, weights)
+
+    def _mapped(self, name: str) -> Buffer:
+        held = self._held(name)
+        with _readable(self.where(name)):
+            return held.map()
 
     def _read_manifest(self) -> bytes:
         """The manifest as it is now."""
@@ -204,12 +214,6 @@ class Bundle:
             for piece in held.pieces():
                 digest.update(piece)
         _compare(entry, digest.hexdigest(), self.where(entry.file))
-
-    def _look_through(self, name: str) -> None:
-        held = self._held(name)
-        with _readable(self.where(name)):
-            content = held.map()
-        Graph(content, self.where(name))
 
 
 def _read(held: HeldFile, entry: FileEntry, where: str) -> bytes:

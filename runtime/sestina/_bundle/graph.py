@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sestina._bundle.graph_rules import check_onnx
@@ -27,6 +28,7 @@ _EMPTY = "weights"
 _FOLDER = "session.model_external_initializers_file_folder_path"
 _FORMAT = "session.load_model_format"
 _ORT_IDENTIFIER = b"ORTM"
+_NONE: Mapping[str, Buffer] = MappingProxyType({})
 
 
 class Graph:
@@ -36,6 +38,8 @@ class Graph:
         content: Its bytes. Where its weights stay in them they are held, and must stay as they are.
         where: Its name in errors.
         again: Gives the same bytes once more; else they are held.
+        weights: The files that may have values of its initializers, by name. They are held, and must stay as
+            they are.
         own: Whether a provider made it here of a graph that was checked; else it is checked.
 
     Raises:
@@ -43,7 +47,13 @@ class Graph:
     """
 
     def __init__(
-        self, content: Buffer, where: str, again: Callable[[], bytes] | None = None, *, own: bool = False
+        self,
+        content: Buffer,
+        where: str,
+        again: Callable[[], bytes] | None = None,
+        weights: Mapping[str, Buffer] = _NONE,
+        *,
+        own: bool = False,
     ) -> None:
         self.where = where
         self._is_ort = content[4:8] == _ORT_IDENTIFIER  # as onnxruntime tells them apart
@@ -51,6 +61,7 @@ class Graph:
         self._states_part = 0
         self._tensors: list[tuple[str, Any, Any]] | None = None
         self._lock = Lock()
+        self._stores = False
         if own:
             pass
         elif self._is_ort:
@@ -59,10 +70,12 @@ class Graph:
 
             check_ort(content, where)
         else:
-            check_onnx(content, where)
-            self._outline = outline(content, _EMPTY)
+            stored = check_onnx(content, where, {name: len(held) for name, held in weights.items()})
+            self._outline = outline(content, _EMPTY, stored)
+            self._stores = bool(stored)
             self._states_part = states_part(content)
         self._content = content if again is None or self.maps else None
+        self._weights = weights
         self._again = again
 
     @property
@@ -86,23 +99,30 @@ class Graph:
             options: `SessionOptions`, which are told how, and given the weights where they stay in the file.
                 They and this graph must outlive the session.
             more: Further bytes of the same message.
-            mapped: Whether the weights are to stay there.
+            mapped: Whether the weights are to stay there. Those in files of their own are views in any case:
+                else of a kind that optimizers can read and rewrite as if the graph had them.
             states: Whether with what only hidden states need, where that can be left out.
         """
         end = None if states else -self._states_part or None
         options.add_session_config_entry(_FORMAT, "ORT" if self._is_ort else "ONNX")
         options.add_session_config_entry(_FOLDER, _folder())
-        if not mapped or self._outline is None:
+        if self._outline is None or not (mapped or self._stores):
             return self._whole()[:end] + more
         with self._lock:  # options only refer to the values, so they are made once
-            for name, _, value in self._held(self._outline.views):
+            held = self._held(self._outline.views)
+        if mapped:
+            for name, _, value in held:
                 options.add_initializer(name, value)
+        else:
+            options.add_external_initializers([name for name, _, _ in held], [value for _, _, value in held])
         return self._outline.graph[:end] + more  # the part is as long there: it has no weights
 
     def settle(self) -> None:
         """Let go of the pages that a session has read to prepare its weights: the file still has them."""
-        if self._outline and isinstance(self._content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self._content.madvise(mmap.MADV_DONTNEED)
+        if self._outline and hasattr(mmap, "MADV_DONTNEED"):
+            for content in (self._content, *self._weights.values()):
+                if isinstance(content, mmap.mmap):
+                    content.madvise(mmap.MADV_DONTNEED)
 
     def _whole(self) -> bytes:
         if self._content is not None:
@@ -119,13 +139,25 @@ class Graph:
 
             tensors = []
             for view in views:
-                array: npt.NDArray[Any] = np.ndarray(view.shape, view.dtype, self._content, view.begin)
+                content = self._weights[view.file] if view.file else self._content
+                array: npt.NDArray[Any] = np.ndarray(view.shape, view.dtype, content, view.begin)
+                if view.file and array.ctypes.data % ALIGNMENT:  # read, where files cannot be mapped
+                    array = _moved(np, array)
                 if array.ctypes.data % ALIGNMENT:
                     raise ValueError("the weights are not aligned in memory")
                 value = onnxruntime().OrtValue.ortvalue_from_numpy(array)
                 tensors.append((view.name, array, value))
             self._tensors = tensors
         return self._tensors
+
+
+def _moved(np: Any, array: Any) -> Any:
+    """The same values, aligned."""
+    room = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    at = -room.ctypes.data % ALIGNMENT
+    moved = room[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
 
 
 def _folder() -> str:

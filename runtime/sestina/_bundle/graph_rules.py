@@ -7,12 +7,19 @@ weights are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
 
 from sestina._bundle.protobuf import MOST_FIELDS, SIZED, Buffer, Place, fields, number
 from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._process.native import opening
 
+if TYPE_CHECKING:
+    from sestina._bundle.stored import Stored
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
@@ -66,16 +73,25 @@ def refuse_external(where: str) -> None:
     )
 
 
-def check_onnx(graph: Buffer, where: str) -> None:
-    """Refuse a serialised ModelProto that is not what a bundle may hold. `where` names it in errors.
+def check_onnx(graph: Buffer, where: str, weights: Mapping[str, int] = _NONE) -> tuple[Stored, ...]:
+    """Refuse a serialised ModelProto that is not what a bundle may hold.
+
+    Args:
+        graph: It.
+        where: Its name in errors.
+        weights: The files that may have values of its initializers, and the size of each in bytes.
+
+    Returns: the initializers whose values they have.
 
     Raises:
         BundleFormatError: Where it has control flow, functions of its own or a foreign operator, or is not
             canonical protobuf.
-        BundleIntegrityError: Where a tensor is in another file.
+        BundleIntegrityError: Where a tensor is in another file, or not where and how it may be.
     """
     with readable(where, ValueError):
-        _Walk(graph, where).model()
+        walk = _Walk(graph, where, weights)
+        walk.model()
+        return walk.all_stored()
 
 
 @contextmanager
@@ -94,10 +110,11 @@ def readable(where: str, *errors: type[Exception]) -> Iterator[None]:
 class _Walk:
     """Of one graph, in bounded time. It never goes deeper than a tensor of a node: no graph is in another."""
 
-    def __init__(self, graph: Buffer, where: str) -> None:
-        self._graph, self._where = graph, where
+    def __init__(self, graph: Buffer, where: str, weights: Mapping[str, int]) -> None:
+        self._graph, self._where, self._weights = graph, where, weights
         self._left = MOST_FIELDS
         self._initializers = set[bytes]()
+        self._stored: list[Stored] = []
 
     def model(self) -> None:
         for field in self._fields(0, len(self._graph)):
@@ -114,7 +131,7 @@ class _Walk:
             if field.number == _GRAPH_NODE:
                 self._node(*self._message(field))
             elif field.number == _GRAPH_INITIALIZER:
-                name = self._tensor(*self._message(field))
+                name = self._initializer(field)
                 if name in self._initializers:  # readers differ on which of them counts
                     raise ValueError(f"two initializers are called {name.decode(errors='replace')!r:.60}")
                 self._initializers.add(name)
@@ -149,17 +166,59 @@ class _Walk:
             if field.number in _SPARSE_TENSORS:
                 self._tensor(*self._message(field))
 
-    def _tensor(self, begin: int, end: int) -> bytes:
-        """Its name."""
+    def _initializer(self, field: Place) -> bytes:
+        """Its name. Of a graph that has files of weights its values may be there."""
+        inside = self._fields(*self._message(field))
+        if self._weights and any(self._is_elsewhere(each) for each in inside):
+            return self._store(field, inside)
+        return self._inside(inside)
+
+    def _tensor(self, begin: int, end: int) -> None:
+        self._inside(self._fields(begin, end))
+
+    def _inside(self, inside: Sequence[Place]) -> bytes:
+        """The name of a tensor whose values are its own."""
         name = b""
-        for field in self._fields(begin, end):
+        for field in inside:
             if field.number == _TENSOR_NAME:
                 name = self._content(field)
-            elif field.number == _TENSOR_EXTERNAL or (
-                field.number == _TENSOR_LOCATION and number(self._graph, field)
-            ):
+            elif self._is_elsewhere(field):
                 refuse_external(self._where)
         return name
+
+    def _is_elsewhere(self, field: Place) -> bool:
+        return field.number == _TENSOR_EXTERNAL or (
+            field.number == _TENSOR_LOCATION and number(self._graph, field) != 0
+        )
+
+    def _store(self, field: Place, inside: Sequence[Place]) -> bytes:
+        with opening:
+            from sestina._bundle.stored import read_stored  # only here: most bundles have none
+
+        try:
+            found = read_stored(self._graph, field, inside, self._weights)
+        except ValueError as error:
+            self._refuse_place(error)
+        self._stored.append(found)
+        return found.name.encode()
+
+    def all_stored(self) -> tuple[Stored, ...]:
+        """The initializers whose values are in files of weights, once these are found not to overlap."""
+        if self._stored:
+            with opening:
+                from sestina._bundle.stored import check_apart
+
+            try:
+                check_apart(self._stored)
+            except ValueError as error:
+                self._refuse_place(error)
+        return tuple(self._stored)
+
+    def _refuse_place(self, error: ValueError) -> NoReturn:
+        raise BundleIntegrityError(
+            f"{self._where} keeps weights in another file in a way that a bundle may not ({error}): export "
+            "the bundle again"
+        ) from None
 
     def _fields(self, begin: int, end: int) -> list[Place]:
         found = fields(self._graph, begin, end, self._left)

@@ -94,6 +94,7 @@ class Variant(NamedTuple):
         parity: Agreement with PyTorch as measured at export; see docs/format.md for its members.
         buckets: The lengths that a static graph is run at, ascending, the last at least the contract's
             limit; empty for a dynamic one.
+        weights: Files of their own that have values of the graph's initializers; mostly there are none.
     """
 
     entry: FileEntry
@@ -104,6 +105,17 @@ class Variant(NamedTuple):
     outputs: tuple[TensorInfo, ...]
     parity: Mapping[str, Any]
     buckets: tuple[int, ...] = ()
+    weights: tuple[FileEntry, ...] = ()
+
+    @property
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """The graph's file, and those of its weights."""
+        return (self.entry, *self.weights)
+
+    @property
+    def bytes(self) -> int:
+        """The size of these together."""
+        return sum(entry.bytes for entry in self.all_files)
 
     @property
     def tolerance(self) -> float:
@@ -122,6 +134,9 @@ class Variant(NamedTuple):
             values[tensors] = [tensor._asdict() for tensor in values[tensors]]
         if not self.buckets:
             del values["buckets"]
+        values["weights"] = [entry._asdict() for entry in self.weights]
+        if not self.weights:
+            del values["weights"]
         return {**values.pop("entry")._asdict(), **values}
 
 
@@ -140,12 +155,12 @@ class Manifest(NamedTuple):
     @property
     def all_files(self) -> tuple[FileEntry, ...]:
         """Every file of the bundle but the manifest itself."""
-        return (*self.files, *(variant.entry for variant in self.variants))
+        return (*self.files, *(entry for variant in self.variants for entry in variant.all_files))
 
     @property
     def version(self) -> int:
-        """The oldest version of the format that has all of it: what a reader must know."""
-        return self.contract.version
+        """The lowest version of the format that has all of it: what a reader must know."""
+        return 2 if any(variant.weights for variant in self.variants) else self.contract.version
 
     def to_json(self) -> str:
         """Canonical text: two-space indent, declaration order, one trailing newline."""

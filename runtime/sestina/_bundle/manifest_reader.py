@@ -58,7 +58,7 @@ def read(text: str, where: str) -> Manifest:
             f"{where} has format version {version!s:.40}; this version of sestina reads up to "
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
-    return _Reader(where).manifest(document)
+    return _Reader(where, version).manifest(document)
 
 
 def _is_unicode(texts: dict[str, str]) -> bool:
@@ -76,8 +76,8 @@ def _refuse(constant: str) -> None:
 class _Reader:
     """Typed access to the JSON document, with errors that name the manifest and the member."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, version: int) -> None:
+        self.where, self.version = where, version
 
     def member(self, document: object, name: str, kind: type | tuple[type, ...]) -> Any:
         value = document.get(name) if isinstance(document, dict) else None
@@ -112,7 +112,7 @@ class _Reader:
         manifest = Manifest(
             name=self.member(document, "name", str),
             encoder=encoder,
-            contract=self.contract(contract, document["format_version"]),
+            contract=self.contract(contract),
             variants=variants,
             files=tuple(self.entry(item) for item in self.member(document, "files", list)),
             space=self.member(document, "space", str),
@@ -149,14 +149,14 @@ class _Reader:
             raise BundleFormatError(f"{self.where}: a file is listed twice")
         return manifest
 
-    def contract(self, item: dict[str, Any], version: int) -> TextContract:
+    def contract(self, item: dict[str, Any]) -> TextContract:
         first = TextContract(
             max_tokens=self.count(item, "max_tokens", 1),
-            pooling=self.pooling(item, version),
+            pooling=self.pooling(item),
             normalize=self.member(item, "normalize", bool),
             dimensions=self.count(item, "dimensions", 1),
         )
-        if version == 1:  # has none of the rest, and ignores what it does not know
+        if self.version == 1:  # has none of the rest, and ignores what it does not know
             return first
         prompts: dict[str, Any] = self.member(item, "prompts", dict) if "prompts" in item else {}
         if not all(isinstance(text, str) for text in prompts.values()) or not _is_unicode(prompts):
@@ -173,8 +173,8 @@ class _Reader:
             include_prompt=self.member({"include_prompt": True, **item}, "include_prompt", bool),
         )
 
-    def pooling(self, item: dict[str, Any], version: int) -> str:
-        if version == 1:
+    def pooling(self, item: dict[str, Any]) -> str:
+        if self.version == 1:
             return str(self.choice(item, "pooling", FIRST_POOLINGS))
         pooling: str = self.member(item, "pooling", str)
         modes = pooling.split("+")
@@ -212,7 +212,17 @@ class _Reader:
             outputs=tuple(self.tensor(value) for value in self.member(item, "outputs", list)),
             parity=parity,
             buckets=self.buckets(item),
+            weights=self.weights(item),
         )
+
+    def weights(self, item: Any) -> tuple[FileEntry, ...]:
+        """Version 1 has none: a member of that name means nothing there."""
+        if self.version < 2 or "weights" not in item:
+            return ()
+        entries = tuple(self.entry(each) for each in self.member(item, "weights", list))
+        if not entries:
+            raise BundleFormatError(f"{self.where}: weights is empty; it must list a file, or be left out")
+        return entries
 
     def buckets(self, item: object) -> tuple[int, ...]:
         if self.member(item, "shapes", str) == "dynamic":

@@ -4,31 +4,35 @@ A graph read as a whole is parsed into one copy of the weights and made into ten
 session takes tensors of the application's in the place of initializers (`add_initializer`), and they may be
 views of the mapped file. So a graph is opened by its outline, of some kilobytes, in which each large
 initializer is said to be elsewhere, and with the views. They are then read when they are first used, and
-sessions and processes that use one file share them. No session looks for a file by its name.
+sessions and processes that use one file share them. No session looks for a file by its name, not even for
+weights that have a file of their own (`stored`): they are views of that one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sestina._bundle.protobuf import SIZED, VARINT, Buffer, Place, fields, number, sized, whole
 
+if TYPE_CHECKING:
+    from sestina._bundle.stored import Stored
+
 # Field numbers of onnx.proto.
 MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = 7, 5, 9
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME = 1, 2, 8
-_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION, _EXTERNAL = 13, 14, 1
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_DOC = 1, 2, 8, 12
+TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION, EXTERNAL = 13, 14, 1
+ENTRY_KEY, ENTRY_VALUE = 1, 2
 
 ALIGNMENT = 64  # bytes, from the beginning of the file: what kernels may expect of a tensor
 LEAST_MAPPED = 1 << 16  # bytes; below, a view costs more than a copy
 # TensorProto.DataType -> what numpy calls it, for the little-endian values of raw_data.
-_DTYPES = {
+DTYPES = {
     1: "<f4", 2: "|u1", 3: "|i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "|b1", 10: "<f2", 11: "<f8",
     12: "<u4", 13: "<u8",
 }  # fmt: skip
-_SIZES = {dtype: int(dtype[2]) for dtype in _DTYPES.values()}
+SIZES = {dtype: int(dtype[2]) for dtype in DTYPES.values()}
 
 
 class Initializer(NamedTuple):
@@ -49,12 +53,16 @@ class Initializer(NamedTuple):
 
 
 class View(NamedTuple):
-    """An initializer whose values stay in the file: its name, type (as numpy has it), shape and place."""
+    """An initializer whose values stay where they are: its name, type (as numpy has it), shape and place.
+
+    `file` is the file of weights that has them; empty where the graph does.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     begin: int
+    file: str = ""
 
 
 class Outline(NamedTuple):
@@ -64,16 +72,17 @@ class Outline(NamedTuple):
     views: tuple[View, ...]
 
 
-def outline(graph: Buffer, file: str) -> Outline | None:
+def outline(graph: Buffer, file: str, stored: Sequence[Stored] = ()) -> Outline | None:
     """What to open a serialised graph with.
 
     Args:
-        graph: A serialised ModelProto without external data.
+        graph: A serialised ModelProto without external data but that of `stored`.
         file: A name to give as that of the file that has the large initializers. onnxruntime wants to find
             it in the directory where it is told to look, and does not read it.
+        stored: Its initializers whose values are in files of weights.
 
-    Returns: None where the initializers that are large and aligned are not most of it, as in a graph that was
-        not written for this.
+    Returns: None where no values are in other files, and the initializers that are large and aligned are not
+        most of it, as in a graph that was not written for this.
 
     Raises:
         ValueError: Where it is not a serialised graph.
@@ -87,20 +96,25 @@ def outline(graph: Buffer, file: str) -> Outline | None:
         if each.raw[0] % ALIGNMENT == 0 and (view := _view(graph, each)) is not None
     }
     names = {view.name for view in mapped.values()}
-    if 2 * sum(each.end - each.begin for each in mapped) < len(graph) or len(names) < len(mapped):
+    few = 2 * sum(each.end - each.begin for each in mapped) < len(graph)
+    if not stored and (few or len(names) < len(mapped)):
         return None
+    pieces = [(each.begin, each.end, _kept(graph, each)) for each in mapped]
+    pieces += [(each.begin, each.end, each.kept) for each in stored]
+    pieces.sort()
     parts = []
     for field in top:
         if field.number != MODEL_GRAPH:
             parts.append(graph[field.begin : field.end])
             continue
         inner, at = [], field.value
-        for each in mapped:
-            if field.value <= each.begin < field.end:
-                inner += [graph[at : each.begin], _elsewhere(graph, each, file)]
-                at = each.end
+        for begin, end, kept in pieces:
+            if field.value <= begin < field.end:
+                inner += [graph[at:begin], _elsewhere(kept, file)]
+                at = end
         parts.append(sized(MODEL_GRAPH, b"".join([*inner, graph[at : field.end]])))
-    return Outline(b"".join(parts), tuple(mapped.values()))
+    views = [View(each.name, each.dtype, each.shape, each.offset, each.file) for each in stored]
+    return Outline(b"".join(parts), (*mapped.values(), *views))
 
 
 def large_initializers(message: Buffer, begin: int, end: int) -> Iterator[Initializer]:
@@ -120,13 +134,13 @@ def large_initializers(message: Buffer, begin: int, end: int) -> Iterator[Initia
 
 def _view(graph: Buffer, tensor: Initializer) -> View | None:
     """None where numpy has no such type, the bytes are not those of the shape, or the name is no text."""
-    kinds = [number(graph, each) for each in tensor.inside if each.number == _TENSOR_TYPE]
-    names = [graph[each.value : each.end] for each in tensor.inside if each.number == _TENSOR_NAME]
-    dims = [each for each in tensor.inside if each.number == _TENSOR_DIMS]
-    if len(kinds) != 1 or len(names) != 1 or kinds[0] not in _DTYPES or any(d.kind != VARINT for d in dims):
+    kinds = [number(graph, each) for each in tensor.inside if each.number == TENSOR_TYPE]
+    names = [graph[each.value : each.end] for each in tensor.inside if each.number == TENSOR_NAME]
+    dims = [each for each in tensor.inside if each.number == TENSOR_DIMS]
+    if len(kinds) != 1 or len(names) != 1 or kinds[0] not in DTYPES or any(d.kind != VARINT for d in dims):
         return None
-    dtype, shape = _DTYPES[kinds[0]], tuple(number(graph, each) for each in dims)
-    if prod(shape) * _SIZES[dtype] != tensor.raw[1] - tensor.raw[0]:
+    dtype, shape = DTYPES[kinds[0]], tuple(number(graph, each) for each in dims)
+    if prod(shape) * SIZES[dtype] != tensor.raw[1] - tensor.raw[0]:
         return None
     try:
         return View(names[0].decode(), dtype, shape, tensor.raw[0])
@@ -134,10 +148,14 @@ def _view(graph: Buffer, tensor: Initializer) -> View | None:
         return None
 
 
-def _elsewhere(graph: Buffer, tensor: Initializer, file: str) -> bytes:
-    """The field of an initializer whose values are in a file."""
+def _kept(graph: Buffer, tensor: Initializer) -> bytes:
+    """The fields of an initializer but its values."""
     begin = tensor.inside[0].begin
-    kept = graph[begin : tensor.raw_begin] + graph[tensor.raw[1] : tensor.end]
-    place = sized(_ENTRY_KEY, b"location") + sized(_ENTRY_VALUE, file.encode())
-    said = whole(_TENSOR_DATA_LOCATION, _EXTERNAL) + sized(_TENSOR_EXTERNAL_DATA, place)
+    return graph[begin : tensor.raw_begin] + graph[tensor.raw[1] : tensor.end]
+
+
+def _elsewhere(kept: bytes, file: str) -> bytes:
+    """The field of an initializer whose values are in a file."""
+    place = sized(ENTRY_KEY, b"location") + sized(ENTRY_VALUE, file.encode())
+    said = whole(TENSOR_DATA_LOCATION, EXTERNAL) + sized(TENSOR_EXTERNAL_DATA, place)
     return sized(GRAPH_INITIALIZER, kept + said)

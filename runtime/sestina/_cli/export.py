@@ -139,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
                         "shapes": variant.shapes,
                         "buckets": list(variant.buckets),
                         "bytes": variant.entry.bytes,
+                        "weights": [entry._asdict() for entry in variant.weights],
                         "parity": dict(variant.parity),
                     }
                     for variant in manifest.variants
@@ -156,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
     printing.say(f"{result.path}: {manifest.contract.dimensions} dimensions, {size}")
     for variant in manifest.variants:
-        size = printing.size(variant.entry.bytes)
+        size = printing.size(variant.bytes)
         printing.say(f"  {variant.entry.file}: {size}, {printing.agreement(variant.parity)}")
     return 0
 

@@ -117,6 +117,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
             "shapes": variant.shapes,
             "bytes": variant.entry.bytes,
             "sha256": variant.entry.sha256,
+            "weights": [entry._asdict() for entry in variant.weights],
             "tolerance": variant.tolerance,
             "parity": dict(variant.parity),
         }
@@ -138,7 +139,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
 
 
 def _summary(variant: Variant) -> str:
-    parts = [variant.precision, f"for {variant.target}", variant.shapes, printing.size(variant.entry.bytes)]
+    parts = [variant.precision, f"for {variant.target}", variant.shapes, printing.size(variant.bytes)]
     return ", ".join([*parts, printing.agreement(variant.parity)])
 
 

@@ -154,7 +154,7 @@ class CandidateSession:
         """Everything that what is compiled depends on."""
         attachment = self._attachment
         return {
-            "graph": self._variant.entry.sha256,
+            "graph": "+".join(entry.sha256 for entry in self._variant.all_files),
             "provider": attachment.provider.ep,
             "provider_version": attachment.version,
             "options": dict(sorted(attachment.options.items())),

@@ -20,7 +20,7 @@ def open_introspection(bundle: Bundle, variant: Variant, threads: int, names: Se
         ProviderError: Where onnxruntime does not load it.
     """
     file = variant.entry.file
-    bundle.check_file(file)
+    bundle.check_variant(variant)
     graph = bundle.graph(file)
     for name in names:
         if not graph.names(node_output(name)):

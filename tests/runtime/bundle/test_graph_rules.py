@@ -99,6 +99,15 @@ def test_external_data_wherever_a_tensor_may_stand(place: str, own_bundle: Path)
     assert refusal(own_bundle, sestina.BundleIntegrityError) == ELSEWHERE
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_variant_that_lists_files_of_weights_changes_nothing_of_that(place: str, own_bundle: Path) -> None:
+    """Only initializers may have their values there, and they have more to say than a location."""
+    model = model_of(own_bundle)
+    PLACES[place](model)
+    with pytest.raises(sestina.BundleIntegrityError, match=r"^x\.onnx keeps (its )?weights in another file"):
+        check_onnx(model.SerializeToString(), "x.onnx", {"weights.bin": 1 << 20})
+
+
 def test_external_data_as_onnx_writes_it(own_bundle: Path) -> None:
     graph = own_bundle / FILE
     onnx.save_model(
@@ -167,6 +176,8 @@ def test_external_data_however_it_is_spelled(
     assert message == ELSEWHERE or message.startswith("is not a graph that can be read (")
     with pytest.raises(sestina.BundleError):
         Bundle(own_bundle).check(None)
+    with pytest.raises(sestina.BundleError):  # where the variant lists that file, too
+        check_onnx(content, "x.onnx", {"weights.bin": 1 << 20})
 
 
 def test_words_that_mean_nothing_there(own_bundle: Path, encoder: sestina.Encoder) -> None:

@@ -254,6 +254,49 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "a file twice, in another case", lambda m: m["files"].append(entry("License")), READER
     yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
 
+    yield from cases_of_weights()
+
+
+def stored(*files: str, variant: int = 0) -> Change:
+    """Of version 2, and with these files of weights."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["format_version"] = 2
+        document["variants"][variant]["weights"] = [entry(file) for file in files]
+
+    return change
+
+
+def cases_of_weights() -> Iterator[tuple[str, Change, Verdict]]:
+    """Weights in files of their own, which version 2 has."""
+
+    def also(path: tuple[str | int, ...], value: object) -> Change:
+        def change(document: dict[str, Any]) -> None:
+            stored("a.onnx_data", "b.onnx_data")(document)
+            put(path, value)(document)
+
+        return change
+
+    yield "weights", stored("a.onnx_data"), GOOD
+    yield "weights of a static variant", stored("a.onnx_data", "b", variant=1), GOOD
+    weights = ("variants", 0, "weights")
+    for value in ([], None, {}, "a", [5], [None], [[]]):
+        yield f"weights = {value!r}", also(weights, value), BOTH
+        yield f"weights = {value!r} in version 1", put(weights, value), GOOD  # a member that it does not know
+    yield "weights in version 1", put(weights, [entry("a.onnx_data")]), GOOD
+    for name, values in (
+        ("file", ["a/b", "../x", "nul", "a.", "", None]),
+        ("sha256", ["", 5]),
+        ("bytes", [-1]),
+    ):
+        for value in values:
+            yield f"weights.{name} = {value!r}", also((*weights, 1, name), value), BOTH
+    yield "an unknown member in weights", also((*weights, 1, "later"), 5), GOOD
+    yield "weights that are also a file", stored("LICENSE"), READER
+    yield "weights that are also a graph", stored("CPU-fp32.onnx"), READER
+    yield "weights of two variants", also(("variants", 1, "weights"), [entry("a.onnx_data")]), READER
+    yield "the same weights twice", stored("a.onnx_data", "a.onnx_data"), READER
+
 
 CASES = list(cases())
 
@@ -288,6 +331,11 @@ def test_reader_and_schema_agree(change: Change, verdict: Verdict) -> None:
         text = found.to_json()
         assert manifest_reader.read(text, "again") == found
         VALIDATOR.validate(json.loads(text))
+        # The lowest version that has what is in it: a reader that knows no other goes on reading it.
+        written = json.loads(text)
+        newer = written["contract"].keys() > base()["contract"].keys()
+        newer |= any("weights" in variant for variant in written["variants"])
+        assert written["format_version"] == 1 + newer
     else:
         assert found.startswith("manifest.json")
         assert "\n" not in found
@@ -308,6 +356,9 @@ def test_the_writer_states_the_oldest_version_that_has_all_of_it() -> None:
         assert written["format_version"] == 2
         assert members.items() <= written["contract"].items()
         # A reader of version 1 refuses it before it looks at anything else.
+    newer = base()
+    stored("a.onnx_data")(newer)  # the contract stays as it was
+    assert json.loads(manifest_reader.read(json.dumps(newer), "here").to_json()) == newer
     unneeded = base()
     second(prompts={}, default_prompt=None, similarity="cosine", include_prompt=True)(unneeded)
     assert json.loads(manifest_reader.read(json.dumps(unneeded), "here").to_json()) == document
@@ -329,10 +380,12 @@ def test_the_schema_states_every_member_that_the_writer_writes() -> None:
 
     document = base()
     second(prompts={"query": "query: "})(document)
+    stored("a.onnx_data", variant=1)(document)
     written = json.loads(manifest_reader.read(json.dumps(document), "here").to_json())
     defs = SCHEMA["$defs"]
     assert members(SCHEMA) == set(written)
     assert members(SCHEMA["properties"]["contract"]) | members(defs["contract"]) == set(written["contract"])
-    assert members(defs["variant"]) == set(written["variants"][1])
+    assert members(defs["variant"]) | members(defs["variant2"]) == set(written["variants"][1])
+    assert members(defs["file"]) == set(written["variants"][1]["weights"][0])
     assert members(defs["file"]) == set(written["files"][0])
     assert members(defs["tensor"]) == set(written["variants"][0]["inputs"][0])
