@@ -134,7 +134,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_memory": {"_errors", "_transformers"},
         "_conversion": {"_errors", "_transformers"},
         "_source": {"_build", "_conversion", "_errors", "_hub", "_memory"},
-        "_produce": {"_build", "_forms", "_graph", "_proof", "_variants"},
+        "_produce": {"_build", "_errors", "_forms", "_graph", "_proof", "_variants"},
         "_verified": {"_errors", "_produce", "_proof"},
         "_check": {"_errors", "_tools"},
         "_export": {

@@ -14,7 +14,9 @@ import torch
 
 from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import FileEntry, TensorInfo, Variant
+from sestina._onnxruntime import line
 from sestina_export._build import build_graph, interface
+from sestina_export._errors import GraphError
 from sestina_export._forms.base import Form
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
@@ -80,6 +82,8 @@ class VariantJob:
             clear_frames(error.__traceback__)  # they hold its files open, which Windows does not remove
             for written in (path, weights, path.with_name(operators_file(spec.file))):
                 written.unlink(missing_ok=True)
+            if type(error).__module__.startswith("onnxruntime."):  # it has no common root
+                raise GraphError(f"{spec.file} cannot be run by onnxruntime: {line(error)}") from error
             raise
         finally:
             later = self.specs[self.specs.index(spec) + 1 :]

@@ -305,3 +305,19 @@ def test_the_model_is_whole_again_after_tracing() -> None:
     assert [id(part) for part in (*model.modules(), *model.parameters())] == before
     assert [layer.attention.core for layer in model.encoder.layers] == [dot_product_attention] * 2
     assert model.encoder.embedding_scale == 32**0.5
+
+
+def test_what_onnxruntime_says_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+    from sestina_export import _produce
+
+    def failing(*_: object) -> None:
+        raise InvalidArgument("head_size must be\na multiple of 8")
+
+    monkeypatch.setattr(_produce, "measure_shapes", failing)
+    with pytest.raises(
+        GraphError, match="^cpu-fp32.onnx cannot be run by onnxruntime: head_size must be a mul"
+    ):
+        export(new_checkpoint(), tmp_path / "out.sestina", precisions=["fp32"])
+    assert not list(tmp_path.iterdir())
