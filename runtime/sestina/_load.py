@@ -60,7 +60,8 @@ def load(
             table in docs/providers.md has the names, `sestina providers` what this machine has.
         precision: "auto" (on the CPU int8 where the bundle has it and the processor is good at it, else
             fp32), or one that the bundle has.
-        threads: Threads that compute; None: the physical cores this process may use.
+        threads: Threads that compute; None: OMP_NUM_THREADS where that is set, else the physical cores this
+            process may use.
         max_memory_mb: Ceiling for working memory, in MiB, besides the weights and the vectors themselves;
             None: what is best for speed. Two things may go beyond it: a text of very many characters without
             a space, which is tokenized whole, and whoever encodes single texts and lists in turn, for which

@@ -59,6 +59,7 @@ class TestProcessor:
 
         without(monkeypatch, "sched_getaffinity")
         monkeypatch.setattr(os, "cpu_count", lambda: 6)
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         monkeypatch.setattr(threads, "_read", nothing)
         assert threads.usable_cores() == 6
 

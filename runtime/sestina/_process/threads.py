@@ -12,11 +12,16 @@ _OWN_CGROUPS = "/proc/self/cgroup"
 
 
 def usable_cores() -> int:
-    """Physical cores within the affinity mask and the cgroup CPU quota; at least 1.
+    """OMP_NUM_THREADS where that is set, else physical cores within affinity mask and cgroup CPU quota.
+
+    At least 1, and at most the processors that this process may use.
 
     Two hyper-threads of one core share its vector units, so a second thread there only adds contention.
     """
     allowed = _affinity()
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # of a list the outermost
+    if asked.isascii() and asked.isdigit() and len(asked) < 9 and int(asked):
+        return min(int(asked), len(allowed))
     cores = len({_core_of(cpu) for cpu in allowed})
     quota = _cgroup_quota()
     return max(1, min(cores, math.ceil(quota)) if quota else cores)

@@ -374,4 +374,30 @@ def test_threads_keep_to_the_quota_of_every_control_group(
     monkeypatch.setattr(_threads, "_OWN_CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(_threads, "_CPU_DIRS", tmp_path)
     monkeypatch.setattr(_threads, "_affinity", lambda: set(range(8)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert _threads.usable_cores() == cores
+
+
+@pytest.mark.parametrize(
+    "value, cores",
+    [
+        ("1", 1),
+        ("3", 3),
+        ("2,4", 2),
+        (" 5 ", 5),
+        ("64", 8),
+        ("0", 6),
+        ("", 6),
+        ("-2", 6),
+        ("two", 6),
+        ("9" * 99, 6),
+    ],
+)
+def test_threads_are_those_of_openmp_where_it_says(
+    value: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    monkeypatch.setattr(_threads, "_affinity", lambda: set(range(8)))
+    monkeypatch.setattr(_threads, "_core_of", lambda cpu: str(cpu % 6))
+    monkeypatch.setattr(_threads, "_cgroup_quota", lambda: None)
     assert _threads.usable_cores() == cores
