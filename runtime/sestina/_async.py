@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sestina._arguments import plain_str, text_sequence, whole_number
+from sestina._caller import kept_warnings, warn_caller
 from sestina._errors import ClosedError, OptionError
+from sestina._process.fork import this_process
 from sestina._process.native import opening
 from sestina._text.tokenizer import check_text
 
@@ -29,11 +31,12 @@ _CLOSED = "this AsyncEncoder is closed: make another"
 
 
 class _Request(NamedTuple):
-    """What one caller waits for: the vectors of some texts, or of the only one."""
+    """What one caller waits for: vectors of some texts, or of the only one. Those of one kind go together."""
 
     texts: list[str]
     alone: bool
     options: dict[str, Any]
+    kind: str
     answer: asyncio.Future[Any]
 
 
@@ -63,6 +66,7 @@ class AsyncEncoder:
         self._task: asyncio.Task[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = this_process()
         self._closed = False
 
     async def encode(self, texts: str | Sequence[str] | Column, **options: Any) -> Vectors:
@@ -84,19 +88,29 @@ class AsyncEncoder:
         await self._let_in(count)
         try:
             answer = asyncio.get_running_loop().create_future()
-            self._waiting.append(_Request(checked, text is not None, options, answer))
+            self._waiting.append(
+                _Request(checked, text is not None, options, repr(sorted(options.items())), answer)
+            )
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._work())
-            vectors: Vectors = await answer
-            return vectors
+            vectors, told = await answer
+            for warning in told:
+                warn_caller(warning)
+            found: Vectors = vectors
+            return found
         finally:
             self._leave(count)
 
     async def aclose(self) -> None:
         """Encode what waits, and take nothing more. The encoder stays open."""
         self._closed = True
-        if self._task is not None and not self._task.done():
-            await asyncio.shield(self._task)
+        if self._loop is not None:
+            self._be_of(asyncio.get_running_loop())
+        while self._pending or self._outside:  # those who were let in, and those who wait for room
+            if self._task is None or self._task.done():
+                await asyncio.sleep(0)
+            else:
+                await asyncio.shield(self._task)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
@@ -113,13 +127,16 @@ class AsyncEncoder:
         await self.aclose()
 
     def _be_of(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Forget what a loop that has ended left waiting."""
-        if self._loop is loop:
+        """Forget what a loop that has ended, or a parent, left waiting."""
+        inherited = self._process is not this_process()  # by a fork, and without the thread that encodes
+        if self._loop is loop and not inherited:
             return
-        if self._loop is not None and not self._loop.is_closed():
+        if self._loop is not None and not self._loop.is_closed() and not inherited:
             raise OptionError(
                 "an AsyncEncoder is of one event loop, and another one uses it: make one for each"
             )
+        if inherited:
+            self._process, self._pool = this_process(), None
         self._loop, self._task, self._pending = loop, None, 0
         self._waiting.clear()
         self._outside.clear()
@@ -183,7 +200,7 @@ class AsyncEncoder:
             if first.answer.done():  # cancelled
                 self._waiting.popleft()
                 continue
-            if batch and (count + len(first.texts) > self._most or first.options != batch[0].options):
+            if batch and (count + len(first.texts) > self._most or first.kind != batch[0].kind):
                 break
             batch.append(self._waiting.popleft())
             count += len(first.texts)
@@ -200,22 +217,28 @@ class AsyncEncoder:
 
 
 def _encoded(encoder: Encoder, batch: list[_Request]) -> list[Any]:
-    """What each request gets: its vectors, or the error of its own."""
+    """What each request gets: its vectors and warnings, or the error of its own."""
     if len(batch) > 1:
+        # A text over the limit is told to its caller, in its place among the caller's own.
+        options = batch[0].options
+        if options.get("on_truncate", "warn") == "warn":
+            options = {**options, "on_truncate": "error"}
         try:
-            vectors = encoder.encode([text for each in batch for text in each.texts], **batch[0].options)
+            vectors = encoder.encode([text for each in batch for text in each.texts], **options)
         except Exception:  # noqa: BLE001  of one of them: each alone says whose it is
             return [_alone(encoder, each) for each in batch]
         ends = np.cumsum([len(each.texts) for each in batch])
         parts = np.split(vectors, ends[:-1])
         return [
-            part[0].copy() if each.alone else part.copy() for part, each in zip(parts, batch, strict=True)
+            ((part[0] if each.alone else part).copy(), ()) for part, each in zip(parts, batch, strict=True)
         ]
     return [_alone(encoder, batch[0])]
 
 
 def _alone(encoder: Encoder, request: _Request) -> Any:
     try:
-        return encoder.encode(request.texts[0] if request.alone else request.texts, **request.options)
+        with kept_warnings() as told:
+            vectors = encoder.encode(request.texts[0] if request.alone else request.texts, **request.options)
     except Exception as error:  # noqa: BLE001  it is raised where it is awaited
         return error
+    return vectors, told

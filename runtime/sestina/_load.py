@@ -204,4 +204,4 @@ def _cache_dir(given: str | os.PathLike[str]) -> str:
         raise OptionError(f"cache_dir is {quote(given)}; it must be the path of a directory, or None")
     if "\0" in text:
         raise OutputError(f"cache_dir {quote(text)} cannot be written: it has a null character")
-    return text
+    return absolute(text)

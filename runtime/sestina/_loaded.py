@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Describe = Callable[[bool], Report]
 
 
+_CLOSED = "this encoder is closed: load the bundle again"
+
+
 class Loaded(NamedTuple):
     """What a bundle became in one process.
 
@@ -63,21 +66,27 @@ class Reloading:
             ClosedError: After `close`.
         """
         if self._closed:
-            raise ClosedError("this encoder is closed: load the bundle again")
+            raise ClosedError(_CLOSED)
         return self._again, (self._recipe,)
 
     @property
     def _engine(self) -> Engine:
         """What encodes in this process."""
         loaded = self._loaded
-        if loaded.process is not this_process() and not self._closed and self._recipe.on_fork == "reload":
-            return self._lock.holding(self._reload)
+        if loaded.process is not this_process():
+            if self._closed:
+                raise ClosedError(_CLOSED)
+            if self._recipe.on_fork == "reload":
+                return self._lock.holding(self._reload)
         return loaded.engine
 
     def _reload(self) -> Engine:
         """In a forked child, at the first use: what was loaded there works only in the parent."""
         if self._loaded.process is not this_process():
             fresh = self._again(self._recipe)
+            if self._closed:  # meanwhile
+                fresh.close()
+                raise ClosedError(_CLOSED)
             self._loaded, self._reloaded = fresh._loaded, True
         return self._loaded.engine
 

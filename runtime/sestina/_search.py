@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Metric = Literal["cosine", "dot", "euclidean", "manhattan"]
 METRICS = ("cosine", "dot", "euclidean", "manhattan")
 _MIB = 1 << 20
+_MOST = 1e30  # of a norm: beyond it, and below one over it, products leave float32
 _KINDS = ("float32", "float64", "float16", "int8", "uint8")
 
 
@@ -39,8 +40,8 @@ class Corpus:
     """Vectors to search, looked through once: their norms are kept, the vectors are not copied.
 
     Args:
-        vectors: (n, d) float32, float16 or float64; int8 as `encode(..., output="int8")` gives it, of which
-            a cosine is that of what it stands for; or uint8, eight dimensions a byte as `output="binary"` has
+        vectors: (n, d) float32, float16 or float64; int8, of whatever one scale a vector has, which a
+            cosine does not see; or uint8, eight signs a byte as `numpy.packbits(vectors > 0, axis=1)` gives
             them, compared bit by bit. A mapped file (`numpy.load(path, mmap_mode="r")`) stays in place.
         metric: What is near. Bits have a cosine alone: 1 - 2 * differing / all.
 
@@ -56,7 +57,8 @@ class Corpus:
                 f"corpus is {what} of shape {getattr(vectors, 'shape', None)}; it must be an array (n, d) of "
                 f"{', '.join(_KINDS)}"
             )
-        self._vectors = vectors
+        _refuse_masked("corpus", vectors)
+        self._vectors = np.asarray(vectors)
         self._bits = vectors.dtype == np.uint8
         if self._bits and self.metric != "cosine":
             raise OptionError(f"metric is {self.metric!r}; packed bits are compared by 'cosine' alone")
@@ -88,7 +90,13 @@ class Corpus:
         rows = self._queries(queries)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in rows]
         for begin, block in self._blocks(room, len(rows)):
-            for at, scores in enumerate(self._scores(rows, begin, block)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                of_each = list(self._scores(rows, begin, block))
+            for at, scores in enumerate(of_each):
+                if not np.isfinite(scores).all():
+                    raise OptionError(
+                        f"these vectors are too large for a search by {self.metric}: scale them down"
+                    )
                 best, values = _best(scores, k)
                 indices, kept = found[at]
                 values = np.concatenate([kept, values])
@@ -101,6 +109,7 @@ class Corpus:
         )
 
     def _queries(self, queries: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        _refuse_masked("queries", queries)
         if self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8:
             rows: npt.NDArray[Any] = np.atleast_2d(queries)
             width = rows.shape[1] * 8 if rows.ndim == 2 else 0
@@ -159,6 +168,10 @@ class Corpus:
         if not np.isfinite(norms).all():
             row = int(np.flatnonzero(~np.isfinite(norms))[0])
             raise OptionError(f"row {row} of the corpus is not finite: a search needs finite numbers")
+        unusual = (norms > _MOST) | ((norms < 1 / _MOST) & (norms != 0))
+        if unusual.any():
+            row = int(np.flatnonzero(unusual)[0])
+            raise OptionError(f"row {row} of the corpus has the norm {norms[row]:.3g}: scale the corpus")
         inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms != 0)
         return inverse.astype(np.float32)
 
@@ -186,6 +199,13 @@ def search(
     """
     looked_through = corpus if isinstance(corpus, Corpus) else Corpus(corpus, metric=metric)
     return looked_through.search(queries, k, max_memory_mb=max_memory_mb)
+
+
+def _refuse_masked(what: str, given: object) -> None:
+    if np.ma.is_masked(given):
+        raise OptionError(
+            f"{what} have masked values: a search needs every number; fill them or leave them out"
+        )
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[Ids, npt.NDArray[np.float32]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,6 +196,77 @@ def test_one_loop_after_the_other(int8: sestina.Encoder) -> None:
         await encoder.aclose()
 
     asyncio.run(both())
+
+
+def test_options_that_cannot_be_compared_harm_nobody(int8: sestina.Encoder) -> None:
+    async def run() -> list[Any]:
+        async with AsyncEncoder(int8) as encoder:
+            bad: Any = np.array([1, 2])
+            asked = [
+                encoder.encode("a", dimensions=bad),
+                encoder.encode("b", dimensions=bad),
+                encoder.encode("c"),
+            ]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, right = asyncio.run(run())
+    assert isinstance(first, sestina.OptionError)
+    assert isinstance(second, sestina.OptionError)
+    assert np.array_equal(right, int8.encode("c"))
+
+
+def test_closing_waits_for_those_who_wait_for_room(int8: sestina.Encoder) -> None:
+    async def run() -> list[bool]:
+        encoder = AsyncEncoder(int8, max_pending=1)
+        tasks = [asyncio.create_task(encoder.encode(text)) for text in TEXTS[:5]]
+        await asyncio.sleep(0)
+        await encoder.aclose()
+        await asyncio.sleep(0)
+        assert encoder._pool is None
+        return [task.done() for task in tasks]
+
+    assert all(asyncio.run(run()))
+
+
+def test_a_truncated_text_is_told_to_its_caller_in_its_place(int8: sestina.Encoder) -> None:
+    long = "model " * 500
+
+    async def run() -> None:
+        async with AsyncEncoder(int8) as encoder:
+            others = [asyncio.create_task(encoder.encode(text)) for text in TEXTS[:3]]
+            with pytest.warns(sestina.TruncationWarning, match="^text 1 has more than") as told:
+                vectors = await encoder.encode(["a", long])
+            assert [warning.filename for warning in told] == [__file__]
+            assert (told[0].message.count, told[0].message.first) == (1, 1)  # type: ignore[union-attr]
+            assert np.array_equal(vectors, int8.encode(["a", long], on_truncate="ignore"))
+            await asyncio.gather(*others)
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("open_loop", [False, True])
+def test_in_a_forked_child(open_loop: bool, bundle: Path) -> None:
+    code = f"""
+import asyncio, os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, sestina
+encoder = sestina.load(sys.argv[1], threads=1)
+many, loop = sestina.AsyncEncoder(encoder), asyncio.new_event_loop()
+wanted = loop.run_until_complete(many.encode("a"))
+if not {open_loop}: loop.close()
+child = os.fork()
+if not child:
+    other = asyncio.new_event_loop()
+    right = np.abs(other.run_until_complete(asyncio.wait_for(many.encode("a"), 20)) - wanted).max() < 1e-6
+    other.run_until_complete(many.aclose())
+    os._exit(7 if right else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) - 7)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["max_batch", "max_pending"])

@@ -123,6 +123,21 @@ def test_a_corpus_that_is_empty(vectors: Any) -> None:
         (np.ones(4), np.ones((2, 4)), {"metric": "l2"}, "metric is 'l2'; it must be one of cosine, dot"),
         (np.ones(4), np.ones((2, 4)), {"max_memory_mb": 0}, "max_memory_mb is 0"),
         ("a", np.ones((2, 4)), {}, "vectors are"),
+        (np.ma.array([1.0] * 4, mask=[0, 1, 0, 0]), np.ones((2, 4)), {}, "queries have masked values"),
+        (np.ones(4), np.ma.array([[1.0] * 4], mask=[[0, 1, 0, 0]]), {}, "corpus have masked values"),
+        (
+            np.ones(4),
+            np.array([[1.0] * 4, [3e38] * 4], np.float32),
+            {},
+            "row 1 of the corpus has the norm 6e.38",
+        ),
+        (np.full(4, 1e30), np.full((2, 4), 1e29), {"metric": "dot"}, "too large for a search by dot"),
+        (
+            np.full(4, 1e30),
+            np.full((2, 4), 1e29),
+            {"metric": "euclidean"},
+            "too large for a search by euclidean",
+        ),
     ],
 )
 def test_what_is_refused(queries: Any, corpus: Any, options: Any, said: str) -> None:
