@@ -176,6 +176,12 @@ CASES = [
         lengths=FAR,
         other={"relative_distance": 10},
     ),
+    case(
+        "T5Encoder",
+        T5 | {"feed_forward_proj": "gated-gelu", "dense_act_fn": "silu"},
+        "function-of-its-own",
+        other={"activation": "gelu_tanh"},
+    ),
     case("T5Encoder", T5 | {"feed_forward_proj": "gated-silu"}, "gated-silu", other={"activation": "gelu"}),
     case("MT5Encoder", T5, lengths=FAR),
     case("UMT5Encoder", T5, lengths=FAR, other={"relative_distance": 100}),

@@ -122,6 +122,8 @@ YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 
             "layer_types ['sliding_attention', 'sliding_attention', 'sliding_attentio is not supported; a sliding",
         ),
         ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping 50.0 is not supported"),
+        ("t5", {"is_decoder": True}, "is_decoder True is not supported"),
+        ("t5", {"dense_act_fn": "prelu"}, "dense_act_fn 'prelu' is not supported; gelu, "),
         ("t5", {"feed_forward_proj": "gated-prelu"}, "feed_forward_proj 'prelu' is not supported; gelu, "),
         ("eurobert", {"hidden_act": "xielu"}, "hidden_act 'xielu' is not supported; gelu, "),
         (

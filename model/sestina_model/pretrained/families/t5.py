@@ -77,10 +77,12 @@ def _family(
         if len(parts) not in (1, 2) or (len(parts) == 2 and parts[0] != "gated"):
             raise keys.wrong("feed_forward_proj", stated, "a function, or 'gated-' and a function")
         # transformers takes this one name for another function than it has elsewhere.
-        name = "gelu_new" if stated == "gated-gelu" else parts[-1]
+        name, key = "gelu_new" if stated == "gated-gelu" else parts[-1], "feed_forward_proj"
+        if "dense_act_fn" in keys.values:  # what follows of it is saved too, and outranks it
+            name, key = keys.values["dense_act_fn"], "dense_act_fn"
         return {
-            "activation": keys.activation("feed_forward_proj", name),
-            "gated": parts[0] == "gated",
+            "activation": keys.activation(key, name),
+            "gated": keys.flag("is_gated_act", default=parts[0] == "gated"),
             "relative": relative,
             "relative_buckets": keys.whole("relative_attention_num_buckets", 32, 4),
             "relative_distance": keys.whole("relative_attention_max_distance", 128, 2),
@@ -92,6 +94,7 @@ def _family(
         layouts=_LAYOUTS,
         fixed=_FIXED,
         choices=choices,
+        neutral={"is_decoder": (False, None)},
         aliases={
             "d_model": "hidden_size",
             "num_heads": "num_attention_heads",
