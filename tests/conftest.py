@@ -18,6 +18,8 @@ pytest_plugins = ["_slow"]
 # A shell that runs the suite in the background lets it ignore interrupts, and whatever a test starts inherits
 # that: tests of interrupts would wait for what cannot come.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # nohup has it ignored, and commands respect that
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Where PyTorch and the exporter are not installed, the runtime is tested alone, by the files that need neither.
 HEAVY = re.compile(

@@ -272,7 +272,8 @@ def test_public_names() -> None:
     public = {name for name in dir(sestina) if not name.startswith("_")}
     modules = {name for name in public if isinstance(getattr(sestina, name), type(sys))}
     assert public - modules - {"TYPE_CHECKING"} == set(sestina.__all__)
-    assert not [name for name in modules if name not in sys.stdlib_module_names]
+    # Integrations are public, and there once somebody has imported one.
+    assert not [name for name in modules - {"integrations"} if name not in sys.stdlib_module_names]
 
 
 def test_every_error_has_the_one_root_and_a_builtin() -> None:

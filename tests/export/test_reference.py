@@ -61,7 +61,7 @@ def test_what_is_equal_is_recorded(folder: Path, tmp_path: Path) -> None:
     result = export(folder, tmp_path / "out.sestina", precisions=["fp32"], progress=steps.append)
     version = transformers.__version__
     assert result.manifest.provenance["tokenizer_compared"] == version
-    assert steps[1] == f"comparing token ids with transformers {version}, which takes seconds to import"
+    assert f"comparing token ids with transformers {version}, which takes seconds to import" in steps
     names = {each.key for each in onnx.load(result.path / "cpu-fp32.onnx").metadata_props}
     assert "sestina.source_sha256" in names
     assert "sestina.tokenizer_compared" not in names  # the graph is the same where nothing is compared
