@@ -222,6 +222,23 @@ def test_what_makes_no_sense(family: str, changes: Mapping[str, Any], message: s
     assert refused(family, CheckpointError, changes).startswith(message)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_is_causal(family: str) -> None:
+    """Of models that look back it is carried, of encoders only what changes nothing."""
+    looks_back = family in ("qwen3", "gemma3_text")
+    assert config(family, is_causal=looks_back) == config(family)
+    if looks_back:
+        assert not config(family, is_causal=False).causal
+        message = refused(family, UnsupportedCheckpointError, {"is_causal": None})
+        assert message == "is_causal None is not supported; True and False are"
+        message = refused(family, CheckpointError, {"is_causal": 1})
+        assert message == "is_causal is 1; it must be true or false"
+    else:
+        assert config(family, is_causal=None) == config(family)
+        message = refused(family, UnsupportedCheckpointError, {"is_causal": True})
+        assert message == "is_causal True is not supported; only False is"
+
+
 INERT = {"use_cache": True, "torch_dtype": "bfloat16", "classifier_dropout": 0.1, "sparse_prediction": True}
 
 

@@ -599,7 +599,9 @@ class TestContract:
             ({"max_seq_length": 512}, POSITIONS),
             ({"max_seq_length": 16, "tokenizer_args": {"model_max_length": 12}}, 12),
             ({"processor_kwargs": {"model_max_length": 12, "trust_remote_code": True}}, 12),
-            ({"model_args": {"attn_implementation": "sdpa"}}, 24),
+            ({"model_args": {"attn_implementation": "sdpa", "use_cache": False}}, 24),
+            ({"tokenizer_args": {"use_fast": False, "padding_side": None}, "query_length": None}, 24),
+            ({"config_args": {"local_files_only": False}, "processing_kwargs": {"text": {}}}, 24),
         ],
     )
     def test_which_limit_holds(self, sentence_bert: Path, config: dict, limit: int) -> None:
@@ -617,6 +619,15 @@ class TestContract:
                 "the output get_text_features to last_hidden_state to token_embeddings is not supported",
             ),
             ({"tokenizer_args": {"padding_side": "left"}}, "tokenizer_args {'padding_side': 'left'} is not"),
+            # What is false overrides another file as what is true does.
+            ({"tokenizer_args": {"do_lower_case": False}}, "tokenizer_args {'do_lower_case': False} is not"),
+            ({"tokenizer_args": {"padding_side": ""}}, "tokenizer_args {'padding_side': ''} is not"),
+            ({"processor_kwargs": {"add_special_tokens": False}}, "{'add_special_tokens': False} is not"),
+            ({"config_args": {"is_causal": False}}, "config_args {'is_causal': False} is not supported"),
+            ({"config_kwargs": {"num_hidden_layers": 0}}, "config_kwargs {'num_hidden_layers': 0} is not"),
+            ({"model_kwargs": {"tie": False}}, "model_kwargs {'tie': False} is not supported; save the"),
+            ({"processing_kwargs": {"text": False}}, "processing_kwargs {'text': False} is not supported"),
+            ({"query_length": 0}, "query_length 0 is not supported; leave it out"),
             ({"config_args": {"hidden_act": "relu"}}, "config_args {'hidden_act': 'relu'} is not supported"),
             (
                 {"processing_kwargs": {"text": {"max_length": 3}}},

@@ -31,6 +31,10 @@ _WITHOUT_EFFECT = frozenset(
     {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"}
     | {"use_cache", "use_safetensors"}
 )
+# Options of where files come from; trust_remote_code is ignored there as here, the tokenizers here are fast.
+_OF_LOADING = frozenset(
+    {"cache_dir", "force_download", "local_files_only", "token", "trust_remote_code", "use_fast"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
     _check_modalities(path, config)
     # The lengths cut queries and documents at other places than other texts.
     for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
-        if config.get(key):
+        if config.get(key) is not None:
             raise UnsupportedCheckpointError(
                 f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"
             )
@@ -186,8 +190,10 @@ def _transformer(folder: Path) -> tuple[int | None, bool]:
         options = dict(_options(config, key, path))
         limit = options.pop("model_max_length", limit)
         _refuse_options(path, key, options)
-    for key in ("config_args", "config_kwargs", "processing_kwargs"):
+    for key in ("config_args", "config_kwargs"):
         _refuse_options(path, key, _options(config, key, path))
+    by_kind = _options(config, "processing_kwargs", path)
+    _refuse_options(path, "processing_kwargs", {kind: each for kind, each in by_kind.items() if each != {}})
     for key in ("model_args", "model_kwargs"):
         _refuse_options(path, key, _options(config, key, path), _WITHOUT_EFFECT)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
@@ -224,9 +230,9 @@ def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:
 def _refuse_options(
     path: Path, key: str, options: Mapping[str, Any], without_effect: frozenset[str] = frozenset()
 ) -> None:
-    # trust_remote_code is ignored there as it is here; the tokenizers here are all fast.
-    allowed = without_effect | {"trust_remote_code", "use_fast"}
-    changing = {name: value for name, value in options.items() if name not in allowed and value}
+    """A value of false or 0 is one too: it overrides what another file says; null is none."""
+    allowed = without_effect | _OF_LOADING
+    changing = {name: value for name, value in options.items() if name not in allowed and value is not None}
     if changing:
         raise UnsupportedCheckpointError(
             f"{path}: {key} {changing!r:.120} is not supported; save the model with these options applied"

@@ -60,6 +60,11 @@ def _eurobert(keys: Keys) -> Mapping[str, Any]:
     }
 
 
+def _causal(keys: Keys) -> bool:
+    """Whether a token attends only to what is before it, as models that write do."""
+    return keys.flag("is_causal", default=True)
+
+
 def _qwen3(keys: Keys) -> Mapping[str, Any]:
     n_layers = keys.whole("num_hidden_layers", 32, 0)
     sliding = keys.flag("use_sliding_window", default=False)
@@ -72,14 +77,14 @@ def _qwen3(keys: Keys) -> Mapping[str, Any]:
     )
     if not local and "sliding_attention" in kinds:
         raise keys.unsupported("layer_types", kinds, "; a sliding layer needs use_sliding_window")
-    rotary = read_rotary(keys, 10_000.0)
-    return local_choices(kinds, (width or 1) - 1, rotary, rotary) | {
+    rotary, causal = read_rotary(keys, 10_000.0), _causal(keys)
+    return local_choices(kinds, (width or 1) - causal, rotary, rotary) | {
         "n_kv_heads": keys.optional_whole("num_key_value_heads")
         if "num_key_value_heads" in keys.values
         else 32,
         "d_k": keys.whole("head_dim", 128),
         "attention_bias": keys.flag("attention_bias", default=False),
-        "causal": True,
+        "causal": causal,
         "query_key_norm": True,
     }
 
@@ -91,7 +96,7 @@ def _gemma3(keys: Keys) -> Mapping[str, Any]:
         n_layers,
         ["sliding_attention" if (layer + 1) % every else "full_attention" for layer in range(n_layers)],
     )
-    both = keys.flag("use_bidirectional_attention", default=False)
+    both, causal = keys.flag("use_bidirectional_attention", default=False), _causal(keys)
     width = 4096 if "sliding_window" not in keys.values else keys.optional_whole("sliding_window")
     if width is None:
         if "sliding_attention" in kinds:
@@ -103,16 +108,21 @@ def _gemma3(keys: Keys) -> Mapping[str, Any]:
         ("rope_local_base_freq", 10_000.0),
         scaled=("full_attention",),
     )
-    # A window of both directions is half as long in each, one that looks back counts the token itself.
-    return local_choices(kinds, width // 2 if both else width - 1, rotary, local_rotary) | {
+    # A window of both directions is half as long in each, one that looks back counts the token itself, and
+    # one that looks back made to look ahead counts those to each side: of both kinds at once, one more.
+    window = (width // 2 + 1 if both else width) - causal
+    return local_choices(kinds, window, rotary, local_rotary) | {
         "n_kv_heads": keys.whole("num_key_value_heads", 4),
         "d_k": keys.whole("head_dim", 256),
         "attention_bias": keys.flag("attention_bias", default=False),
         "attention_scale": keys.number("query_pre_attn_scalar", 256) ** -0.5,
-        "causal": not both,
+        "causal": causal and not both,
         "query_key_norm": True,
     }
 
+
+# null is neither there: what it makes of a text depends on the padding beside it.
+_EITHER = {"is_causal": (True, False)}
 
 LLAMA_LIKE: Mapping[str, Family] = {
     "eurobert": Family(
@@ -143,6 +153,7 @@ LLAMA_LIKE: Mapping[str, Family] = {
         layouts=(_WEIGHTS,),
         fixed=_FIXED,
         choices=_qwen3,
+        neutral=_EITHER,
     ),
     "gemma3_text": Family(
         tokenizer="GemmaTokenizer",
@@ -160,6 +171,6 @@ LLAMA_LIKE: Mapping[str, Family] = {
         layouts=(_GEMMA_WEIGHTS,),
         fixed={**_FIXED, "norm": "sandwich", "scale_embeddings": True},
         choices=_gemma3,
-        neutral={"attn_logit_softcapping": (None,)},
+        neutral={**_EITHER, "attn_logit_softcapping": (None,)},
     ),
 }

@@ -26,6 +26,8 @@ FAMILIES: Mapping[str, Family] = {**BERT_LIKE, "deberta-v2": DEBERTA, **ROTARY, 
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "quantization_config": (None,),
     "pruned_heads": ({}, None),
+    # Of encoders transformers makes this one way without padding and another with it.
+    "is_causal": (False, None),
 }
 
 
@@ -80,7 +82,9 @@ def _check_neutral(keys: Keys, family: Family) -> None:
     for key, neutral in {**_NEUTRAL, **family.neutral}.items():
         value = keys.values.get(key, neutral[0])
         if value not in neutral:
-            allowed = "" if neutral[0] is None else f"; only {neutral[0]!r} is"
+            carried = [repr(each) for each in neutral if each is not None]
+            allowed = f"; only {carried[0]} is" if len(carried) == 1 else f"; {' and '.join(carried)} are"
+            allowed = allowed if carried else ""
             raise keys.unsupported(key, value, allowed)
     if keys.values.get("auto_map") and not family.own_code:
         raise keys.unsupported(
