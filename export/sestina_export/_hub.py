@@ -41,6 +41,7 @@ _MODULE = (
         for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
     ),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    "chat_template.jinja",
     *("vocab.txt", "vocab.json", "merges.txt"),
     *("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model"),
 )

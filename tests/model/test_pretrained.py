@@ -425,6 +425,28 @@ class TestContract:
         assert (head.pooling, head.normalize, head.max_tokens) == ("mean", False, POSITIONS)
 
     @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("chat_template.jinja", "{{ messages }}"),
+            ("additional_chat_templates/tools.jinja", "{{ messages }}"),
+            ("tokenizer_config.json", '{"chat_template": "{{ messages }}"}'),
+            ("tokenizer_config.json", '{"chat_template": ""}'),
+            ("tokenizer_config.json", '{"chat_template": [{"name": "default", "template": "a"}]}'),
+        ],
+    )
+    def test_a_chat_template(self, sentence_bert: Path, name: str, content: str) -> None:
+        """Without modules.json each text becomes a message there; with it only where a modality says so."""
+        path = sentence_bert / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        assert load(sentence_bert).model.head.max_tokens == 16
+        (sentence_bert / "modules.json").unlink()
+        assert f"{path}: a chat template, which sentence-transformers" in refused(sentence_bert)
+        path.write_text("{}")
+        if name == "tokenizer_config.json":
+            assert load(sentence_bert).model.head.max_tokens == POSITIONS
+
+    @pytest.mark.parametrize(
         ("config", "limit"),
         [
             ({"model_max_length": 24}, 24),
@@ -618,6 +640,12 @@ class TestContract:
                 {"modality_config": {"text": {"method": "get_text_features"}}},
                 "the output get_text_features to last_hidden_state to token_embeddings is not supported",
             ),
+            (
+                {"modality_config": {"text": {}, "message": {"method": "forward", "format": "flat"}}},
+                "the modality 'message' of modality_config is not supported, which puts every text into",
+            ),
+            ({"modality_config": {"image": {}}}, "modality_config {'image': {}} is not supported; it must"),
+            ({"modality_config": {}}, "modality_config {} is not supported; it must have 'text'"),
             ({"tokenizer_args": {"padding_side": "left"}}, "tokenizer_args {'padding_side': 'left'} is not"),
             # What is false overrides another file as what is true does.
             ({"tokenizer_args": {"do_lower_case": False}}, "tokenizer_args {'do_lower_case': False} is not"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from _tiny import perturb, tiny_wordpiece
 from sestina_export import export
+from sestina_model._errors import UnsupportedCheckpointError
 from sestina_model.checkpoint import load
 from sestina_model.sentence import SentenceEncoder
 
@@ -103,6 +105,26 @@ def assert_near(
 ) -> None:
     assert found.shape == reference.shape
     assert np.abs(found - reference).max() <= tolerance * max(1.0, float(np.abs(reference).max()))
+
+
+def test_a_chat_template_is_refused_where_texts_are_put_into_it(make: Make, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    base, _ = make(plain=True)
+    folder = shutil.copytree(base, tmp_path / "chat")
+    (folder / "chat_template.jinja").write_text("model {{ messages[0]['content'] }}")
+    reference = SentenceTransformer(str(folder), device="cpu")
+    assert reference.preprocess(["a"])["input_ids"].tolist() != load(base).tokenize(["a"])
+    with pytest.raises(UnsupportedCheckpointError, match="chat_template.jinja: a chat template"):
+        load(folder)
+    saved = tmp_path / "saved"
+    reference.save(str(saved), create_model_card=False)
+    with pytest.raises(UnsupportedCheckpointError, match="the modality 'message' of modality_config"):
+        load(saved)
+    path = saved / "sentence_bert_config.json"  # as versions before 6 wrote it: texts are texts
+    path.write_text('{"max_seq_length": 64}')
+    reference = SentenceTransformer(str(saved), device="cpu")
+    assert reference.preprocess(["a"])["input_ids"].tolist() == load(saved).tokenize(["a"])
 
 
 @pytest.fixture(scope="module")

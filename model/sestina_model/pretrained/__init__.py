@@ -66,6 +66,8 @@ def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
     if not (root / CONFIG).is_file():
         raise CheckpointError(f"{root / CONFIG} is missing; fetch the folder again")
     config = read_json_object(root / CONFIG)
+    if not (folder / MODULES).is_file():
+        _check_chat(tokenizer or root)
     architecture = read_architecture(config, root / CONFIG)
     found = read_folder_tokenizer(
         tokenizer or root,
@@ -107,6 +109,20 @@ def _read_static(folder: Path, contract: Contract) -> Pretrained:
         sha256=weights_sha256([*static.files, *step_files(contract.modules)]),
         notes=static.notes,
     )
+
+
+def _check_chat(root: Path) -> None:
+    """One of a folder without modules.json is what sentence-transformers puts every text into."""
+    config = root / "tokenizer_config.json"
+    named = [config] if read_json_object(config, optional=True).get("chat_template") is not None else []
+    files = (root / "chat_template.jinja", *sorted(root.glob("additional_chat_templates/*.jinja")))
+    found = [*(path for path in files if path.is_file()), *named]
+    if found:
+        raise UnsupportedCheckpointError(
+            f"{found[0]}: a chat template, which sentence-transformers puts every text into, is not "
+            f"supported; take it out (tokenizer.chat_template = None before save_pretrained) to encode texts "
+            f"as they are"
+        )
 
 
 def _check_token_types(tokenizer: Tokenizer, root: Path) -> None:

@@ -214,7 +214,17 @@ def _options(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, An
 
 
 def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:
-    text = _options(_options(config, "modality_config", path), "text", path)
+    kinds = _options(config, "modality_config", path)
+    if "message" in kinds:  # then texts are none of "text" there: each becomes a message
+        raise UnsupportedCheckpointError(
+            f"{path}: the modality 'message' of modality_config is not supported, which puts every text into "
+            f"a chat template; take it out to encode texts as they are"
+        )
+    if config.get("modality_config") is not None and "text" not in kinds:
+        raise UnsupportedCheckpointError(
+            f"{path}: modality_config {dict(kinds)!r:.60} is not supported; it must have 'text'"
+        )
+    text = _options(kinds, "text", path)
     given = (
         text.get("method", "forward"),
         text.get("method_output_name", "last_hidden_state"),
