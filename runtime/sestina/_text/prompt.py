@@ -75,9 +75,11 @@ class Prompts:
         plain, known = plain_str(name), self._known
         if plain is None or plain not in known:
             have = (
-                f"one of {', '.join(map(repr, known)):.500}" if known else "None: this bundle has no prompts"
+                f"it must be one of {', '.join(map(repr, known)):.500}"
+                if known
+                else "this bundle has no prompts"
             )
-            raise OptionError(f"prompt is {quote(name)}; it must be {have} (prompt_text takes any text)")
+            raise OptionError(f"prompt is {quote(name)}; {have} (prompt_text, --prompt-text, takes any text)")
         return self._prompt(known[plain])
 
     def _literal(self, text: object) -> Prompt:

@@ -102,7 +102,7 @@ class TestEncoder:
         [
             (
                 {"prompt": "document"},
-                "prompt is 'document'; it must be one of 'query', 'passage', 'blank' (prompt_text takes any text)",
+                "prompt is 'document'; it must be one of 'query', 'passage', 'blank' (prompt_text, --prompt-text, takes any text)",
             ),
             ({"prompt": 5}, "prompt is 5; it must be one of 'query', 'passage', 'blank'"),
             ({"prompt_text": 5}, "prompt_text is 5; it must be a str, or None"),
@@ -127,9 +127,7 @@ class TestEncoder:
             assert encoder.default_prompt is None
             with pytest.raises(sestina.OptionError) as caught:
                 encoder.encode("a", prompt="query")
-            assert str(caught.value).startswith(
-                "prompt is 'query'; it must be None: this bundle has no prompts"
-            )
+            assert str(caught.value).startswith("prompt is 'query'; this bundle has no prompts")
             plain = encoder.encode("a model")
             for found in (encoder.encode_query("a model"), encoder.encode_document("a model")):
                 assert np.array_equal(found, plain)
