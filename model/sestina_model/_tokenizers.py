@@ -121,10 +121,10 @@ def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) ->
         bare, whole = (tokenizer.encode(_PROBE, add_special_tokens=added) for added in (False, True))
         in_two_steps = tokenizer.post_process(bare, None, True).ids  # as every text is made
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    if max_tokens <= n_special:  # a bundle without room for a text is refused where it is loaded
+    if max_tokens < n_special:
         raise CheckpointError(
-            f"max_tokens is {max_tokens}; this tokenizer adds {n_special} special tokens to every text, so it "
-            f"must be at least {n_special + 1}: a folder states it as max_seq_length or model_max_length"
+            f"max_tokens is {max_tokens}; this tokenizer adds {n_special} special tokens to every text, "
+            f"so it must be at least {n_special}"
         )
     if whole.ids != in_two_steps or len(whole.ids) != len(bare.ids) + n_special:
         raise CheckpointError(
