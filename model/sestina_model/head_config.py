@@ -11,14 +11,14 @@ from typing import Any, Literal, get_args
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
 
-__all__ = ["POOLINGS", "HeadConfig", "Pooling", "Similarity", "pooling_modes"]
+__all__ = ["MOST_MODES", "POOLINGS", "HeadConfig", "Pooling", "Similarity", "pooling_modes"]
 
 # One of `POOLINGS`, or several joined by "+": their vectors one after the other.
 Pooling = str
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
-_MOST_MODES = 16
+MOST_MODES = 16
 
 
 def pooling_modes(pooling: object) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def pooling_modes(pooling: object) -> tuple[str, ...]:
         ConfigError: Where it is none.
     """
     modes = tuple(pooling.split("+")) if isinstance(pooling, str) else ()
-    if not 1 <= len(modes) <= _MOST_MODES or not set(modes) <= set(POOLINGS):
+    if not 1 <= len(modes) <= MOST_MODES or not set(modes) <= set(POOLINGS):
         raise ConfigError(
             f"pooling is {pooling!r:.60}; it must be one of {', '.join(POOLINGS)}, or several joined by +"
         )

@@ -11,12 +11,22 @@ from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError
 
-__all__ = ["ACTIVATIONS", "EPSILON", "Dense", "Normalize", "Step", "StepKind", "is_count", "make_step"]
+__all__ = [
+    "ACTIVATIONS",
+    "EPSILON",
+    "MOST",
+    "Dense",
+    "Normalize",
+    "Step",
+    "StepKind",
+    "is_count",
+    "make_step",
+]
 
 StepKind = Literal["dense", "layer_norm", "normalize"]
 
 EPSILON = 1e-12  # smallest norm that is divided by: a zero vector stays zero
-_MOST = 2**24
+MOST = 2**24
 _LAYER_NORM_EPS = 1e-5  # sentence-transformers has torch's default, and no configuration of it
 
 # torch.nn's activations that work on each number alone and need no argument, as they are without one.
@@ -85,9 +95,9 @@ class Step:
             ):
                 raise ConfigError(f"a step of the kind {self.kind} has no further members")
             return
-        if not is_count(self.out_features) or cast("int", self.out_features) > _MOST:
+        if not is_count(self.out_features) or cast("int", self.out_features) > MOST:
             raise ConfigError(
-                f"out_features is {self.out_features!r:.60}; it must be a whole number from 1 to {_MOST}"
+                f"out_features is {self.out_features!r:.60}; it must be a whole number from 1 to {MOST}"
             )
         if self.activation not in ACTIVATIONS:
             raise ConfigError(

@@ -222,6 +222,35 @@ def test_what_makes_no_sense(family: str, changes: Mapping[str, Any], message: s
     assert refused(family, CheckpointError, changes).startswith(message)
 
 
+HUGE = 10**400
+YARN_ALONE = {"rope_type": "yarn", "original_max_position_embeddings": 8}
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "named"),
+    [
+        ("qwen3", {"rope_theta": HUGE}, "rope_parameters.rope_theta is 1000"),
+        ("qwen3", {"num_hidden_layers": 10**12}, "num_hidden_layers is 1000"),
+        ("qwen3", {"max_position_embeddings": HUGE, "rope_scaling": YARN_ALONE}, "max_position_embeddings"),
+        (
+            "gte",
+            {"rope_scaling": YARN_ALONE | {"original_max_position_embeddings": HUGE}},
+            "rope_scaling.original_max_position_embeddings is 1000",
+        ),
+        ("deberta-v2", {"hidden_size": HUGE}, "hidden_size is 1000"),
+        ("deberta-v2", {"attention_head_size": HUGE}, "attention_head_size is 1000"),
+        ("deberta-v2", {"pos_att_type": [[1]]}, "pos_att_type [[1]] is not supported; some of c2p, p2c are"),
+        ("albert", {"num_hidden_layers": HUGE}, "num_hidden_layers is 1000"),
+        ("albert", {"num_hidden_layers": 10**12}, "num_hidden_layers is 1000"),
+        ("albert", {"inner_group_num": 10**12}, "inner_group_num is 1000"),
+        ("modernbert", {"num_hidden_layers": 10**12}, "num_hidden_layers is 1000"),
+        ("gemma3_text", {"num_hidden_layers": 10**12}, "num_hidden_layers is 1000"),
+    ],
+)
+def test_numbers_beyond_any_encoder(family: str, changes: Mapping[str, Any], named: str) -> None:
+    assert refused(family, CheckpointError, changes).startswith(named)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_is_causal(family: str) -> None:
     """Of models that look back it is carried, of encoders only what changes nothing."""

@@ -151,8 +151,8 @@ def test_a_dense_of_any_version(dense: Path) -> None:
     ("changes", "message"),
     [
         ({"in_features": 17}, "in_features is 17; what comes before it is 16 wide"),
-        ({"in_features": None}, "in_features is None; it must be a whole number of at least 1"),
-        ({"out_features": "3"}, "out_features is '3'; it must be a whole number of at least 1"),
+        ({"in_features": None}, "in_features is None; it must be a whole number from 1 to 16777216"),
+        ({"out_features": "3"}, "out_features is '3'; it must be a whole number from 1 to 16777216"),
         ({"bias": 1}, "bias is 1; it must be true or false"),
         ({"use_residual": "no"}, "use_residual is 'no'; it must be true or false"),
         (

@@ -526,6 +526,10 @@ class TestContract:
             ({"pooling_mode": ["mean", "first"]}, "mean with first"),
             ({"pooling_mode": []}, "[]"),
             ({"pooling_mode": 5}, "5"),
+            (
+                {"pooling_mode": ["mean"] * 17},
+                "mean with mean with mean with mean with mean with mean with me",
+            ),
             ({"pooling_mode": [None, ["mean"]]}, "None with ['mean']"),
         ],
     )
@@ -534,7 +538,8 @@ class TestContract:
     ) -> None:
         write_json(sentence_bert / "1_Pooling" / "config.json", config)
         message = refused(sentence_bert)
-        assert f"pooling_mode {named} is not supported; mean, cls, max, mean_sqrt_len_tokens," in message
+        assert message.startswith(f"{sentence_bert / '1_Pooling' / 'config.json'}: pooling_mode {named}")
+        assert " is not supported; mean, cls, max, mean_sqrt_len_tokens," in message
 
     @pytest.mark.parametrize(
         ("kinds", "message"),
@@ -733,6 +738,13 @@ class TestContract:
         write_json(sentence_bert / name, config)
         assert message in refused(sentence_bert)
 
+    @pytest.mark.parametrize("out_features", [10**30, 2**24 + 1, 0])
+    def test_a_dense_wider_than_any(self, sentence_bert: Path, out_features: int) -> None:
+        write_modules(sentence_bert, "models.Transformer", "models.Pooling", "models.Dense")
+        write_json(sentence_bert / "2_Dense/config.json", {"in_features": 32, "out_features": out_features})
+        told = refused(sentence_bert, CheckpointError)
+        assert told.startswith(f"{sentence_bert / '2_Dense' / 'config.json'}: out_features is {out_features}")
+
     def test_null_is_no_lower_casing(self, sentence_bert: Path) -> None:
         expected = load(sentence_bert).tokenize(TEXTS)
         edit(sentence_bert / "sentence_bert_config.json", do_lower_case=None)
@@ -758,6 +770,8 @@ class TestContract:
             ),
             ({"default_prompt_name": ["q"]}, "default_prompt_name is ['q']; it must be null or one of"),
             ({"prompts": {"query": ["query: "]}}, "the prompt 'query' is ['query: ']; it must be a string"),
+            ({"prompts": {"q": "\ud800"}}, "the prompt 'q' has a lone surrogate; make it valid"),
+            ({"prompts": {"\udfff": "q"}}, "the prompt '\\udfff' has a lone surrogate; make it"),
             ({"prompts": ["query: "]}, "prompts is ['query: ']; it must be an object"),
             ({"truncate_dim": 0}, "truncate_dim is 0; it must be a whole number of at least 1, or null"),
             ({"truncate_dim": "16"}, "truncate_dim is '16'; it must be a whole number"),

@@ -13,8 +13,8 @@ from torch import Tensor
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json, read_json_object
 from sestina_model._weights import check_fit, read_tensors
-from sestina_model.head_config import POOLINGS, Pooling, pooling_modes
-from sestina_model.head_steps import ACTIVATIONS, Step, is_count, make_step
+from sestina_model.head_config import MOST_MODES, POOLINGS, Pooling, pooling_modes
+from sestina_model.head_steps import ACTIVATIONS, MOST, Step, is_count, make_step
 
 __all__ = ["MODULES", "Module", "Modules", "flag", "read_modules", "read_steps", "step_files"]
 
@@ -128,10 +128,10 @@ def _pooling(path: Path) -> tuple[Pooling, bool]:
     else:
         flags = {mode: flag(config, name, path) for name, mode in _POOLING_FLAGS.items()}
         modes = [mode for mode, set_ in flags.items() if set_] or ["mean"]
-    if not modes or not all(mode in POOLINGS for mode in modes):
+    if not 1 <= len(modes) <= MOST_MODES or not all(mode in POOLINGS for mode in modes):
         raise UnsupportedCheckpointError(
             f"{path}: pooling_mode {' with '.join(map(str, modes)) or '[]':.120} is not supported; "
-            f"{', '.join(POOLINGS)} and lists of them are"
+            f"{', '.join(POOLINGS)} and lists of up to {MOST_MODES} of them are"
         )
     return "+".join(modes), flag({"include_prompt": True, **config}, "include_prompt", path)
 
@@ -231,8 +231,8 @@ def _renamed(name: str, step: Step) -> str:
 
 def _count(config: Mapping[str, Any], key: str, path: Path) -> int:
     value: Any = config.get(key)
-    if not is_count(value):
-        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be a whole number of at least 1")
+    if not is_count(value) or value > MOST:
+        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be a whole number from 1 to {MOST}")
     return int(value)
 
 

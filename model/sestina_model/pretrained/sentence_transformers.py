@@ -32,9 +32,7 @@ _WITHOUT_EFFECT = frozenset(
     | {"use_cache", "use_safetensors"}
 )
 # Options of where files come from; trust_remote_code is ignored there as here, the tokenizers here are fast.
-_OF_LOADING = frozenset(
-    {"cache_dir", "force_download", "local_files_only", "token", "trust_remote_code", "use_fast"}
-)
+_OF_LOADING = {"cache_dir", "force_download", "local_files_only", "token", "trust_remote_code", "use_fast"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +148,8 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, str], str
     for name, text in found.items():
         if not isinstance(text, str | None):
             raise CheckpointError(f"{path}: the prompt {name!r:.60} is {text!r:.60}; it must be a string")
+        if any("\ud800" <= each <= "\udfff" for each in name + (text or "")):
+            raise CheckpointError(f"{path}: the prompt {name!r:.60} has a lone surrogate; make it valid")
         prompts[name] = text or ""
     known_names = {*prompts, "query", "document"}
     if default is not None and not (isinstance(default, str) and default in known_names):

@@ -141,6 +141,11 @@ _MODES: Mapping[str, Callable[[_Exact, int], tuple[_Exact, _Exact]]] = {
 def _heads(manifest: Manifest) -> tuple[int, int]:
     """Layers of the encoder and heads of a layer, which a manifest need not state."""
     encoder: Mapping[str, Any] = manifest.encoder
+    if encoder.get("n_layers") == 0 and encoder["n_layers"] is not False:
+        raise BundleFormatError(
+            "this bundle's encoder is a table of token vectors, without layers: it has no attention to look "
+            "at"
+        )
     for name in ("n_layers", "n_heads"):
         value = encoder.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:

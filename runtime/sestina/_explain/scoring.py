@@ -47,8 +47,8 @@ def scoring_of(encoder: Mapping[str, Any], n_layers: int, n_heads: int) -> list[
     scale = encoder.get("attention_scale")
     if scale is None:
         scale = 1 / math.sqrt(d_head)
-    if not isinstance(scale, int | float) or isinstance(scale, bool) or not math.isfinite(scale):
-        raise _wrong("attention_scale", scale, "a number")
+    if not isinstance(scale, int | float) or isinstance(scale, bool) or not 0 < scale < 1e30:
+        raise _wrong("attention_scale", scale, "a number above 0")
     relative, local = encoder.get("relative", "none"), encoder.get("local_layers", [])
     if not isinstance(local, list) or not all(isinstance(number, int) for number in local):
         raise _wrong("local_layers", local, "a list of whole numbers")

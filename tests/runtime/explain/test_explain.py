@@ -165,6 +165,8 @@ def test_a_bundle_from_before_the_names(old: str, own_bundle: Path) -> None:
         ({"n_heads": 0}, "has the n_heads 0; to look inside"),
         ({"n_layers": True}, "has the n_layers True; to look inside"),
         ({"n_layers": "x" * 999}, "has the n_layers 'xxx"),
+        ({"n_layers": 0}, "is a table of token vectors, without layers: it has no attention to look at$"),
+        ({"attention_scale": 10**400}, "has the attention_scale 1000+; to look inside it must be a number"),
         ({"n_heads": 5}, "has 5 heads, of which its d_model 32 is no multiple: export the bundle again"),
         ({"n_layers": 2**31}, "has the n_layers 2147483648; to look inside it must be .* from 1 to 1024"),
         ({"n_layers": 3}, "has no inner value 'layers.2.query'"),

@@ -134,8 +134,8 @@ def _electra(keys: Keys) -> Mapping[str, Any]:
 
 def _albert(keys: Keys) -> Mapping[str, Any]:
     """N times the layers of a group, most often one; of several groups, each is as many times run."""
-    n_layers, n_groups = keys.whole("num_hidden_layers", 12, 0), keys.whole("num_hidden_groups", 1)
-    inner = keys.whole("inner_group_num", 1)
+    n_layers, n_groups = keys.layers("num_hidden_layers", 12), keys.whole("num_hidden_groups", 1)
+    inner = keys.layers("inner_group_num", 1, 1)
     if n_groups > max(n_layers, 1):
         raise keys.wrong("num_hidden_groups", n_groups, f"at most num_hidden_layers, which is {n_layers}")
     groups = [int(layer / (n_layers / n_groups)) for layer in range(n_layers)]
@@ -147,7 +147,7 @@ def _albert(keys: Keys) -> Mapping[str, Any]:
 
 
 def _albert_layer(keys: Keys) -> Callable[[int], str]:
-    inner = keys.whole("inner_group_num", 1)
+    inner = keys.layers("inner_group_num", 1, 1)
     return lambda layer: f"{layer // inner}.albert_layers.{layer % inner}"
 
 

@@ -57,7 +57,9 @@ def _terms(keys: Keys) -> tuple[str, ...]:
     stated = keys.values.get("pos_att_type")
     if isinstance(stated, str):
         stated = [each.strip() for each in stated.lower().split("|") if each.strip()]
-    if not isinstance(stated, list | None) or any(each not in _TERMS for each in stated or ()):
+    if not isinstance(stated, list | None) or any(
+        not isinstance(each, str) or each not in _TERMS for each in stated or ()
+    ):
         raise keys.unsupported("pos_att_type", stated, f"; some of {', '.join(_TERMS)} are")
     return tuple(ours for theirs, ours in _TERMS.items() if theirs in (stated or ()))
 

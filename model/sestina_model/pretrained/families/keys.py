@@ -9,7 +9,9 @@ from typing import Any
 from sestina_model._checks import is_number, is_whole
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 
-__all__ = ["ACTIVATIONS", "Keys"]
+__all__ = ["ACTIVATIONS", "MOST", "Keys"]
+
+MOST, MOST_LAYERS = 2**24, 1024  # beyond any encoder, as `EncoderConfig` has it
 
 # transformers' names of functions of one number, and ours; those of one line differ in rounding at most.
 ACTIVATIONS: Mapping[str, str] = {
@@ -48,12 +50,18 @@ class Keys:
         """The error of a value that is not carried."""
         return UnsupportedCheckpointError(f"{self.origin}: {key} {value!r:.60} is not supported{instead}")
 
-    def whole(self, key: str, default: int, least: int = 1) -> int:
+    def whole(self, key: str, default: int, least: int = 1, most: int = MOST) -> int:
         """A whole number."""
         value = self.values.get(key, default)
         if not is_whole(value) or value < least:
             raise self.wrong(key, value, f"a whole number of at least {least}")
+        if value > most:
+            raise self.wrong(key, value, f"at most {most}")
         return int(value)
+
+    def layers(self, key: str, default: int, least: int = 0) -> int:
+        """A number of layers, of which lists are made before the encoder is."""
+        return self.whole(key, default, least, MOST_LAYERS)
 
     def optional_whole(self, key: str, least: int = 1) -> int | None:
         """A whole number, or None where it is null or absent."""

@@ -66,7 +66,7 @@ def _causal(keys: Keys) -> bool:
 
 
 def _qwen3(keys: Keys) -> Mapping[str, Any]:
-    n_layers = keys.whole("num_hidden_layers", 32, 0)
+    n_layers = keys.layers("num_hidden_layers", 32)
     sliding = keys.flag("use_sliding_window", default=False)
     width = keys.optional_whole("sliding_window") if "sliding_window" in keys.values else 4096
     first = keys.whole("max_window_layers", 28, 0)
@@ -90,7 +90,7 @@ def _qwen3(keys: Keys) -> Mapping[str, Any]:
 
 
 def _gemma3(keys: Keys) -> Mapping[str, Any]:
-    n_layers = keys.whole("num_hidden_layers", 26, 0)
+    n_layers = keys.layers("num_hidden_layers", 26)
     every = keys.whole("sliding_window_pattern", 6)
     kinds = keys.layer_types(
         n_layers,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sestina_model._checks import is_number, is_whole
 from sestina_model._errors import ConfigError
-from sestina_model.pretrained.families.keys import Keys
+from sestina_model.pretrained.families.keys import MOST, Keys
 from sestina_model.rotary_config import RotaryConfig
 
 __all__ = ["depends_on_length", "read_rotary", "read_rotary_by_type"]
@@ -87,7 +87,7 @@ def _rotary(keys: Keys, name: str, stated: Mapping[str, Any]) -> RotaryConfig:
     if not isinstance(kind, str) or kind not in readers:
         raise keys.unsupported(f"{name}.rope_type", kind, f"; {', '.join(readers)} are")
     theta = stated["rope_theta"]
-    if not is_number(theta) or not theta > 1:
+    if not is_number(theta) or not 1 < theta < 1e30:
         raise keys.wrong(f"{name}.rope_theta", theta, "a number above 1")
     try:
         return RotaryConfig(theta=float(theta), **readers[kind](keys, name, stated))
@@ -160,6 +160,6 @@ def _original(keys: Keys, name: str, stated: Mapping[str, Any]) -> int:
     if keys.values.get(key) is not None:
         raise keys.unsupported(key, keys.values[key], f"; state it in {name}")
     value = stated.get(key, keys.values.get("max_position_embeddings"))
-    if not is_whole(value) or value < 1:
-        raise keys.wrong(f"{name}.{key}", value, "a whole number of at least 1")
+    if not is_whole(value) or not 1 <= value <= MOST:
+        raise keys.wrong(f"{name}.{key}", value, f"a whole number from 1 to {MOST}")
     return int(value)

@@ -104,7 +104,7 @@ def _post_norm(theta: float) -> Any:
 
 
 def _modernbert(keys: Keys) -> Mapping[str, Any]:
-    n_layers = keys.whole("num_hidden_layers", 22, 0)
+    n_layers = keys.layers("num_hidden_layers", 22)
     every = keys.whole("global_attn_every_n_layers", 3)
     kinds = keys.layer_types(
         n_layers, ["sliding_attention" if layer % every else "full_attention" for layer in range(n_layers)]
