@@ -418,6 +418,10 @@ def test_the_warning_of_load_points_at_the_caller(bundle: Path) -> None:
     assert [warned.filename for warned in caught] == [__file__]
 
 
+class Subclass(np.ndarray[Any, Any]):
+    """As libraries make them."""
+
+
 class TestColumns:
     """Of numpy here; of pandas, polars and Arrow in tests/integrations, against the real ones."""
 
@@ -429,7 +433,7 @@ class TestColumns:
             np.array,
             lambda texts: np.array(texts, dtype=object),
             lambda texts: np.array(texts)[::-1][::-1],
-            lambda texts: np.array(texts).view(np.char.chararray),
+            lambda texts: np.array(texts).view(Subclass),
             lambda texts: np.ma.array(np.array(texts), mask=[False] * len(texts)),
         ],
     )

@@ -55,6 +55,7 @@ def test_empty_list(encoder: sestina.Encoder) -> None:
     assert encoder.similarity([], ["a"]).shape == (0, 1)
 
 
+@needs_exporter
 def test_a_vector_does_not_depend_on_its_neighbours(bundle: Path) -> None:
     """Order, company, batch size and threads change nothing."""
     reference = tiny_checkpoint(tiny_wordpiece()).encode(MIXED)
