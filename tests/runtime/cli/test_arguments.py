@@ -118,7 +118,7 @@ class TestPipe:
         "script",
         [
             'printf "a\\nb\\n" | "$@"',
-            '(sleep 0.2; printf "a\\nb\\n"; sleep 5) | "$@"',  # begins while the bundle is loaded
+            '(sleep 0.05; printf "a\\nb\\n"; sleep 5) | "$@"',  # begins while the bundle is loaded
             '"$@" <passages.txt',
         ],
     )
