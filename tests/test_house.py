@@ -100,7 +100,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_quote", "_recipe", "_report", "_schedule", "_selection",
         },
         "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
-        "_search": {"_arguments", "_arrays", "_errors", "_vectors"},
+        "_search": {"_arguments", "_arrays", "_bundle", "_errors", "_similarity", "_vectors"},
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_text"},
         "__init__": {
             "_async", "_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_search",

@@ -17,7 +17,7 @@ from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
-from sestina_export._head import prompted, with_head
+from sestina_export._head import check_room, prompted, with_head
 from sestina_export._limits import refuse_beyond
 from sestina_export._produce import VariantJob, file_entry, operators_file, write_text
 from sestina_export._proof.goldens import write_goldens
@@ -144,6 +144,7 @@ def export(
         checkpoint = read.checkpoint
         refuse_beyond(specs, checkpoint.model.encoder.config)
         checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
+        check_room(checkpoint)
         texts = prompted(texts, checkpoint.model.head)
         for note in checkpoint.notes:
             say(note)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 from sestina_export._errors import ExportError
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.encoder import TransformerEncoder
 from sestina_model.head_config import HeadConfig, pooling_modes
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["prompted", "with_head"]
+__all__ = ["check_room", "prompted", "with_head"]
 
 Texts = tuple[list[str], list[str]]
 
@@ -31,6 +33,7 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
         return checkpoint
     model, old = checkpoint.model, checkpoint.model.head
     head = replace(old, **given)
+    encoder = _reaching(model.encoder, head.max_tokens)
     before, after = (len(pooling_modes(each.pooling)) for each in (old, head))
     if before != after and model.steps.state_dict():
         d_model = model.encoder.config.d_model
@@ -38,7 +41,31 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
             f"pooling {head.pooling!r:.60} gives vectors of {after * d_model} dimensions, and the "
             f"checkpoint's Dense or LayerNorm takes {before * d_model}: leave it as it is"
         )
-    return replace(checkpoint, model=SentenceEncoder(model.encoder, head, model.steps.state_dict()).eval())
+    return replace(checkpoint, model=SentenceEncoder(encoder, head, model.steps.state_dict()).eval())
+
+
+def _reaching(encoder: TransformerEncoder, length: int) -> TransformerEncoder:
+    """The same encoder, of which texts of this length are asked, where its positions end nowhere (T5)."""
+    if encoder.config.positions != "none" or length <= encoder.config.max_positions:
+        return encoder
+    longer = copy(encoder)  # with the same weights
+    longer.config = replace(encoder.config, max_positions=length)
+    return longer
+
+
+def check_room(checkpoint: Checkpoint) -> None:
+    """Refuse a limit that special tokens fill, which no bundle may have.
+
+    Raises:
+        ExportError: Saying the least that there may be.
+    """
+    limit, special = checkpoint.model.head.max_tokens, checkpoint.tokenizer.num_special_tokens_to_add(False)
+    if limit <= special:
+        raise ExportError(
+            f"max_tokens is {limit}, and special tokens take {special} of them in every text; it must be at "
+            f"least {special + 1}: correct max_seq_length or model_max_length, or pass max_tokens "
+            f"(--max-tokens)"
+        )
 
 
 def prompted(texts: Texts, head: HeadConfig) -> Texts:

@@ -148,7 +148,7 @@ def load(
         session = engine.sessions().any
         placement = session.placement()
         return Report(
-            bundle=str(bundle.path),
+            bundle=place or absolute(bundle.path),
             name=manifest.name,
             space=manifest.space,
             provider_asked=spell(provider),

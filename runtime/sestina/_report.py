@@ -11,7 +11,7 @@ class Report:
     """What was asked for, what is used, and why.
 
     Attributes:
-        bundle: Path of the bundle.
+        bundle: Path of the bundle, absolute.
         name: Name of the bundle.
         space: Fingerprint of its embedding space.
         provider_asked, provider: As given to `load` (names in order), and as used.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
 from sestina._arguments import one_of, whole_number
+from sestina._bundle.manifest import Similarity
 from sestina._errors import OptionError
-from sestina._vectors import as_rows
+from sestina._similarity import similarity
+from sestina._vectors import as_rows, norms_of, unit_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sestina._arrays import Ids, Vectors
 
-Metric = Literal["cosine", "dot", "euclidean", "manhattan"]
-METRICS = ("cosine", "dot", "euclidean", "manhattan")
 _MIB = 1 << 20
 _MOST = 1e30  # of a norm: beyond it, and below one over it, products leave float32
 _KINDS = ("float32", "float64", "float16", "int8", "uint8")
@@ -49,20 +49,23 @@ class Corpus:
         OptionError: Where the vectors are of another kind or shape, or a row is not finite.
     """
 
-    def __init__(self, vectors: npt.NDArray[Any], *, metric: Metric = "cosine") -> None:
-        self.metric = one_of("metric", metric, METRICS)
+    def __init__(self, vectors: npt.NDArray[Any], *, metric: Similarity = "cosine") -> None:
+        self.metric = one_of("metric", metric, get_args(Similarity))
         if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.name not in _KINDS:
             what = getattr(vectors, "dtype", type(vectors).__name__)
             raise OptionError(
                 f"corpus is {what} of shape {getattr(vectors, 'shape', None)}; it must be an array (n, d) of "
                 f"{', '.join(_KINDS)}"
             )
-        _refuse_masked("corpus", vectors)
+        if np.ma.is_masked(vectors):
+            raise OptionError(
+                "corpus has masked values: a search needs every number; fill them or leave them out"
+            )
         self._vectors = np.asarray(vectors)
         self._bits = vectors.dtype == np.uint8
         if self._bits and self.metric != "cosine":
             raise OptionError(f"metric is {self.metric!r}; packed bits are compared by 'cosine' alone")
-        self._norms = np.zeros(0, np.float32) if self._bits else self._measured()
+        self._inverse_norms = np.zeros(0, np.float32) if self._bits else self._measured()
 
     def __len__(self) -> int:
         """How many vectors there are."""
@@ -90,13 +93,7 @@ class Corpus:
         rows = self._queries(queries)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in rows]
         for begin, block in self._blocks(room, len(rows)):
-            with np.errstate(over="ignore", invalid="ignore"):
-                of_each = list(self._scores(rows, begin, block))
-            for at, scores in enumerate(of_each):
-                if not np.isfinite(scores).all():
-                    raise OptionError(
-                        f"these vectors are too large for a search by {self.metric}: scale them down"
-                    )
+            for at, scores in enumerate(self._scores(rows, begin, block)):
                 best, values = _best(scores, k)
                 indices, kept = found[at]
                 values = np.concatenate([kept, values])
@@ -109,27 +106,20 @@ class Corpus:
         )
 
     def _queries(self, queries: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        _refuse_masked("queries", queries)
-        if self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8:
-            rows: npt.NDArray[Any] = np.atleast_2d(queries)
-            width = rows.shape[1] * 8 if rows.ndim == 2 else 0
-        else:
-            rows = as_rows(np.asarray(queries))
-            width = rows.shape[1]
-        if width != self.dimensions:
+        packed = self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8
+        rows: npt.NDArray[Any] = np.atleast_2d(queries) if packed else as_rows(queries)
+        width = rows.shape[1] * (8 if packed else 1)
+        if rows.ndim != 2 or width != self.dimensions:
             raise OptionError(f"queries have {width} dimensions, and the corpus {self.dimensions}")
         if self._bits:
-            return rows if rows.dtype == np.uint8 else np.packbits(rows > 0, axis=1)
-        if self.metric == "cosine":
-            norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, np.newaxis]
-            rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms != 0, casting="same_kind")
-        return rows
+            return rows if packed else np.packbits(rows > 0, axis=1)
+        return unit_rows(rows) if self.metric == "cosine" else rows
 
     def _blocks(self, room: int, queries: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """Rows of the corpus, as float32 but for bits, and where they begin."""
         width = max(1, self._vectors.shape[1])
-        # The next block is made while the last is still there, and differences are a block more.
-        blocks = 3 if self.metric in ("euclidean", "manhattan") else 2
+        # The next block is made while the last is still there; distances are computed in float64.
+        blocks = 8 if self.metric in ("euclidean", "manhattan") else 2
         each = 4 * width * blocks + 24 * max(1, queries)
         count = max(1, room // each)
         for begin in range(0, len(self._vectors), count):
@@ -144,19 +134,12 @@ class Corpus:
             for row in rows:
                 differing = _ones(block ^ row).sum(1, dtype=np.int64)
                 yield (1.0 - 2.0 * differing / self.dimensions).astype(np.float32)
-        elif self.metric in ("cosine", "dot"):
+        elif self.metric == "cosine":
             products = rows @ block.T
-            if self.metric == "cosine":
-                products *= self._norms[begin : begin + len(block)]
-                np.clip(products, -1.0, 1.0, out=products)
-            yield from products
-        else:  # by differences: a product would lose the digits of what is near
-            for row in rows:
-                apart = block - row
-                if self.metric == "manhattan":
-                    yield -np.abs(apart, out=apart).sum(1)
-                else:
-                    yield -np.sqrt(np.einsum("nd,nd->n", apart, apart))
+            products *= self._inverse_norms[begin : begin + len(block)]
+            yield from np.clip(products, -1.0, 1.0, out=products)
+        else:
+            yield from similarity(self.metric, rows, block)
 
     def _measured(self) -> npt.NDArray[np.float32]:
         """One over the norm of each row, (n,) float32; 0 of a zero row, which is similar to nothing."""
@@ -164,16 +147,16 @@ class Corpus:
         for begin, block in self._blocks(8 * _MIB, 1):
             if self._vectors.dtype == np.float64:
                 as_rows(self._vectors[begin : begin + len(block)])  # refuses what float32 cannot hold
-            norms[begin : begin + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block, dtype=np.float64))
+            norms[begin : begin + len(block)] = norms_of(block)[:, 0]
         if not np.isfinite(norms).all():
             row = int(np.flatnonzero(~np.isfinite(norms))[0])
             raise OptionError(f"row {row} of the corpus is not finite: a search needs finite numbers")
         unusual = (norms > _MOST) | ((norms < 1 / _MOST) & (norms != 0))
-        if unusual.any():
+        if self.metric == "cosine" and unusual.any():
             row = int(np.flatnonzero(unusual)[0])
             raise OptionError(f"row {row} of the corpus has the norm {norms[row]:.3g}: scale the corpus")
-        inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms != 0)
-        return inverse.astype(np.float32)
+        with np.errstate(over="ignore"):  # of what only a cosine would need
+            return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms != 0).astype(np.float32)
 
 
 def search(
@@ -181,7 +164,7 @@ def search(
     corpus: npt.NDArray[Any] | Corpus,
     k: int = 10,
     *,
-    metric: Metric = "cosine",
+    metric: Similarity = "cosine",
     max_memory_mb: int = 64,
 ) -> Matches:
     """The `k` nearest vectors of a corpus to each query: exact search, for what fits in memory or is mapped.
@@ -199,13 +182,6 @@ def search(
     """
     looked_through = corpus if isinstance(corpus, Corpus) else Corpus(corpus, metric=metric)
     return looked_through.search(queries, k, max_memory_mb=max_memory_mb)
-
-
-def _refuse_masked(what: str, given: object) -> None:
-    if np.ma.is_masked(given):
-        raise OptionError(
-            f"{what} have masked values: a search needs every number; fill them or leave them out"
-        )
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[Ids, npt.NDArray[np.float32]]:

@@ -23,10 +23,10 @@ _LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e30  # between them a float32 keeps the di
 
 def unit_rows(rows: Vectors) -> Vectors:
     """(n, d) with every row divided by its L2 norm; a zero row stays zero."""
-    return _unit(rows, _norms(rows))
+    return _unit(rows, norms_of(rows))
 
 
-def _norms(rows: Vectors) -> npt.NDArray[np.float64]:
+def norms_of(rows: Vectors) -> npt.NDArray[np.float64]:
     """(n, 1), in float64: the square of a float32 may be too large or too small for a float32."""
     squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
     norms: npt.NDArray[np.float64] = np.sqrt(squares)[:, np.newaxis]
@@ -124,7 +124,7 @@ def cosine(left: Vectors, right: Vectors) -> Vectors:
 
 
 def _checked_unit(rows: Vectors) -> Vectors:
-    norms = _norms(rows)
+    norms = norms_of(rows)
     if not np.isfinite(norms).all():
         refuse_unfit(rows)
     return _unit(rows, norms)

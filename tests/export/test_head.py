@@ -6,6 +6,7 @@ import functools
 import logging
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from _tiny import perturb, tiny_checkpoint, tiny_wordpiece
+import sestina
+from _families import family_checkpoint
+from _tiny import TEXTS, perturb, tiny_checkpoint, tiny_wordpiece
+from sestina_export import ExportError, export
 from sestina_export._forms.head import finish_masked, finish_rows
+from sestina_export._head import with_head
 from sestina_export._proof.parity import open_graph
+from sestina_model import ConfigError
+from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
 from sestina_model.head_steps import ACTIVATIONS, Step
 from sestina_model.sentence import SentenceEncoder
@@ -103,3 +110,44 @@ def test_a_zero_vector_stays_zero() -> None:
     rows = torch.ones(2, 32)
     assert not bool(finish_masked(model, rows).any())
     assert torch.equal(finish_masked(model, rows), model.finish(rows))
+
+
+@pytest.mark.parametrize(
+    "activation", ["GELU", "Mish"]
+)  # one that the layers have too, and one of several nodes
+def test_steps_behind_the_pooled_token_alone(activation: str, tmp_path: Path) -> None:
+    """The nodes of the steps are told from those of the layer that stands there once more."""
+    base = tiny_checkpoint(tiny_wordpiece())
+    steps = (
+        Step(kind="dense", out_features=24, activation=activation),
+        Step(kind="layer_norm"),
+        Step(kind="dense", out_features=24, activation=activation, residual=True),
+        Step(kind="dense", out_features=16, residual=True),
+    )
+    model = SentenceEncoder(base.model.encoder, HeadConfig(max_tokens=64, pooling="cls", steps=steps))
+    perturb(model.steps, 2)
+    result = export(model.eval(), tmp_path / "out", tokenizer=base.tokenizer, precisions=["fp32"])
+    reference = Checkpoint(model, base.tokenizer, "tiny", None, None).encode(TEXTS)
+    with sestina.load(result.path) as encoder:
+        np.testing.assert_allclose(encoder.encode(TEXTS, on_truncate="ignore"), reference, atol=1e-5)
+
+
+@pytest.mark.parametrize("family, longest", [("t5, mt5", 300), ("bert, distilbert", 48)])
+def test_a_limit_beyond_what_the_folder_says(family: str, longest: int) -> None:
+    checkpoint = family_checkpoint(family)
+    if longest == 48:  # a table has no more rows
+        with pytest.raises(ConfigError, match="max_tokens is 300; this encoder has positions for 48"):
+            with_head(checkpoint, max_tokens=300)
+        return
+    longer = with_head(checkpoint, max_tokens=300)
+    assert (longer.model.head.max_tokens, longer.model.encoder.config.max_positions) == (300, 300)
+    assert checkpoint.model.encoder.config.max_positions == 48  # it stays as it was
+    text = "model tokens " * 140
+    assert len(longer.tokenize([text])[0]) > 250
+    assert np.abs(longer.encode([text]) - checkpoint.encode([text])).max() > 1e-3
+
+
+def test_a_limit_that_special_tokens_fill(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="max_tokens is 2, and special tokens take 2 of them .* at least 3"):
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out", max_tokens=2)
+    assert not list(tmp_path.iterdir())

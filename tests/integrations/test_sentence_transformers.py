@@ -25,7 +25,7 @@ def test_shapes_and_kinds(encoder: sestina.Encoder, documents: list[str]) -> Non
     assert model.encode([]).shape == (0, encoder.dimensions)
     tokens = model.encode(documents, output_value="token_embeddings")
     assert [len(each) for each in tokens] == [len(encoder.tokenize(text).ids) for text in documents]
-    assert np.array_equal(model.encode(documents, truncate_dim=9), encoder.encode(documents, dimensions=9))
+    assert np.array_equal(model.encode(documents, truncate_dim=9), encoder.encode(documents)[:, :9])
     assert SentenceTransformer(encoder, truncate_dim=9).get_sentence_embedding_dimension() == 9
     assert model.max_seq_length == model.get_max_seq_length() == encoder.max_tokens
 
@@ -69,7 +69,7 @@ def test_prompts(prompted: object, encoder: sestina.Encoder) -> None:
         ({"precision": "int8"}, "precision is 'int8'"),
         ({"output_value": None}, "output_value is None"),
         ({"nonsense": 1}, "'nonsense' is no option"),
-        ({"truncate_dim": 100_000}, "dimensions is 100000"),
+        ({"truncate_dim": 100_000}, "truncate_dim is 100000"),
     ],
 )
 def test_what_is_not_done_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,12 @@ def test_of_equal_scores_the_first_whatever_the_blocks(vectors: Any, monkeypatch
         assert np.array_equal(found.indices, whole.indices)
 
 
-def test_memory_stays_under_the_ceiling() -> None:
-    import tracemalloc
-
-    corpus = np.zeros((40_000, 256), np.float16)
-    corpus[:, 0] = np.arange(40_000) % 1000 + 1
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean", "manhattan"])
+def test_memory_stays_under_the_ceiling(metric: Any) -> None:
+    corpus = np.zeros((10_000, 256), np.float16)
+    corpus[:, 0] = np.arange(10_000) % 1000 + 1
     queries = np.ones((20, 256), np.float32)
-    looked = Corpus(corpus)
+    looked = Corpus(corpus, metric=metric)
     tracemalloc.start()
     looked.search(queries, 5, max_memory_mb=2)
     _, most = tracemalloc.get_traced_memory()
@@ -123,20 +123,25 @@ def test_a_corpus_that_is_empty(vectors: Any) -> None:
         (np.ones(4), np.ones((2, 4)), {"metric": "l2"}, "metric is 'l2'; it must be one of cosine, dot"),
         (np.ones(4), np.ones((2, 4)), {"max_memory_mb": 0}, "max_memory_mb is 0"),
         ("a", np.ones((2, 4)), {}, "vectors are"),
-        (np.ma.array([1.0] * 4, mask=[0, 1, 0, 0]), np.ones((2, 4)), {}, "queries have masked values"),
-        (np.ones(4), np.ma.array([[1.0] * 4], mask=[[0, 1, 0, 0]]), {}, "corpus have masked values"),
+        (np.ma.array([1.0] * 4, mask=[0, 1, 0, 0]), np.ones((2, 4)), {}, "vectors have masked values"),
+        (np.ones(4), np.ma.array([[1.0] * 4], mask=[[0, 1, 0, 0]]), {}, "corpus has masked values"),
         (
             np.ones(4),
             np.array([[1.0] * 4, [3e38] * 4], np.float32),
             {},
             "row 1 of the corpus has the norm 6e.38",
         ),
-        (np.full(4, 1e30), np.full((2, 4), 1e29), {"metric": "dot"}, "too large for a search by dot"),
         (
             np.full(4, 1e30),
             np.full((2, 4), 1e29),
+            {"metric": "dot"},
+            "too large to be compared in float32 .dot.",
+        ),
+        (
+            np.full(4, 3e38),
+            np.full((2, 4), -3e38),
             {"metric": "euclidean"},
-            "too large for a search by euclidean",
+            "too large to be compared in float32 .euclidean.",
         ),
     ],
 )

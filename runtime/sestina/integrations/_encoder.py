@@ -149,7 +149,7 @@ def way(encoder: sestina.Encoder, kind: Kind | None) -> Any:
     """
     if kind not in ("query", "document", None):
         raise sestina.OptionError(f"kind is {kind!r}; it must be one of document, query")
-    return encoder.encode if kind is None else getattr(encoder, f"encode_{kind}", encoder.encode)
+    return {"query": encoder.encode_query, "document": encoder.encode_document, None: encoder.encode}[kind]
 
 
 def same_space(stored: str, given: str, what: str) -> None:
@@ -221,7 +221,7 @@ def _absolute(given: Any) -> str | None:
 
 def _place(encoder: sestina.Encoder) -> str | None:
     """Of its bundle; None for the one in the box, which lies elsewhere on another machine."""
-    path = os.path.abspath(encoder.report().bundle)
+    path = encoder.report().bundle
     return None if os.path.realpath(path) == os.path.realpath(_EMBEDDED) else path
 
 

@@ -60,8 +60,8 @@ class SestinaEncoder(AbsEncoder):
             "max_tokens": encoder.max_tokens,
             "embed_dim": self._source.dimensions,
             "framework": ["ONNX"],
-            "similarity_fn_name": ScoringFunction(getattr(encoder, "similarity_function", "cosine")),
-            "use_instructions": bool(getattr(encoder, "prompts", None)),
+            "similarity_fn_name": ScoringFunction(encoder.similarity_function),
+            "use_instructions": bool(encoder.prompts),
         }
         self.mteb_model_meta = ModelMeta(**{**dict.fromkeys(unknown), **stated, **meta})
 

@@ -25,7 +25,7 @@ class SentenceTransformer:
     Args:
         model_name_or_path: The path of a bundle, an `Encoder`, or None for the encoder in the box.
         space: The space that it must be of; None: not checked.
-        truncate_dim: Keep only the first so many dimensions; None: all.
+        truncate_dim: Keep only the first so many dimensions, as they are; None: all.
         device: Not used.
 
     Raises:
@@ -54,17 +54,17 @@ class SentenceTransformer:
     @property
     def prompts(self) -> dict[str, str]:
         """What may be put before a text, by name."""
-        return dict(getattr(self.encoder, "prompts", {}))
+        return dict(self.encoder.prompts)
 
     @property
     def default_prompt_name(self) -> str | None:
         """The prompt that stands before every text for which none is asked."""
-        return getattr(self.encoder, "default_prompt", None)
+        return self.encoder.default_prompt
 
     @property
     def similarity_fn_name(self) -> str:
         """How `similarity` compares."""
-        return getattr(self.encoder, "similarity_function", "cosine")
+        return self.encoder.similarity_function
 
     @property
     def max_seq_length(self) -> int:
@@ -163,9 +163,13 @@ class SentenceTransformer:
             raise sestina.OptionError(
                 f"output_value is {output_value!r}; it must be one of sentence_embedding, token_embeddings"
             )
-        encode = getattr(self.encoder, method, self.encoder.encode)
-        width = truncate_dim or self.truncate_dim
-        vectors = encode(texts, dimensions=width, progress=bool(show_progress_bar), **prompts)
+        width, whole = truncate_dim or self.truncate_dim, self.encoder.dimensions
+        if width is not None and (type(width) is not int or not 1 <= width <= whole):
+            raise sestina.OptionError(
+                f"truncate_dim is {width!r}; it must be a whole number from 1 to {whole}"
+            )
+        vectors = getattr(self.encoder, method)(texts, progress=bool(show_progress_bar), **prompts)
+        vectors = vectors[:, :width]  # as there: not divided by their norm again, unless that is asked for
         if normalize_embeddings:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
