@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 import sestina
@@ -226,16 +227,24 @@ def test_mobile_cpu_gives_what_the_cpu_gives(every: Path, bundle: Path) -> None:
 
 
 def test_same_input_gives_the_same_bytes(every: Path, tmp_path: Path) -> None:
-    """All but the .ort file, whose tables onnxruntime writes in the order of a hash with a random seed."""
+    """All but the .ort file: onnxruntime writes its tables in the order of a hash with a random seed.
+
+    What lies between them for alignment differs with the order, so its size does by some bytes as well.
+    """
     again = export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "again.sestina", targets=TARGETS).path
+    manifests = [json.loads((each / "manifest.json").read_text()) for each in (every, again)]
+    for manifest in manifests:
+        files = [entry for entry in manifest["variants"] if entry["file"].endswith(".ort")]
+        assert len(files) == 1
+        del files[0]["sha256"], files[0]["bytes"]
+    assert manifests[0] == manifests[1]
     for path in sorted(every.iterdir()):
         first, second = (each / path.name for each in (every, again))
         if path.suffix == ".ort":
-            assert first.stat().st_size == second.stat().st_size
-        elif path.name == "manifest.json":
-            entries = [variants(each)["mobile-cpu-int8.ort"]["sha256"] for each in (every, again)]
-            assert first.read_text() == second.read_text().replace(entries[1], entries[0])
-        else:
+            assert abs(first.stat().st_size - second.stat().st_size) < 256
+            graphs = [ort.InferenceSession(each).get_inputs() for each in (first, second)]
+            assert [node.name for node in graphs[0]] == [node.name for node in graphs[1]]
+        elif path.name != "manifest.json":
             assert first.read_bytes() == second.read_bytes(), path.name
 
 
