@@ -32,10 +32,13 @@ TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for i
 if TYPE_CHECKING:
     from sestina._async import AsyncEncoder
     from sestina._bundle.goldens import GoldenResult, Verification
+    from sestina._classifier import Classifier, Label
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
     from sestina._load import load
+    from sestina._loaders import load_classifier, load_reranker
     from sestina._report import Report
+    from sestina._reranker import Ranked, Reranker
     from sestina._search import Corpus, Matches, search
     from sestina._text.tokenizer import Tokens
 else:
@@ -43,15 +46,21 @@ else:
     # cost nothing.
     _LAZY = {
         "AsyncEncoder": "_async",
+        "Classifier": "_classifier",
         "Corpus": "_search",
         "Encoder": "_encoder",
         "Explanation": "_explain.explanation",
         "GoldenResult": "_bundle.goldens",
+        "Label": "_classifier",
         "Matches": "_search",
+        "Ranked": "_reranker",
         "Report": "_report",
+        "Reranker": "_reranker",
         "Tokens": "_text.tokenizer",
         "Verification": "_bundle.goldens",
         "load": "_load",
+        "load_classifier": "_loaders",
+        "load_reranker": "_loaders",
         "search": "_search",
     }
 
@@ -77,6 +86,7 @@ __all__ = [
     "BundleIntegrityError",
     "BundleNotFoundError",
     "BundlePermissionError",
+    "Classifier",
     "ClosedError",
     "Corpus",
     "Encoder",
@@ -84,13 +94,16 @@ __all__ = [
     "ForkError",
     "GoldenResult",
     "InputError",
+    "Label",
     "Matches",
     "MissingExtraError",
     "OptionError",
     "OutputError",
     "ProviderError",
     "ProviderWarning",
+    "Ranked",
     "Report",
+    "Reranker",
     "SestinaError",
     "TextTypeError",
     "TextValueError",
@@ -99,5 +112,7 @@ __all__ = [
     "TruncationWarning",
     "Verification",
     "load",
+    "load_classifier",
+    "load_reranker",
     "search",
 ]

@@ -21,11 +21,9 @@ from sestina._vectors import as_rows, shorten
 
 if TYPE_CHECKING:
     from sestina._arrays import Column, Vectors
-    from sestina._bundle.goldens import Verification
     from sestina._explain.explanation import Explanation
     from sestina._loaded import Loaded
     from sestina._recipe import Recipe
-    from sestina._report import Report
 
 
 class Encoder(Reloading):
@@ -50,16 +48,6 @@ class Encoder(Reloading):
     def dimensions(self) -> int:
         """d, the width of a vector."""
         return self._contract.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """The length limit in tokens, special tokens included."""
-        return self._contract.max_tokens
-
-    @property
-    def space(self) -> str:
-        """Fingerprint of the embedding space: vectors are comparable where it is equal."""
-        return self._bundle.manifest.space
 
     @property
     def prompts(self) -> Mapping[str, str]:
@@ -289,32 +277,8 @@ class Encoder(Reloading):
         chosen = self._prompts.choose(prompt, prompt_text)
         return similarity(self.similarity_function, self._rows(a, chosen), self._rows(b, chosen))
 
-    def verify(self) -> Verification:
-        """Encode the bundle's goldens here and compare with what PyTorch made of them.
-
-        Checks the SHA-256 of every file of the bundle too, the graphs of other variants included.
-
-        Raises:
-            BundleFormatError: Where the goldens cannot be read.
-            BundleIntegrityError: Where a file is not the one that was exported.
-            ClosedError, ForkError, ProviderError: As their names say.
-        """
-        with opening:
-            from sestina._verification import verify
-
-        return verify(self._engine, self._bundle, self._loaded.tolerance)
-
-    def report(self) -> Report:
-        """What was asked for, what is used, and why."""
-        self._engine.sessions()  # those of this process
-        return self._loaded.describe(self._reloaded)
-
-    def __repr__(self) -> str:
-        choice = self._loaded.choice
-        return (
-            f"<sestina.Encoder {self._bundle.manifest.name}: {self.dimensions} dimensions, "
-            f"{self.max_tokens} tokens, {choice.variant.precision} on {choice.provider}>"
-        )
+    def _facts(self) -> str:
+        return f"{self.dimensions} dimensions"
 
     def _shorten(self, rows: Vectors, width: int) -> Vectors:
         return shorten(rows, width, self._contract.normalize)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,13 @@ class Golden:
 
     Attributes:
         name: What it is called.
-        text: Its text.
-        ids: The token ids of the prompt and the text.
+        text: Its text; of a pair the first.
+        ids: The token ids of the prompt and the text, or of both texts.
         vector: (d,) float32.
         prompt: What stands before the text.
         pooled_from: The first token that is pooled.
+        pair: The second text of a pair; None: there is one alone.
+        types: Of each token the text of the pair that it is of; empty: the graph is not told.
     """
 
     name: str
@@ -36,6 +40,13 @@ class Golden:
     vector: npt.NDArray[np.float32]
     prompt: str = ""
     pooled_from: int = 0
+    pair: str | None = None
+    types: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> list[Any]:
+        """As a graph is fed with them: (S,) ids, or (S, 2) with their types."""
+        return [[*pair] for pair in zip(self.ids, self.types, strict=True)] if self.types else [*self.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,14 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32 of width {bundle.manifest.contract.dimensions}"
         )
+    if any((golden.pair is None) != (bundle.manifest.task != "rerank") for golden in goldens):
+        raise BundleFormatError(
+            f"{bundle.where(GOLDEN)} cannot be read: goldens of rerank, and no others, are pairs"
+        )
+    if any(golden.ids and bool(golden.types) != bundle.manifest.token_types for golden in goldens):
+        raise BundleFormatError(
+            f"{bundle.where(GOLDEN)} cannot be read: goldens have types just where graphs take them"
+        )
     if not np.isfinite(vectors).all():
         raise BundleFormatError(f"{bundle.where(GOLDEN_VECTORS)} holds numbers that are not finite")
     return goldens
@@ -115,10 +134,20 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
         raise ValueError(
             f"golden {at} has a prompt that is no string, or a pooled_from that is no whole number"
         )
-    f"{name}{text}{prompt}".encode()  # lone surrogates are a ValueError too
-    if not isinstance(ids, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in ids):
-        raise ValueError(f"golden {at} needs ids, a list of whole numbers from 0")
-    return Golden(name, text, tuple(ids), vector, prompt, start)
+    pair, types = members.get("pair"), members.get("types", [])
+    if not isinstance(pair, str | None):
+        raise TypeError(f"golden {at} has a pair that is no string")
+    f"{name}{text}{prompt}{pair}".encode()  # lone surrogates are a ValueError too
+    ids, types = _numbers(at, "ids", ids), _numbers(at, "types", types)
+    if types and len(types) != len(ids):
+        raise ValueError(f"golden {at} has {len(types)} types for {len(ids)} ids")
+    return Golden(name, text, ids, vector, prompt, start, pair, types)
+
+
+def _numbers(at: int, name: str, found: object) -> tuple[int, ...]:
+    if not isinstance(found, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in found):
+        raise ValueError(f"golden {at} needs {name}, a list of whole numbers from 0")
+    return tuple(found)
 
 
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
@@ -130,15 +159,16 @@ def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
 
 def compare(
     goldens: list[Golden],
-    ids: list[list[int]],
+    ids: Sequence[Sequence[Any] | npt.NDArray[Any]],
     vectors: npt.NDArray[np.float32],
     tolerance: float,
 ) -> Verification:
-    """Hold ids and vectors made here against the goldens. A vector that is not finite fails."""
+    """Hold tokens (as `Golden.tokens`) and vectors made here against the goldens. NaN fails."""
     results = []
     for golden, own_ids, vector in zip(goldens, ids, vectors, strict=True):
         error = distance(vector, golden)
-        equal = tuple(own_ids) == golden.ids
+        own = own_ids.tolist() if isinstance(own_ids, np.ndarray) else [*own_ids]
+        equal = own == golden.tokens
         results.append(GoldenResult(golden.name, equal and error <= tolerance, equal, error))
     errors = [result.error for result in results]
     return Verification(

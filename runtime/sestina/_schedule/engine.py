@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -45,16 +45,24 @@ class Engine:
         sessions: Of its variant.
         budget: What runs at once.
         width: Of a vector.
+        result: The output of the graph that has the vectors.
     """
 
     def __init__(
-        self, process: object, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int
+        self,
+        process: object,
+        tokenizer: Tokenizer,
+        sessions: Sessions,
+        budget: Budget,
+        width: int,
+        result: str = VECTORS,
     ) -> None:
         self._process = process
         self._tokenizer = tokenizer
         self._sessions: Sessions | None = sessions
         self._budget = budget
         self._width = width
+        self._result = result
         self._lock = ForkLock()
         self._workers: Workers | None = None
         watch_forks(self)
@@ -135,7 +143,7 @@ class Engine:
         ids = self.ids([text], None, watch, prompt)
         if not ids[0]:
             return np.zeros((1, self._width), dtype=np.float32)
-        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64), prompt.pooled_from)
+        return sessions.alone().run(self._result, np.array(ids, dtype=np.int64), prompt.pooled_from)
 
     def vectors(
         self,
@@ -166,9 +174,13 @@ class Engine:
             ids, truncated = self._tokenizer.ids(different)
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
+        return self._begun(ids, rows, prompt.pooled_from)
+
+    def _begun(self, ids: Sequence[Any], rows: Sequence[int], start: int = 0) -> Window:
+        """A window of different texts, given as what the graph reads of each, handed to the workers."""
         workers = None if ending() else self._lock.holding(self._have_workers)
-        session, start = self.sessions().shared(), prompt.pooled_from
-        run = partial(session.run, VECTORS) if not start else lambda batch: session.run(VECTORS, batch, start)
+        session, result = self.sessions().shared(), self._result
+        run = partial(session.run, result) if not start else lambda batch: session.run(result, batch, start)
         return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
     def _have_workers(self) -> Workers:

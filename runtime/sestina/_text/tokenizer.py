@@ -45,12 +45,12 @@ class Tokens(NamedTuple):
     prompt: str = ""
 
 
-def named(position: int | None) -> str:
+def named(position: int | None, noun: str = "text") -> str:
     """A text by its position in the caller's input, for messages; None: the one text that was given."""
-    return "the text" if position is None else f"text {position}"
+    return f"the {noun}" if position is None else f"{noun} {position}"
 
 
-def check_text(text: object, position: int | None = None) -> str:
+def check_text(text: object, position: int | None = None, noun: str = "text") -> str:
     """Return `text` if it is a valid Unicode `str`.
 
     Raises:
@@ -59,12 +59,12 @@ def check_text(text: object, position: int | None = None) -> str:
     """
     plain = plain_str(text)  # a subclass may have another idea of equality
     if plain is None:
-        raise TextTypeError(f"{named(position)} is {type(text).__name__}; it must be str")
+        raise TextTypeError(f"{named(position, noun)} is {type(text).__name__}; it must be str")
     try:
         plain.encode()
     except UnicodeEncodeError as error:
         raise TextValueError(
-            f"{named(position)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
+            f"{named(position, noun)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
             f"{error.start}; decode its source with errors='replace'"
         ) from None
     return plain
@@ -84,6 +84,8 @@ class Tokenizer:
     Raises:
         BundleFormatError: Where it cannot be read, is refused, or leaves no room for a text.
     """
+
+    _special = True  # whether what is tokenized together has special tokens around each text
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int, characters: int = _BEST_CHARACTERS) -> None:
         with opening:
@@ -189,7 +191,9 @@ class Tokenizer:
     def _encode_all(self, texts: list[str]) -> list[Any]:
         try:
             with panics:
-                encodings: list[Any] = self._tokenizer.encode_batch_fast(texts)
+                encodings: list[Any] = self._tokenizer.encode_batch_fast(
+                    texts, add_special_tokens=self._special
+                )
         except BaseException as error:  # noqa: BLE001  see `_said`
             _said(error)
             for text in texts:  # which of them?

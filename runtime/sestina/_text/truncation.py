@@ -25,13 +25,17 @@ class TruncationWatch:
         mode: What is done about it.
         max_tokens: The limit.
         prompted: Whether a prompt stands before each text, and counts.
+        noun: What is read at once.
 
     Raises:
         OptionError: Where the mode is not "error", "warn" or "ignore".
     """
 
-    def __init__(self, mode: OnTruncate, max_tokens: int, *, prompted: bool = False) -> None:
+    def __init__(
+        self, mode: OnTruncate, max_tokens: int, *, prompted: bool = False, noun: str = "text"
+    ) -> None:
         self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
+        self._noun = noun
         self._limit = limit_in_words(max_tokens, prompted=prompted)
         self._first: int | None = None
         self._count = 0
@@ -45,7 +49,7 @@ class TruncationWatch:
         for position in positions:
             if self._mode == "error":
                 raise TruncationError(
-                    f"{named(position)} has {self._limit}: shorten it, or pass "
+                    f"{named(position, self._noun)} has {self._limit}: shorten it, or pass "
                     "on_truncate='warn' or 'ignore' to encode its beginning",
                     position=position,
                 )
@@ -55,8 +59,12 @@ class TruncationWatch:
     def report(self) -> None:
         """Warn the caller about what was seen, where the mode is "warn"."""
         if self._count and self._mode == "warn":
-            first = named(self._first)
-            what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
+            first = named(self._first, self._noun)
+            what = (
+                f"{first} has"
+                if self._count == 1
+                else f"{self._count} {self._noun}s (the first is {first}) have"
+            )
             warn_caller(
                 TruncationWarning(
                     f"{what} {self._limit}; only the beginning was encoded",
