@@ -38,7 +38,7 @@ from sestina_model.inputs import Operands, Text, check_pairs, encode_texts, oper
 from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "load", "pretrained_contract", "save"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "is_pretrained", "load", "pretrained_contract", "save"]
 
 FORMAT_VERSION = 1
 
@@ -110,6 +110,13 @@ class Checkpoint:
         """What the model is given of each text alone; None for one without tokens."""
         head, device = self.model.head, self.model.encoder.tokens.weight.device
         return [operands(each, head, device) if each.ids else None for each in self.encodings(texts)]
+
+    def rows(self, texts: Sequence[Text]) -> list[list[Any]]:
+        """What a graph reads of each text: its ids, or where the encoder is told types [id, type] of each."""
+        encodings = self.encodings(texts)
+        if self.model.encoder.config.n_token_types is None:
+            return [encoding.ids for encoding in encodings]
+        return [[[*pair] for pair in zip(each.ids, each.type_ids, strict=True)] for each in encodings]
 
     def pooled_from(self, prompt: str) -> int:
         """The first token that is pooled of a text with this prompt: 0 where the prompt's are pooled too.
@@ -224,9 +231,13 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None, task: Task
 
 def pretrained_contract(path: str | os.PathLike[str], task: Task = "embedding") -> Contract | None:
     """The text contract of a folder as others lay it out; None: `load` reads it as our own, or not at all."""
+    return read_contract(Path(path), task) if is_pretrained(path) else None
+
+
+def is_pretrained(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is laid out as others do, and not as our own."""
     folder = Path(path)
-    own = (folder / _CONFIG).is_file()
-    return None if own or not pretrained.recognises(folder) else read_contract(folder, task)
+    return not (folder / _CONFIG).is_file() and pretrained.recognises(folder)
 
 
 def _load_own(folder: Path) -> Checkpoint:

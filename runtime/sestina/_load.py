@@ -91,7 +91,7 @@ def load(
 
 
 def load_task(
-    task: str,
+    task: str | None,
     path: str | os.PathLike[str] | None,
     provider: ProviderArgument,
     precision: str,
@@ -101,7 +101,7 @@ def load_task(
     cache_dir: str | os.PathLike[str] | None,
     on_fork: OnFork,
 ) -> Any:
-    """Open a bundle of a task; see `load`.
+    """Open a bundle of a task, or None: of whichever it is; see `load`.
 
     Raises:
         OptionError: Where the bundle is of another task, naming what loads it.
@@ -126,7 +126,9 @@ def load_task(
             path = default_bundle()
         bundle = Bundle(path)
     manifest = bundle.manifest
-    if manifest.task != task:
+    if task is None:
+        task = manifest.task
+    elif manifest.task != task:
         from sestina._tasks import other_task
 
         bundle.close()

@@ -12,9 +12,10 @@ from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sestina._load import load, load_task
+from sestina._loaded import Reloading
 from sestina._tasks import LOADERS, classifier, reranker
 
-__all__ = ["load_classifier", "load_reranker"]
+__all__ = ["load_any", "load_classifier", "load_reranker"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -39,6 +40,15 @@ def _like(function: Callable[_P, object], task: str, kind: Callable[[], type[_T]
     Returns: a `{kind.__name__.title()}`.
     """
     return cast("Callable[_P, _T]", load_it)
+
+
+def load_any(path: Any = None, **options: Any) -> Reloading:
+    """Open a bundle of whichever task, for what all of them have: `verify`, `report`, `close`.
+
+    Arguments and errors are those of `load`.
+    """
+    loaded: Reloading = load_task(None, path, **{**cast("Any", load).__kwdefaults__, **options})
+    return loaded
 
 
 load_reranker = _like(load, "rerank", reranker)

@@ -13,6 +13,7 @@ from sestina._text.tokenizer import check_text
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._forms.base import layer_linears
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 
 __all__ = ["InputStatistics", "calibrate", "default_texts", "readers_of", "split_texts"]
 
@@ -77,7 +78,7 @@ def readers_of(paths: Iterable[str]) -> dict[str, list[str]]:
     return readers
 
 
-def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, InputStatistics]:
+def calibrate(checkpoint: Checkpoint, texts: Sequence[Text]) -> Mapping[str, InputStatistics]:
     """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
 
     Maps that share their input share one `InputStatistics`.
@@ -102,9 +103,9 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
         hooks.append(linear.register_forward_pre_hook(watch))
     try:
         with torch.inference_mode():
-            for ids in checkpoint.tokenize(texts):
-                if ids:
-                    model(torch.tensor([ids]))
+            for given in checkpoint.operands(texts):
+                if given is not None:
+                    model(given.ids, types=given.types)
     finally:
         for hook in hooks:
             hook.remove()

@@ -23,7 +23,7 @@ from sestina_model.pretrained.sequence_heads import read_sequence_head
 from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tasks import read_activation, stated_task
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
-from sestina_model.pretrained.weights import read_encoder, weight_files, weights_sha256
+from sestina_model.pretrained.weights import read_with_head, weight_files, weights_sha256
 
 __all__ = ["CONFIG", "Pretrained", "read", "recognises", "stated_task"]
 
@@ -97,7 +97,7 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     sequence = None
     if task in LOGITS:
         sequence = read_sequence_head(Keys(config, root / CONFIG), architecture.config.d_model)
-    encoder, steps, notes = read_encoder(files, architecture, sequence)
+    encoder, steps, notes = read_with_head(files, architecture, sequence)
     if sequence is None:
         head, steps = contract.head(limit), read_steps(contract.modules, architecture.config.d_model)
     else:

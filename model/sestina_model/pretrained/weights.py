@@ -19,7 +19,7 @@ from sestina_model.pretrained.prefix import find_prefix, left_out
 from sestina_model.pretrained.sequence_heads import BASE, SequenceHead
 from sestina_model.sentence import make_steps
 
-__all__ = ["Read", "read_encoder", "weight_files", "weights_sha256"]
+__all__ = ["Read", "read_encoder", "read_with_head", "weight_files", "weights_sha256"]
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -73,7 +73,17 @@ class Read(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_encoder(files: list[Path], architecture: Architecture, head: SequenceHead | None = None) -> Read:
+def read_encoder(files: list[Path], architecture: Architecture) -> tuple[TransformerEncoder, tuple[str, ...]]:
+    """Our encoder with the weights of these files, and what is to be said of the rest of them.
+
+    Raises:
+        CheckpointError: As `read_with_head`.
+    """
+    encoder, _, notes = read_with_head(files, architecture, None)
+    return encoder, notes
+
+
+def read_with_head(files: list[Path], architecture: Architecture, head: SequenceHead | None) -> Read:
     """Our encoder with the weights of these files, and its head's.
 
     Raises:
