@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import cast
@@ -19,9 +19,7 @@ from sestina._bundle.manifest import (
     Variant,
 )
 from sestina_export._card import bundle_licence, bundle_readme
-from sestina_export._fingerprint import space_of
 from sestina_export._produce import file_entry, operators_file, write_text
-from sestina_export._proof.goldens import write_goldens
 from sestina_model.checkpoint import Checkpoint
 
 __all__ = ["TASKS", "provenance_of", "write_around"]
@@ -33,14 +31,20 @@ _TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers",
 
 def write_around(
     checkpoint: Checkpoint,
+    space: str,
     variants: tuple[Variant, ...],
     provenance: Mapping[str, str | None],
     folder: Path,
-    say: Callable[[str], None],
 ) -> Manifest:
-    """Everything of a bundle but its graphs, and the manifest that lists it all."""
-    say("making goldens with PyTorch")
-    write_goldens(checkpoint, folder)
+    """Everything of a bundle but its graphs and goldens, and the manifest that lists it all.
+
+    Args:
+        checkpoint: The source.
+        space: Its fingerprint.
+        variants: The graphs, written already.
+        provenance: What made them, and of what.
+        folder: Where they and the goldens are.
+    """
     write_text(folder / TOKENIZER, checkpoint.tokenizer.to_str() + "\n")
     write_text(folder / LICENCE, bundle_licence(checkpoint))
     write_text(folder / README, bundle_readme(checkpoint))
@@ -65,7 +69,7 @@ def write_around(
         ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),
-        space=space_of(checkpoint),
+        space=space,
         licence=checkpoint.licence,
         provenance=provenance,
         task=task,

@@ -15,9 +15,11 @@ import sestina
 from sestina._bundle.manifest import Manifest
 from sestina_export._contents import TASKS, provenance_of, write_around
 from sestina_export._errors import ExportError, QualityError
+from sestina_export._fingerprint import space_of
 from sestina_export._head import check_room, prompted, with_head
 from sestina_export._limits import refuse_beyond
 from sestina_export._produce import VariantJob
+from sestina_export._proof.goldens import write_goldens
 from sestina_export._proof.reference import compare_tokenizer
 from sestina_export._proof.task_gates import AnyGate
 from sestina_export._quantise.pairs import listed, split_given
@@ -186,9 +188,10 @@ def _made(
                     if spec not in optional:
                         raise
                     refused.append(str(error))
-            manifest = write_around(
-                job.checkpoint, tuple(variants), {**job.provenance, **noted}, folder, job.say
-            )
+            job.say("making goldens with PyTorch")
+            write_goldens(job.checkpoint, folder)
+            made = {**job.provenance, **noted}
+            manifest = write_around(job.checkpoint, space_of(job.checkpoint), tuple(variants), made, folder)
             job.say("verifying the bundle with the runtime")
             manifest, verification = verified(manifest, folder)
     except OSError as error:

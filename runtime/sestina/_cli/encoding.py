@@ -52,7 +52,7 @@ def encode_each(
         encoder._prompts.choose(args.prompt, args.prompt_text).text if prompt_text is None else prompt_text
     )
     limit = limit_in_words(encoder.max_tokens, prompted=bool(prompt))
-    cut = _Cut(limit)
+    cut = Cut(limit)
 
     def handed() -> Iterator[str]:
         for text in texts:
@@ -91,7 +91,7 @@ def encode_each(
     return done
 
 
-class _Cut:
+class Cut:
     """Which texts were cut, in all: one line for a whole corpus."""
 
     def __init__(self, limit: str) -> None:
@@ -100,10 +100,12 @@ class _Cut:
         self._first: Text | None = None
 
     def see(self, count: int, first: Text) -> None:
+        """Note so many more, and the first of them."""
         self._count += count
         self._first = self._first or first
 
     def report(self) -> None:
+        """Warn of them, where there were any."""
         if self._first is None:
             return
         first = self._first.where

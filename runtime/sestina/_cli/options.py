@@ -6,13 +6,14 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sestina._bundle.default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
 
 if TYPE_CHECKING:
     from sestina._encoder import Encoder
+    from sestina._loaded import Reloading
     from sestina._providers.request import ProviderArgument
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -109,15 +110,26 @@ def open_encoder(args: argparse.Namespace) -> Encoder:
     """Load the bundle as the options say."""
     from sestina._load import load
 
-    return load(
-        bundle_path(args),
-        provider=_providers(args.provider),
-        precision=args.precision,
-        threads=args.threads,
-        max_memory_mb=args.max_memory_mb,
-        strict=args.strict,
-        cache_dir=args.cache_dir,
-    )
+    return load(bundle_path(args), **runtime_options(args))
+
+
+def open_any(args: argparse.Namespace) -> Reloading:
+    """The same of a bundle of any task."""
+    from sestina._loaders import load_any
+
+    return load_any(bundle_path(args), **runtime_options(args))
+
+
+def runtime_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_runtime` takes, as `load` takes it."""
+    return {
+        "provider": _providers(args.provider),
+        "precision": args.precision,
+        "threads": args.threads,
+        "max_memory_mb": args.max_memory_mb,
+        "strict": args.strict,
+        "cache_dir": args.cache_dir,
+    }
 
 
 def _providers(value: str) -> ProviderArgument:

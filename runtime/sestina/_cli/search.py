@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sestina._cli import arguments, options, printing
+from sestina._cli.top import Hit, Top, print_hits
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from sestina._cli.texts import Text, TextFile
     from sestina._encoder import Encoder
 
+_CANDIDATES = 100
 _EPILOG = """\
 FILE is a text file, encoded on the spot (one text a line, or --field of JSONL, or --column of CSV; - is
 standard input), or vectors that `sestina encode` saved: .jsonl, or .npy with the texts in --texts FILE.
@@ -24,6 +24,7 @@ Examples:
   sestina search "how do plants eat?" --in passages.txt --top 3
   sestina encode --input passages.txt --output passages.npy
   sestina search "how do plants eat?" --in passages.npy --texts passages.txt
+  sestina search "how do plants eat?" --in passages.txt --rerank reranker.sestina --top 5
 
 Prints rank, score, line number and text. Equal scores keep the order of the file. A score is the cosine, or
 what the bundle has in its place. The query is encoded as a query and the texts as documents, each with the
@@ -39,6 +40,10 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
     options.add_text_file(parser)
     parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+    parser.add_argument("--rerank", metavar="BUNDLE", help="order what was found anew, by this reranker")
+    parser.add_argument(
+        "--candidates", type=int, metavar="N", help="of how many --rerank orders (default 100, or --top)"
+    )
     options.add_prompt(parser, "the query, in place of that for queries")
     options.add_prompt(parser, "every text, in place of that for documents", "document-prompt")
     options.add_vectors(parser)
@@ -47,42 +52,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One text that was found. Without --texts, the text of a row of .npy is not known."""
-
-    score: float
-    line: int
-    text: str | None
-
-
-class Top:
-    """The best hits of all that were offered; of equal ones, the first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._heap: list[tuple[float, int, Hit]] = []  # the worst of the best first
-        self.offered = 0
-
-    def offer(self, score: float, line: int, text: str | None) -> None:
-        """Keep this one if it is among the best."""
-        entry = (score, -self.offered, Hit(score, line, text))
-        self.offered += 1
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, entry)
-        elif entry > self._heap[0]:
-            heapq.heapreplace(self._heap, entry)
-
-    def hits(self) -> list[Hit]:
-        """Best first."""
-        return [hit for _, _, hit in sorted(self._heap, reverse=True)]
-
-
 def run(args: argparse.Namespace) -> int:
     """Search and print what was found."""
     (args.query,) = arguments.take_bundle(args, 1, 1)
-    top = Top(options.at_least_one(args.top, "--top"))
+    shown = options.at_least_one(args.top, "--top")
+    top = Top(shown if args.rerank is None else _candidates(args, shown))
     (query,) = arguments.argument_texts([args.query], "query")
+    if args.candidates is not None and args.rerank is None:
+        raise OptionError("--candidates is about --rerank: pass both")
     saved = _saved_format(args)
 
     from sestina._cli.encoding import encode_each
@@ -103,8 +80,42 @@ def run(args: argparse.Namespace) -> int:
     if not top.offered:
         where = args.file if source is None else source.file.name
         printing.warning(f"{where} is empty: there is nothing to search")
-    _print(args, hits)
+    if args.rerank is not None and hits:
+        hits = _reranked(args, query.value, hits)
+    print_hits(args, hits[:shown])
     return 0
+
+
+def _candidates(args: argparse.Namespace, shown: int) -> int:
+    """How many are found for the reranker.
+
+    Raises:
+        OptionError: Where there would be no texts for it to read.
+    """
+    if args.file.lower().endswith(".npy") and args.names is None:
+        raise OptionError("--rerank reads texts, and a .npy file has none: pass --texts")
+    if args.candidates is None:
+        return max(shown, _CANDIDATES)
+    return max(shown, options.at_least_one(args.candidates, "--candidates"))
+
+
+def _reranked(args: argparse.Namespace, query: str, hits: list[Hit]) -> list[Hit]:
+    """The same hits in the reranker's order, with its scores."""
+    from sestina._cli.scoring import open_reranker, score_each
+    from sestina._cli.texts import Text
+
+    best = Top(len(hits))
+    texts = [Text(hit.text or "", f"line {hit.line}", hit.line) for hit in hits]
+    with open_reranker(args, args.rerank) as reranker:
+        score_each(
+            reranker,
+            query,
+            texts,
+            lambda text, score: best.offer(score, text.line or 0, text.value),
+            args,
+            total=len(texts),
+        )
+    return best.hits()
 
 
 def _saved_format(args: argparse.Namespace) -> str | None:
@@ -180,17 +191,3 @@ def _with_texts(top: Top, vectors: str, names: TextFile) -> list[Hit]:
             "that they were made from"
         )
     return [named[hit.line] for hit in hits]
-
-
-def _print(args: argparse.Namespace, hits: list[Hit]) -> None:
-    if args.json:
-        results = [
-            {"rank": rank, "score": hit.score, "line": hit.line, "text": hit.text}
-            for rank, hit in enumerate(hits, start=1)
-        ]
-        printing.say_json({"query": args.query, "results": results})
-        return
-    width = max((len(str(hit.line)) for hit in hits), default=1)
-    for rank, hit in enumerate(hits, start=1):
-        text = "" if hit.text is None else f"  {hit.text}"
-        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {hit.line:>{width}}{text}")
