@@ -65,7 +65,9 @@ def head_folder(
     return path
 
 
-def head_checkpoint(task: str, *, labels: int = 1, activation: str = "sigmoid", seed: int = 5) -> Any:
+def head_checkpoint(
+    task: str, *, labels: int = 1, activation: str = "sigmoid", seed: int = 5, limit: int = 40
+) -> Any:
     """A checkpoint of our own with such a head: of "rerank" it is told which text each token is of."""
     from sestina_model.checkpoint import Checkpoint
     from sestina_model.config import EncoderConfig, HeadConfig
@@ -82,7 +84,7 @@ def head_checkpoint(task: str, *, labels: int = 1, activation: str = "sigmoid", 
         d_ff=48,
         activation="gelu",
         positions="learned",
-        max_positions=40,
+        max_positions=limit,
         scale_embeddings=False,
         norm_embeddings=True,
         n_token_types=2 if task == "rerank" else None,
@@ -90,7 +92,7 @@ def head_checkpoint(task: str, *, labels: int = 1, activation: str = "sigmoid", 
     head = HeadConfig(
         pooling="cls",
         normalize=False,
-        max_tokens=40,
+        max_tokens=limit,
         steps=(
             Step(kind="dense", out_features=32, activation="Tanh"),
             Step(kind="dense", out_features=labels),

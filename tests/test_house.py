@@ -87,29 +87,39 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_schedule": {"_arrays", "_bundle", "_errors", "_process", "_session", "_text"},
         "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
         "_verification": {"_bundle", "_schedule", "_text"},
-        "_loaded": {"_bundle", "_errors", "_process", "_providers", "_recipe", "_report", "_schedule"},
-        "_encoder": {
-            "_arguments", "_arrays", "_bundle", "_explain", "_loaded", "_process", "_progress", "_recipe",
-            "_report", "_schedule", "_similarity", "_text", "_vectors", "_verification",
+        "_logits": {"_arrays"},
+        "_loaded": {
+            "_bundle", "_errors", "_process", "_providers", "_recipe", "_report", "_schedule", "_verification",
         },
+        "_encoder": {
+            "_arguments", "_arrays", "_explain", "_loaded", "_process", "_progress", "_recipe", "_schedule",
+            "_similarity", "_text", "_vectors",
+        },
+        "_reranker": {
+            "_arguments", "_arrays", "_errors", "_loaded", "_logits", "_progress", "_schedule", "_text",
+        },
+        "_classifier": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_text"},
+        "_tasks": {"_classifier", "_errors", "_quote", "_reranker"},
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },
         "_load": {
             "_arguments", "_bundle", "_caller", "_encoder", "_errors", "_opening", "_process", "_providers",
-            "_quote", "_recipe", "_report", "_schedule", "_selection",
+            "_quote", "_recipe", "_report", "_schedule", "_selection", "_tasks",
         },
-        "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
+        "_loaders": {"_load", "_loaded", "_tasks"},
+        "_trial": {"_bundle", "_errors", "_loaders", "_process", "_providers", "_selection"},
         "_search": {"_arguments", "_arrays", "_bundle", "_errors", "_similarity", "_vectors"},
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_text"},
         "__init__": {
-            "_async", "_bundle", "_encoder", "_errors", "_explain", "_load", "_process", "_report", "_search",
-            "_text",
+            "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_load", "_loaders",
+            "_process", "_report", "_reranker", "_search", "_text",
         },
         "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {
             "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
-            "_onnxruntime", "_progress", "_providers", "_similarity", "_text", "_trial", "_vectors",
+            "_loaded", "_loaders", "_onnxruntime", "_progress", "_providers", "_reranker", "_similarity", "_text",
+            "_trial", "_vectors",
         },
         "__main__": {"_cli"},
         "integrations": {"__init__"},  # a framework's door is built as a user would build it
@@ -137,9 +147,10 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_produce": {"_build", "_errors", "_forms", "_graph", "_proof", "_variants"},
         "_verified": {"_errors", "_produce", "_proof"},
         "_check": {"_errors", "_tools"},
+        "_contents": {"_card", "_produce"},
         "_export": {
-            "_card", "_errors", "_fingerprint", "_head", "_limits", "_produce", "_proof", "_quantise", "_source",
-            "_target", "_variants", "_verified",
+            "_contents", "_errors", "_fingerprint", "_head", "_limits", "_produce", "_proof", "_quantise",
+            "_source", "_target", "_variants", "_verified",
         },
         "__init__": {"_check", "_errors", "_export", "_proof"},
     },
