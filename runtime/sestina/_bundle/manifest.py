@@ -211,3 +211,12 @@ class Manifest(NamedTuple):
             "provenance": dict(self.provenance),
         }
         return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def is_unicode(texts: dict[str, str]) -> bool:
+    """Whether names and texts have no lone surrogate."""
+    try:
+        "".join((*texts, *texts.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

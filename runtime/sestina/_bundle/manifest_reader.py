@@ -26,6 +26,7 @@ from sestina._bundle.manifest import (
     TensorInfo,
     TextContract,
     Variant,
+    is_unicode,
 )
 from sestina._errors import BundleFormatError, BundleIntegrityError
 
@@ -57,15 +58,6 @@ def read(text: str, where: str) -> Manifest:
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
     return Reader(where, version).manifest(document)
-
-
-def is_unicode(texts: dict[str, str]) -> bool:
-    """Whether names and texts have no lone surrogate."""
-    try:
-        "".join((*texts, *texts.values())).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse(constant: str) -> None:

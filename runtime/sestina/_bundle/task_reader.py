@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, Protocol, get_args
 
-from sestina._bundle.manifest import LABELLED, RESULTS, Activation, Manifest
+from sestina._bundle.manifest import LABELLED, RESULTS, Activation, Manifest, is_unicode
 from sestina._errors import BundleFormatError
 
-if TYPE_CHECKING:
-    from sestina._bundle.manifest_reader import Reader
+
+class Reader(Protocol):
+    """What reads members of a manifest, and names it and them in errors."""
+
+    where: str
+
+    def member(self, document: object, name: str, kind: type | tuple[type, ...]) -> Any:
+        """A member of this type."""
+
+    def choice(self, document: object, name: str, allowed: tuple[str, ...]) -> Any:
+        """One of a few words."""
+
 
 _TYPES = "token_type_ids"
 
@@ -37,8 +47,6 @@ def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> M
 
 
 def _labels(reader: Reader, item: dict[str, Any], count: int) -> tuple[str, ...]:
-    from sestina._bundle.manifest_reader import is_unicode
-
     labels: list[Any] = reader.member(item, "labels", list)
     named = all(isinstance(label, str) for label in labels) and is_unicode(dict.fromkeys(labels, ""))
     if not named or len(set(labels)) != len(labels) or len(labels) != count:
