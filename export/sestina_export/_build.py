@@ -146,12 +146,13 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
     d_model = model.encoder.config.d_model
     stated = interface(graph)
     result, states = outputs_of(model.head)
+    token = ("length",) if model.head.by_token else ()
     wanted = (
         tuple(
             TensorInfo(name, dtype, axes_of(name)) for name, dtype in inputs_of(spec.shapes, model).items()
         ),
         (
-            TensorInfo(result, "float32", ("batch", model.dimensions)),
+            TensorInfo(result, "float32", ("batch", *token, model.dimensions)),
             TensorInfo(states, "float32", ("batch", "length", d_model)),
         ),
     )

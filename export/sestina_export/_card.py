@@ -71,6 +71,11 @@ def _readme_of_logits(checkpoint: Checkpoint) -> str:
         use = """reranker = sestina.load_reranker("this directory")
     reranker.rank("a query", ["one document", "another document"], top_k=10)
     reranker.verify()"""
+    elif head.task == "tag":
+        what = f"labels every token of a text ({labels}), and so finds what stands where"
+        use = """tagger = sestina.load_tagger("this directory")
+    tagger.tag("one text")
+    tagger.verify()"""
     else:
         what = f"says which of {len(head.labels)} labels a text has ({labels})"
         use = """classifier = sestina.load_classifier("this directory")

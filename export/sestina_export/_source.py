@@ -78,9 +78,9 @@ def opened(
     name: str | None,
     licence: str | None,
     revision: str | None,
-    task: Task | None,
     say: Callable[[str], None],
     shown: bool,
+    task: Task | None = None,
 ) -> Iterator[Opened]:
     """Any source, read; see `export` for the arguments. What was written for it is gone after the block.
 

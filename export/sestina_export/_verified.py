@@ -9,7 +9,7 @@ import numpy as np
 
 import sestina
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import compare, read_goldens
+from sestina._bundle.goldens import by_golden, compare, read_goldens
 from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, Manifest
 from sestina._loaders import load_any
 from sestina_export._errors import ParityError
@@ -67,7 +67,8 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     session = open_graph(bundle.graph(variant.entry.file))
     starts = [golden.pooled_from for golden in goldens]
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
-    return compare(goldens, ids, vectors, variant.tolerance)
+    found = by_golden(goldens, vectors) if manifest.by_token else vectors
+    return compare(goldens, ids, found, variant.tolerance)
 
 
 def _refuse_failures(file: str, verification: sestina.Verification) -> None:

@@ -132,20 +132,23 @@ class Checkpoint:
     def encode(self, texts: Sequence[Text], prompt: str = "") -> npt.NDArray[np.float32]:
         """The reference vectors or logits, (n, d) float32: each text computed alone, without padding.
 
+        Of tasks by token those of all tokens of the texts, one after the other.
+
         A text without a single token, which only tokenizers without special tokens can give, has the
         zero vector. The `prompt` is put before each text, whatever the head's default is.
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
         rows = self.operands([prompt + text if isinstance(text, str) else text for text in texts])
-        vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
+        by_token = self.model.head.by_token
+        vectors = [np.zeros((0 if by_token else 1, self.dimensions), dtype=np.float32) for _ in rows]
         pooled_from = torch.tensor([self.pooled_from(prompt)], device=self.model.encoder.tokens.weight.device)
         with torch.inference_mode():
-            for vector, row in zip(vectors, rows, strict=True):
+            for at, row in enumerate(rows):
                 if row is not None:
-                    given = self.model(row.ids, None, pooled_from, row.types)
-                    vector[:] = given.sentence_embedding[0].cpu()
-        return vectors
+                    given = self.model(row.ids, None, pooled_from, row.types).sentence_embedding
+                    vectors[at] = (given[0] if by_token else given).cpu().numpy()
+        return np.concatenate(vectors) if rows else np.zeros((0, self.dimensions), dtype=np.float32)
 
 
 def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = False) -> None:

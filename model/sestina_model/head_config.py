@@ -29,7 +29,7 @@ Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Task = Literal["embedding", "rerank", "classify", "tag", "sparse", "multi-vector"]
 Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
 
-LOGITS = ("rerank", "classify")  # tasks whose one vector a text is a logit for each label
+LOGITS = ("rerank", "classify", "tag")  # tasks whose result is a logit for each label
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 MOST_MODES = 16
@@ -95,6 +95,11 @@ class HeadConfig:
     def pairs(self) -> bool:
         """Whether two texts are read at once."""
         return self.task == "rerank"
+
+    @property
+    def by_token(self) -> bool:
+        """Whether each token has a result of its own, so that nothing is pooled."""
+        return self.task == "tag"
 
     def __post_init__(self) -> None:
         pooling_modes(self.pooling)

@@ -84,7 +84,7 @@ def make_steps(head: HeadConfig, d_model: int) -> nn.ModuleList:
 class SentenceOutput(NamedTuple):
     """What a `SentenceEncoder` gives, named as in the exported graph."""
 
-    sentence_embedding: Tensor  # (B, d)
+    sentence_embedding: Tensor  # (B, d), or of tasks by token (B, S, d)
     last_hidden_state: Tensor  # (B, S, D)
 
 
@@ -139,6 +139,8 @@ class SentenceEncoder(nn.Module):
         prompts out, and (B, S) int64 token types -> vectors or logits (B, d) and hidden states (B, S, D).
         """
         hidden = self.encoder(ids, mask, types)
+        if self.head.by_token:
+            return SentenceOutput(self.finish(hidden), hidden)
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
 

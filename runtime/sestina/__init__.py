@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
     from sestina._load import load
-    from sestina._loaders import load_classifier, load_reranker
+    from sestina._loaders import load_classifier, load_reranker, load_tagger
     from sestina._report import Report
     from sestina._reranker import Ranked, Reranker
     from sestina._search import Corpus, Matches, search
+    from sestina._tagger import Span, Tagger
     from sestina._text.tokenizer import Tokens
 else:
     # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
@@ -56,11 +57,14 @@ else:
         "Ranked": "_reranker",
         "Report": "_report",
         "Reranker": "_reranker",
+        "Span": "_tagger",
+        "Tagger": "_tagger",
         "Tokens": "_text.tokenizer",
         "Verification": "_bundle.goldens",
         "load": "_load",
         "load_classifier": "_loaders",
         "load_reranker": "_loaders",
+        "load_tagger": "_loaders",
         "search": "_search",
     }
 
@@ -105,6 +109,8 @@ __all__ = [
     "Report",
     "Reranker",
     "SestinaError",
+    "Span",
+    "Tagger",
     "TextTypeError",
     "TextValueError",
     "Tokens",
@@ -114,5 +120,6 @@ __all__ = [
     "load",
     "load_classifier",
     "load_reranker",
+    "load_tagger",
     "search",
 ]

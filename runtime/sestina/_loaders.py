@@ -13,9 +13,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sestina._load import load, load_task
 from sestina._loaded import Reloading
-from sestina._tasks import LOADERS, classifier, reranker
+from sestina._tasks import LOADERS, classifier, reranker, tagger
 
-__all__ = ["load_any", "load_classifier", "load_reranker"]
+__all__ = ["load_any", "load_classifier", "load_reranker", "load_tagger"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -53,3 +53,4 @@ def load_any(path: Any = None, **options: Any) -> Reloading:
 
 load_reranker = _like(load, "rerank", reranker)
 load_classifier = _like(load, "classify", classifier)
+load_tagger = _like(load, "tag", tagger)

@@ -10,10 +10,16 @@ from sestina._quote import in_one_line
 if TYPE_CHECKING:
     from sestina._classifier import Classifier
     from sestina._reranker import Reranker
+    from sestina._tagger import Tagger
 
-__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker"]
+__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker", "tagger"]
 
-LOADERS = {"embedding": "load", "rerank": "load_reranker", "classify": "load_classifier"}
+LOADERS = {
+    "embedding": "load",
+    "rerank": "load_reranker",
+    "classify": "load_classifier",
+    "tag": "load_tagger",
+}
 
 
 def reranker() -> type[Reranker]:
@@ -30,9 +36,16 @@ def classifier() -> type[Classifier]:
     return Classifier
 
 
+def tagger() -> type[Tagger]:
+    """Of the task tag."""
+    from sestina._tagger import Tagger
+
+    return Tagger
+
+
 def face_of(task: str) -> Any:
     """The class that answers what a bundle of a task, other than embedding, is for."""
-    return {"rerank": reranker, "classify": classifier}[task]()
+    return {"rerank": reranker, "classify": classifier, "tag": tagger}[task]()
 
 
 def other_task(path: object, task: str, asked: str) -> OptionError:

@@ -21,6 +21,10 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
         return _of_pairs(engine, goldens, tolerance)
     contract = bundle.manifest.contract
     watch = TruncationWatch("ignore", contract.max_tokens)
+    if bundle.manifest.by_token:
+        tokens = engine.ids([golden.text for golden in goldens], 0, watch)
+        found = engine.hidden_states(tokens, contract.dimensions, bundle.manifest.result)
+        return compare(goldens, tokens, found, tolerance)
     ids: list[list[int]] = [[]] * len(goldens)
     vectors = np.zeros((len(goldens), contract.dimensions), dtype=np.float32)
     for text in dict.fromkeys(golden.prompt for golden in goldens):

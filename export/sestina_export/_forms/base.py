@@ -149,6 +149,9 @@ class RowEncoder(nn.Module):
         x = self.embed(ids, types)
         self.fused.begin(ids)
         token = pooled_token(self.model)
+        if self.model.head.by_token:
+            rows = self.model.encoder.transform(x.flatten(0, 1))
+            return SentenceOutput(finish_rows(self.model, rows).view(*x.shape[:2], -1), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)

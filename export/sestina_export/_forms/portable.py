@@ -181,6 +181,8 @@ class MaskedEncoder(nn.Module):
         real = mask.to(torch.float32)
         added = (1.0 - real)[:, None, None, :] * self.masked  # (B, 1, 1, S)
         hidden = self.model.encoder.transform(self._embed(ids, types), added)
+        if self.model.head.by_token:
+            return SentenceOutput(finish_masked(self.model, hidden), hidden)
         pooled = pool_masked(
             hidden,
             real[:, :, None],

@@ -94,7 +94,8 @@ def measure_padding(
         for row, own in enumerate(lengths):
             some = {name: each[row : row + 1, :own] for name, each in types.items()}
             reference = _reference(model, ids[row : row + 1, :own], start, some)
-            got = (vectors[row : row + 1], hidden[row : row + 1, :own])
+            mine = vectors[row : row + 1, :own] if vectors.ndim == 3 else vectors[row : row + 1]
+            got = (mine, hidden[row : row + 1, :own])
             padding = f" in a row of {own}, padded,"
             differences += _within(_compare(outputs, got, reference, ids.shape, tolerance), where, padding)
     return differences
@@ -231,17 +232,19 @@ def run_texts(
 ) -> npt.NDArray[np.float32]:
     """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
-    Of pairs whose tokens have types each member of `ids` has an id and a type for each token.
+    Of pairs with types `ids` has [id, type] for each token. Of tasks by token the rows of all tokens follow.
 
     The tokens of a text are pooled from its member of `starts` on, by default all.
     """
-    vectors = np.zeros((len(ids), width), dtype=np.float32)
-    result = session.get_outputs()[0].name
-    for vector, row, start in zip(vectors, ids, starts or [0] * len(ids), strict=True):
+    result = session.get_outputs()[0]
+    by_token = len(result.shape) == 3
+    found = [np.zeros((0 if by_token else 1, width), dtype=np.float32)] * len(ids)
+    for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):
         if row:
             feed = padded(row, buckets) if buckets else _fed(np.array([row], dtype=np.int64))
-            vector[:] = session.run([result], {**feed, **_started(session, start)})[0][0]
-    return vectors
+            given = session.run([result.name], {**feed, **_started(session, start)})[0]
+            found[at] = given[0, : len(row)] if by_token else given
+    return np.concatenate(found) if found else np.zeros((0, width), dtype=np.float32)
 
 
 def _fed(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from sestina._bundle.graph import Graph
 from sestina._logits import activated
+from sestina._spans import spans
+from sestina._text.words import Piece
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._proof.parity import open_graph, run_texts
 from sestina_export._proof.quality import MissedGateError, QualityGate, measure_quality
@@ -18,7 +20,7 @@ from sestina_model.checkpoint import Checkpoint
 from sestina_model.evaluation.metrics import spearman
 from sestina_model.inputs import Text
 
-__all__ = ["AnyGate", "LabelGate", "RankGate", "gate_of", "measure_task"]
+__all__ = ["AnyGate", "LabelGate", "RankGate", "SpanGate", "gate_of", "measure_task"]
 
 _QUERIES, _DOCUMENTS, _TOP = 8, 24, 5  # of what is held back: each query with each document
 
@@ -62,15 +64,35 @@ class LabelGate:
         _check(self)
 
 
-AnyGate = QualityGate | RankGate | LabelGate
+@dataclass(frozen=True, slots=True)
+class SpanGate:
+    """How alike a quantised tagger must find spans in texts held back.
+
+    Attributes:
+        f1: Least F1 of its spans against PyTorch's, of the same label and at the same place.
+        probability_error: Largest mean difference of a token's probabilities.
+
+    Raises:
+        ExportError: Where a bound is not a number from -1 to 1.
+    """
+
+    f1: float = 0.95
+    probability_error: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+AnyGate = QualityGate | RankGate | LabelGate | SpanGate
 _GATES: dict[str, tuple[type[AnyGate], str]] = {
     "embedding": (QualityGate, "cosine"),
     "rerank": (RankGate, "ranks"),
     "classify": (LabelGate, "labels"),
+    "tag": (SpanGate, "spans"),
 }
 
 
-def _check(gate: RankGate | LabelGate) -> None:
+def _check(gate: RankGate | LabelGate | SpanGate) -> None:
     for name, bound in asdict(gate).items():
         number = isinstance(bound, int | float) and not isinstance(bound, bool)
         if not number or not -1 <= bound <= 1:
@@ -120,6 +142,10 @@ def measure_task(
         here, there = (each.reshape(shape) for each in _both(graph, checkpoint, crossed, buckets))
         counts = {"queries": shape[0], "documents": shape[1]}
         figures = _rank_figures(here, there)
+    elif isinstance(gate, SpanGate):
+        here, there = _both(graph, checkpoint, texts, buckets)
+        counts = {"texts": len(texts)}
+        figures = _span_figures(here, there, checkpoint, texts)
     else:
         here, there = _both(graph, checkpoint, texts, buckets)
         counts = {"texts": len(texts)}
@@ -169,3 +195,26 @@ def _label_figures(
     else:
         agreement = float(((own >= 0.5) == (wanted >= 0.5)).mean())
     return {"agreement": agreement, "probability_error": float(np.abs(own - wanted).mean())}
+
+
+def _span_figures(
+    here: npt.NDArray[np.float32],
+    there: npt.NDArray[np.float32],
+    checkpoint: Checkpoint,
+    texts: Sequence[Text],
+) -> dict[str, float]:
+    """Of (tokens of all texts, labels): spans of single tokens, by text."""
+    head = checkpoint.model.head
+    own, wanted = (activated(each, head.activation) for each in (here, there))
+    ends = np.cumsum([len(ids) for ids in checkpoint.tokenize(texts)])[:-1]
+    same = of_ours = of_theirs = 0
+    for mine, theirs in zip(np.split(own, ends), np.split(wanted, ends), strict=True):
+        pieces = [Piece(at, at, at + 1, False) for at in range(len(mine))]
+        found, sought = (
+            {(each.label, each.start, each.end) for each in spans(pieces, rows, head.labels, "simple")}
+            for rows in (mine, theirs)
+        )
+        same, of_ours, of_theirs = same + len(found & sought), of_ours + len(found), of_theirs + len(sought)
+    total = of_ours + of_theirs
+    f1 = 2 * same / total if total else 1.0  # nothing was found, and nothing sought
+    return {"f1": f1, "probability_error": float(np.abs(own - wanted).mean())}

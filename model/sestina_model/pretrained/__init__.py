@@ -19,7 +19,7 @@ from sestina_model.pretrained.families import Architecture, read_architecture
 from sestina_model.pretrained.families.keys import Keys
 from sestina_model.pretrained.modules import read_steps, step_files
 from sestina_model.pretrained.sentence_transformers import MODULES, Contract, read_contract
-from sestina_model.pretrained.sequence_heads import read_sequence_head
+from sestina_model.pretrained.sequence_heads import read_sequence_head, read_token_head
 from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tasks import read_activation, stated_task
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
@@ -96,7 +96,8 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     limit = min(value for value in limits if value is not None)
     sequence = None
     if task in LOGITS:
-        sequence = read_sequence_head(Keys(config, root / CONFIG), architecture.config.d_model)
+        read_head = read_token_head if task == "tag" else read_sequence_head
+        sequence = read_head(Keys(config, root / CONFIG), architecture.config.d_model)
     encoder, steps, notes = read_with_head(files, architecture, sequence)
     if sequence is None:
         head, steps = contract.head(limit), read_steps(contract.modules, architecture.config.d_model)

@@ -1,4 +1,4 @@
-"""Heads of sequence classification, as transformers has them: what each family puts behind its encoder.
+"""Heads of classification, as transformers has them: what each family puts behind its encoder.
 
 They are steps as any others: a pooling, linear maps with an activation or a norm after them, and the last map
 gives a logit for each label. Dropout between them does nothing once a model is trained.
@@ -15,7 +15,7 @@ from sestina_model.head_config import Activation, HeadConfig, Task
 from sestina_model.head_steps import Step
 from sestina_model.pretrained.families.keys import Keys
 
-__all__ = ["BASE", "SequenceHead", "read_labels", "read_sequence_head"]
+__all__ = ["BASE", "SequenceHead", "read_labels", "read_sequence_head", "read_token_head"]
 
 BASE = "{base}"  # in a name: what stands before the encoder's own names
 
@@ -129,6 +129,23 @@ def read_sequence_head(keys: Keys, d_model: int) -> SequenceHead:
     return SequenceHead(
         _pooling(keys, "modernbert"), (dense, Step(kind="layer_norm"), last), names, labels, lacks
     )
+
+
+def read_token_head(keys: Keys, d_model: int) -> SequenceHead:
+    """The head of token classification that a config.json describes: one map of every state.
+
+    Raises: as `read_sequence_head`.
+    """
+    family = keys.values.get("model_type")
+    if family not in _SHAPES:
+        raise UnsupportedCheckpointError(
+            f"{keys.origin}: model_type {family!r:.60} has no head of token classification that is "
+            f"supported; {', '.join(_SHAPES)} have one"
+        )
+    if family == "modernbert":  # the same as of sequences
+        return read_sequence_head(keys, d_model)._replace(pooling="mean")
+    labels = read_labels(keys.values, keys.origin)
+    return SequenceHead("mean", (Step(kind="dense", out_features=len(labels)),), ("classifier",), labels)
 
 
 def _pooling(keys: Keys, family: str) -> str:

@@ -23,7 +23,7 @@ _PROBLEMS: Mapping[object, Activation] = {
 
 
 def stated_task(folder: Path) -> Task:
-    """What a folder of theirs is: a cross-encoder, a classifier, or what makes embeddings.
+    """What a folder of theirs is: a cross-encoder, a classifier, a tagger, or what makes embeddings.
 
     A model of sequence classification with one label is a cross-encoder too, as sentence-transformers has it;
     with several it is a classifier unless sentence-transformers says otherwise.
@@ -36,6 +36,8 @@ def stated_task(folder: Path) -> Task:
     config = read_json_object(folder / "config.json", optional=True)
     architectures = config.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else None
+    if isinstance(first, str) and first.endswith("ForTokenClassification"):
+        return "tag"
     if not isinstance(first, str) or not first.endswith("ForSequenceClassification"):
         return "embedding"
     labels = config.get("id2label")
@@ -54,6 +56,8 @@ def read_activation(folder: Path, config: Mapping[str, Any], task: Task, n_label
     Raises:
         CheckpointError, UnsupportedCheckpointError: Where the folder names something else.
     """
+    if task == "tag":
+        return "softmax"
     if task == "classify":
         problem = config.get("problem_type")
         if problem is not None and problem not in _PROBLEMS:

@@ -27,7 +27,7 @@ class Golden:
         name: What it is called.
         text: Its text; of a pair the first.
         ids: The token ids of the prompt and the text, or of both texts.
-        vector: (d,) float32.
+        vector: (d,) float32; of tasks by token (S, d).
         prompt: What stands before the text.
         pooled_from: The first token that is pooled.
         pair: The second text of a pair; None: there is one alone.
@@ -94,9 +94,10 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         vectors = load_array(io.BytesIO(bundle.read(GOLDEN_VECTORS)))
         if vectors.ndim != 2:
             raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
+        items = document["goldens"]
+        rows = _by_token(items, vectors) if bundle.manifest.by_token else vectors
         goldens = [
-            _golden(at, item, vector)
-            for at, (item, vector) in enumerate(zip(document["goldens"], vectors, strict=True))
+            _golden(at, item, vector) for at, (item, vector) in enumerate(zip(items, rows, strict=True))
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -121,6 +122,14 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
     if not np.isfinite(vectors).all():
         raise BundleFormatError(f"{bundle.where(GOLDEN_VECTORS)} holds numbers that are not finite")
     return goldens
+
+
+def _by_token(items: list[Any], rows: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """The rows of each golden, as many as it has ids."""
+    ends = np.cumsum([len(item["ids"]) for item in items])
+    if not len(ends) or ends[-1] != len(rows):
+        raise ValueError(f"{GOLDEN_VECTORS} has {len(rows)} rows; it must have one for each id")
+    return np.split(rows, ends[:-1])
 
 
 def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
@@ -150,17 +159,23 @@ def _numbers(at: int, name: str, found: object) -> tuple[int, ...]:
     return tuple(found)
 
 
+def by_golden(goldens: Sequence[Golden], rows: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """Rows of all tokens, one text after the other, as those of each golden."""
+    return np.split(rows, np.cumsum([len(golden.ids) for golden in goldens])[:-1])
+
+
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
     """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite."""
     if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
         return float("nan")
-    return float(np.abs(np.subtract(vectors, golden.vector, dtype=np.float64)).max())  # float32 may overflow
+    difference = np.abs(np.subtract(vectors, golden.vector, dtype=np.float64))  # float32 may overflow
+    return float(difference.max(initial=0.0))
 
 
 def compare(
     goldens: list[Golden],
     ids: Sequence[Sequence[Any] | npt.NDArray[Any]],
-    vectors: npt.NDArray[np.float32],
+    vectors: Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32],
     tolerance: float,
 ) -> Verification:
     """Hold tokens (as `Golden.tokens`) and vectors made here against the goldens. NaN fails."""

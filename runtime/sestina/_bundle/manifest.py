@@ -26,14 +26,14 @@ Pooling = str  # one of `POOLINGS`, or several joined by "+"
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
-Task = Literal["embedding", "rerank", "classify"]
+Task = Literal["embedding", "rerank", "classify", "tag"]
 Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
 
 # What a bundle of each task is asked for: the output of its graphs that is the result.
 RESULTS: Mapping[str, str] = MappingProxyType(
-    {"embedding": "sentence_embedding", "rerank": "logits", "classify": "logits"}
+    {"embedding": "sentence_embedding", "rerank": "logits", "classify": "logits", "tag": "token_logits"}
 )
-LABELLED = ("rerank", "classify")  # tasks whose result has a label for each of its numbers
+LABELLED = ("rerank", "classify", "tag")  # tasks whose result has a label for each of its numbers
 
 # A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
 # operating system. Windows drops a dot at the end, and has devices by these names in every directory.
@@ -177,6 +177,11 @@ class Manifest(NamedTuple):
     def result(self) -> str:
         """The output of its graphs that the task asks for."""
         return RESULTS[self.task]
+
+    @property
+    def by_token(self) -> bool:
+        """Whether each token of a text has a result of its own."""
+        return self.task == "tag"
 
     @property
     def token_types(self) -> bool:

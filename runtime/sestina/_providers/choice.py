@@ -123,7 +123,7 @@ def _reason(fitting: list[Variant], provider: str) -> str:
     return f"this processor has no fast int8 arithmetic, so {best.precision} comes first"
 
 
-_GATED = ("cosine", "ranks", "labels")  # by task: what a quantised variant is held to
+_GATED = ("cosine", "ranks", "labels", "spans")  # by task: what a quantised variant is held to
 
 
 def _kind(variant: Variant) -> str:

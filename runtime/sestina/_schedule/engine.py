@@ -67,6 +67,11 @@ class Engine:
         self._workers: Workers | None = None
         watch_forks(self)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Of the bundle."""
+        return self._tokenizer
+
     def sessions(self) -> Sessions:
         """The open sessions.
 
@@ -192,12 +197,12 @@ class Engine:
             workers = self._workers = Workers()
         return workers
 
-    def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
-        """Hidden states of the last layer, (n_tokens, d_model) for each text."""
+    def hidden_states(self, ids: Sequence[Sequence[int]], width: int, output: str = STATES) -> list[Vectors]:
+        """Hidden states, or another output of each token: (n_tokens, width) for each text."""
         session = self.sessions().whole()
-        states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
+        states = [np.zeros((0, width), dtype=np.float32) for _ in ids]
         for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
-            for position, rows in zip(positions, session.run(STATES, batch), strict=True):
+            for position, rows in zip(positions, session.run(output, batch), strict=True):
                 states[position] = rows
         return states
 

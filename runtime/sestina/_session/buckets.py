@@ -21,7 +21,6 @@ from sestina._session.session import Run, Session, Setting
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
 
-_STATES = "last_hidden_state"
 _MOST_OPEN = 4  # sessions; each holds the weights, in what form the provider likes them
 
 
@@ -119,4 +118,4 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from
         padded[::2, 0, : len(ids)] = ids.T
         feeds[TYPES] = padded[2]
     rows = session.feed(output, feeds, pooled_from)
-    return rows[:, : len(ids)] if output == _STATES else rows
+    return rows[:, : len(ids)] if rows.ndim == 3 else rows  # of each token

@@ -13,7 +13,7 @@ from sestina._errors import BundleFormatError, TextTypeError, TextValueError
 from sestina._process.native import opening
 from sestina._quote import in_one_line, quote
 from sestina._text.panics import panics
-from sestina._text.tokenizer_json import check_normalizer, check_parts, word_ends
+from sestina._text.tokenizer_json import Added, check_normalizer, check_parts, word_ends
 
 # Of a long text so much is tokenized at first, twice what most languages take; where that was not enough, so
 # many times as much, again and again.
@@ -85,6 +85,7 @@ class Tokenizer:
         BundleFormatError: Where it cannot be read, is refused, or leaves no room for a text.
     """
 
+    added: Added
     _special = True  # whether what is tokenized together has special tokens around each text
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int, characters: int = _BEST_CHARACTERS) -> None:
@@ -112,7 +113,7 @@ class Tokenizer:
                 "tokens to a text: there is no room for the text; export the bundle again"
             )
         self.max_tokens = max_tokens
-        self._after = added.after
+        self.added = added
         self._characters = characters
         self._prefix = PREFIX_CHARACTERS_PER_TOKEN * max_tokens
 
@@ -185,7 +186,7 @@ class Tokenizer:
                 f"the bundle's tokenizer gives {len(row)} tokens where {self.max_tokens + 1} were asked for: "
                 "export the bundle again"
             )
-        last = self.max_tokens - self._after
+        last = self.max_tokens - self.added.after
         return row[:last] + row[last + 1 :]
 
     def _encode_all(self, texts: list[str]) -> list[Any]:

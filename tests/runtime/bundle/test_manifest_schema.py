@@ -176,7 +176,7 @@ def labelled(task: str = "classify", **members: Any) -> Change:
         second(labels=[f"l{at}" for at in range(32)], activation="softmax")(document)
         document["task"] = task
         for variant in document["variants"]:
-            variant["outputs"][0]["name"] = "logits"
+            variant["outputs"][0]["name"] = "token_logits" if task == "tag" else "logits"
         document["contract"].update(members)
 
     return change
@@ -200,12 +200,12 @@ def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
 
         return both
 
-    for task in ("rerank", "classify"):
+    for task in ("rerank", "classify", "tag"):
         yield f"task {task}", labelled(task), GOOD
     yield "task embedding", lambda m: m.update(format_version=2, task="embedding"), GOOD
     yield "pairs with types", told, GOOD
     yield "any task in version 1", put(("task",), "poetry"), GOOD  # a member that it does not know
-    for value in ("tag", "sparse", "Rerank", "", 5, [], True):
+    for value in ("sparse", "multi-vector", "Rerank", "", 5, [], True):
         yield f"task = {value!r}", lambda m, value=value: m.update(format_version=2, task=value), BOTH  # type: ignore[misc]
     for activation in get_args(Activation):
         yield f"activation {activation}", labelled(activation=activation), GOOD
@@ -226,6 +226,11 @@ def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
         BOTH,
     )
     yield "logits instead of vectors", put(("variants", 0, "outputs", 0, "name"), "logits"), BOTH
+    yield (
+        "logits instead of token_logits",
+        also(labelled("tag"), ("variants", 0, "outputs", 0, "name"), "logits"),
+        BOTH,
+    )
     yield "types that no encoder has", also(told, ("encoder", "n_token_types")), READER
     yield "types that a graph does not take", also(told, ("variants", 1, "inputs", 2, "name"), "x"), READER
     yield "types of a classifier", also(told, ("task",), "classify"), READER
