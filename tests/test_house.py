@@ -118,7 +118,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_load", "_loaders",
             "_process", "_report", "_reranker", "_search", "_tagger", "_text",
         },
-        "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
+        "_bench": {"__init__", "_arrays", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {
             "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
             "_loaded", "_loaders", "_onnxruntime", "_progress", "_providers", "_reranker", "_similarity", "_text",

@@ -216,11 +216,9 @@ def open_graph(graph: bytes | Graph) -> Any:
 
     Where the weights stay in a mapped file, the graph must outlive it.
     """
-    options = session_options(1)
+    options, providers = session_options(1), ["CPUExecutionProvider"]
     content = graph.source(options, b"", mapped=graph.maps) if isinstance(graph, Graph) else graph
-    return onnxruntime().InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )
+    return onnxruntime().InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
 def run_texts(
@@ -232,9 +230,8 @@ def run_texts(
 ) -> npt.NDArray[np.float32]:
     """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
-    Of pairs with types `ids` has [id, type] for each token. Of tasks by token the rows of all tokens follow.
-
-    The tokens of a text are pooled from its member of `starts` on, by default all.
+    The tokens of a text are pooled from its member of `starts` on, by default all. Of pairs with types `ids`
+    has [id, type] for each token. Of tasks by token the rows of all tokens follow one another.
     """
     result = session.get_outputs()[0]
     by_token = len(result.shape) == 3
