@@ -84,10 +84,13 @@ def check_pairs(tokenizer: Tokenizer, head: HeadConfig, n_token_types: int | Non
         parts = [tokenizer.encode(text, add_special_tokens=False) for text in ("a b", "c")]
         (ours,) = encode_texts(tokenizer, [("a b", "c")], max(head.max_tokens, 1 << 16))
         n_special = tokenizer.num_special_tokens_to_add(True)
-    sequences = [each for each in whole.sequence_ids if each is not None]
+    told = [at for at, each in enumerate(whole.sequence_ids) if each is not None]
+    sequences = [whole.sequence_ids[at] for at in told]
+    once = len(whole.ids) == len(told) + n_special
+    in_order = once and [whole.ids[at] for at in told] == [*parts[0].ids, *parts[1].ids]
     types_alike = n_token_types is None or whole.type_ids == ours.type_ids
     wanted = [0] * len(parts[0].ids) + [1] * len(parts[1].ids)
-    if whole.ids != ours.ids or not types_alike or sequences != wanted:
+    if whole.ids != ours.ids or not types_alike or not in_order or sequences != wanted:
         raise CheckpointError(
             "the tokenizer's post-processor does not hold both texts of a pair once, in their order; save it "
             "with one that does"

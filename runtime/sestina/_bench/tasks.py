@@ -121,12 +121,17 @@ def _ours(
 ) -> Call:
     given: dict[str, Any] = {"precision": precision, "threads": options.threads, "provider": "cpu"}
     call: Call
-    loaded: sestina.Reranker | sestina.Classifier
+    loaded: sestina.Reranker | sestina.Classifier | sestina.Tagger
     if manifest.task == "rerank":
         reranker = loaded = stack.enter_context(sestina.load_reranker(options.bundle, **given))
 
         def call() -> Vectors:
             return reranker.score(query, texts, on_truncate="ignore")
+    elif manifest.task == "tag":
+        tagger = loaded = stack.enter_context(sestina.load_tagger(options.bundle, **given))
+
+        def call() -> Vectors:
+            return _counted(tagger.tag(texts, on_truncate="ignore"))
     else:
         classifier = loaded = stack.enter_context(sestina.load_classifier(options.bundle, **given))
 
@@ -161,6 +166,11 @@ def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts:
         model = CrossEncoder(options.source or "", device="cpu", max_length=limit, local_files_only=True)
         pairs = [(query, text) for text in texts]
         return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), dtype=np.float32)
+    if manifest.task == "tag":
+        tagging: Any = transformers.pipeline(
+            "token-classification", model=options.source, device="cpu", aggregation_strategy="simple"
+        )
+        return lambda: _counted(tagging(texts, batch_size=32))
     pipeline = transformers.pipeline("text-classification", model=options.source, device="cpu", top_k=None)
     labels = manifest.contract.labels
 
@@ -170,6 +180,11 @@ def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts:
         return np.array([[row[label] for label in labels] for row in named], dtype=np.float32)
 
     return classified
+
+
+def _counted(found: list[list[Any]]) -> Vectors:
+    """How many spans each text has: enough to tell two taggers apart."""
+    return np.array([len(row) for row in found], dtype=np.float32)
 
 
 def _check(found: dict[str, Vectors], options: Options) -> None:

@@ -143,8 +143,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "path": path,
         "name": manifest.name,
         "space": manifest.space,
-        "task": manifest.task,
-        **manifest.contract._asdict(),
+        **_contract(manifest),
         "prompts": dict(manifest.contract.prompts),
         "licence": manifest.licence,
         "bytes": _total(manifest),
@@ -153,6 +152,14 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "files": [entry._asdict() for entry in manifest.files],
         "provenance": dict(manifest.provenance),
     }
+
+
+def _contract(manifest: Manifest) -> dict[str, Any]:
+    """As the manifest has it: what only other tasks have is absent where a bundle embeds."""
+    contract = manifest.contract._asdict()
+    if manifest.task != "embedding":
+        return {"task": manifest.task, **contract}
+    return {name: value for name, value in contract.items() if name not in ("labels", "activation")}
 
 
 def _summary(variant: Variant) -> str:

@@ -137,34 +137,50 @@ class PairTokenizer(Tokenizer):
     def _learnt(self) -> Around:
         try:
             with panics:
-                text = self._text_with_tokens()
-                bare = self._tokenizer.encode(text, add_special_tokens=False).ids
-                whole = self._tokenizer.encode(text, text)
+                texts = self._two_texts()
+                one, other = (self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
+                whole = self._tokenizer.encode(*texts)
+                counted = self._tokenizer.num_special_tokens_to_add(True)
         except BaseException as error:  # noqa: BLE001  see `_said`
             raise BundleFormatError(f"tokenizer.json cannot put a pair together: {_said(error)}") from None
         ids, types, of = whole.ids, whole.type_ids, whole.sequence_ids
-        if [each for each in of if each is not None] != [0] * len(bare) + [1] * len(bare):
+        told = [at for at, each in enumerate(of) if each is not None]
+        in_order = [of[at] for at in told] == [0] * len(one) + [1] * len(other)
+        special = len(ids) - len(told)  # a text that is there twice is not told of once
+        if not in_order or [ids[at] for at in told] != one + other or special != counted:
             raise BundleFormatError(
                 "tokenizer.json has a post-processor that does not hold both texts of a pair once, in their "
                 "order: export the bundle again"
             )
         first, second = of.index(0), of.index(1)
-        one, other = first + len(bare), second + len(bare)
-        if ids[first:one] != bare or ids[second:other] != bare:
-            raise BundleFormatError("tokenizer.json tokenizes a text in a pair otherwise: export it again")
         return Around(
             ids[:first],
-            ids[one:second],
-            ids[other:],
-            (types[:first], types[first], types[one:second], types[second], types[other:]),
+            ids[first + len(one) : second],
+            ids[second + len(other) :],
+            (
+                types[:first],
+                types[first],
+                types[first + len(one) : second],
+                types[second],
+                types[second + len(other) :],
+            ),
         )
 
-    def _text_with_tokens(self) -> str:
-        pieces = sorted(self._tokenizer.get_vocab(), key=len)[:_PIECES]
-        for text in (*_TRIED, *pieces):
+    def _two_texts(self) -> tuple[str, str]:
+        """Two texts of different tokens, so that their order shows; where there are none, one twice."""
+        found: dict[tuple[int, ...], str] = {}
+        for text in (*_TRIED, *sorted(self._tokenizer.get_vocab(), key=len)[:_PIECES]):
             try:
-                if self._tokenizer.encode(text, add_special_tokens=False).ids:
-                    return text
+                ids = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
             except Exception:  # noqa: BLE001, S112  it has no token for this one
                 continue
-        raise BundleFormatError("tokenizer.json has no tokens for any short text: export the bundle again")
+            if ids:
+                found.setdefault(ids, text)
+            if len(found) == 2:
+                break
+        if not found:
+            raise BundleFormatError(
+                "tokenizer.json has no tokens for any short text: export the bundle again"
+            )
+        texts = list(found.values())
+        return texts[0], texts[-1]
