@@ -121,8 +121,8 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_bench": {"__init__", "_arrays", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {
             "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
-            "_loaded", "_loaders", "_onnxruntime", "_progress", "_providers", "_reranker", "_similarity", "_text",
-            "_trial", "_vectors",
+            "_loaded", "_loaders", "_onnxruntime", "_progress", "_providers", "_reranker", "_similarity", "_tasks",
+            "_text", "_trial", "_vectors",
         },
         "__main__": {"_cli"},
         "integrations": {"__init__"},  # a framework's door is built as a user would build it

@@ -97,7 +97,8 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         items = document["goldens"]
         rows = _by_token(items, vectors) if bundle.manifest.by_token else vectors
         goldens = [
-            _golden(at, item, vector) for at, (item, vector) in enumerate(zip(items, rows, strict=True))
+            _golden(at, item, vector, pairs=bundle.manifest.task == "rerank")
+            for at, (item, vector) in enumerate(zip(items, rows, strict=True))
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -110,10 +111,6 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         raise BundleFormatError(
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32 of width {bundle.manifest.contract.dimensions}"
-        )
-    if any((golden.pair is None) != (bundle.manifest.task != "rerank") for golden in goldens):
-        raise BundleFormatError(
-            f"{bundle.where(GOLDEN)} cannot be read: goldens of rerank, and no others, are pairs"
         )
     if any(golden.ids and bool(golden.types) != bundle.manifest.token_types for golden in goldens):
         raise BundleFormatError(
@@ -132,7 +129,7 @@ def _by_token(items: list[Any], rows: npt.NDArray[np.float32]) -> list[npt.NDArr
     return np.split(rows, ends[:-1])
 
 
-def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
+def _golden(at: int, item: object, vector: npt.NDArray[np.float32], *, pairs: bool) -> Golden:
     """One entry, in which nothing is taken for something else: not null for a text, nor true for an id."""
     members = item if isinstance(item, dict) else {}
     name, text, ids = (members.get(each) for each in ("name", "text", "ids"))
@@ -143,9 +140,9 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
         raise ValueError(
             f"golden {at} has a prompt that is no string, or a pooled_from that is no whole number"
         )
-    pair, types = members.get("pair"), members.get("types", [])
-    if not isinstance(pair, str | None):
-        raise TypeError(f"golden {at} has a pair that is no string")
+    pair, types = (members.get("pair"), members.get("types", [])) if pairs else (None, [])
+    if pairs and not isinstance(pair, str):
+        raise TypeError(f"golden {at} needs a pair, the second text, which is a string")
     f"{name}{text}{prompt}{pair}".encode()  # lone surrogates are a ValueError too
     ids, types = _numbers(at, "ids", ids), _numbers(at, "types", types)
     if types and len(types) != len(ids):

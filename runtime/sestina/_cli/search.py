@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.candidates is not None and args.rerank is None:
         raise OptionError("--candidates is about --rerank: pass both")
     saved = _saved_format(args)
+    if args.rerank is not None:
+        _check_reranker(args.rerank)
 
     from sestina._cli.encoding import encode_each
     from sestina._cli.texts import TextFile
@@ -84,6 +86,18 @@ def run(args: argparse.Namespace) -> int:
         hits = _reranked(args, query.value, hits)
     print_hits(args, hits[:shown])
     return 0
+
+
+def _check_reranker(path: str) -> None:
+    """Refuse what is none before the search, not after it."""
+    from sestina._bundle.bundle import Bundle
+    from sestina._tasks import other_task
+
+    bundle = Bundle(path)
+    task = bundle.manifest.task
+    bundle.close()
+    if task != "rerank":
+        raise other_task(path, task, "rerank")
 
 
 def _candidates(args: argparse.Namespace, shown: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 import sestina
 from _made import needs_exporter
+from sestina._bundle.default import default_bundle
 
 pytestmark = needs_exporter
 
@@ -83,6 +84,10 @@ def test_errors(cli: Cli, reranker: Path, passages: Path, tmp_path: Path) -> Non
         (
             ("search", QUERY, "--in", "a.npy", "--rerank", reranker),
             "--rerank reads texts, and a .npy file has",
+        ),
+        (
+            ("search", QUERY, "--in", passages, "--rerank", default_bundle()),
+            "sestina.load_reranker loads rerank",
         ),
         (("encode", reranker, "a"), "is a bundle of the task rerank, and sestina.load loads embedding"),
         (("bench", reranker, "--against", "all"), "--against is for bundles that embed"),
