@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def test_labels_that_are_missing(tmp_path: Path, bundle: Path) -> None:
         (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}), "utf-8")
         with pytest.raises(CheckpointError, match=said):
             checkpoints.load(folder, task="classify")
+    bundle = Path(shutil.copytree(bundle, tmp_path / "copied.sestina"))
     manifest = _manifest(bundle)
     manifest["contract"]["labels"] = manifest["contract"]["labels"][:3]
     (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -147,7 +149,7 @@ def _with_config(folder: Path, target: Path, config: dict[str, Any], own: dict[s
 def test_tasks_and_gates_that_do_not_fit(tmp_path: Path) -> None:
     checkpoint = head_checkpoint("classify", labels=2, activation="softmax")
     for options, said in (
-        ({"task": "tag"}, "task is 'tag'; it must be one of embedding, rerank, classify, or None"),
+        ({"task": "sparse"}, "task is 'sparse'; it must be one of embedding, rerank, classify, tag, or None"),
         ({"task": "rerank"}, "task is 'rerank'; this source is of the task 'classify': leave it out"),
         (
             {"gate": QualityGate()},
