@@ -102,7 +102,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_classifier": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_text"},
         "_spans": {"_arrays", "_text"},
         "_tagger": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_spans", "_text"},
-        "_tasks": {"_classifier", "_errors", "_quote", "_reranker", "_tagger"},
+        "_tasks": {"_classifier", "_errors", "_process", "_quote", "_reranker", "_tagger"},
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },

@@ -129,7 +129,8 @@ def load_task(
     if task is None:
         task = manifest.task
     elif manifest.task != task:
-        from sestina._tasks import other_task
+        with opening:
+            from sestina._tasks import other_task
 
         bundle.close()
         raise other_task(bundle.path, manifest.task, task)
@@ -212,7 +213,7 @@ def load_task(
     with opening:
         from sestina._tasks import face_of
 
-        return face_of(task)(loaded, recipe, load_again)
+    return face_of(task)(loaded, recipe, load_again)
 
 
 def load_again(recipe: Recipe) -> Any:

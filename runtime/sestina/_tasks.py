@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sestina._errors import OptionError
+from sestina._process.native import opening
 from sestina._quote import in_one_line
 
 if TYPE_CHECKING:
@@ -24,21 +25,24 @@ LOADERS = {
 
 def reranker() -> type[Reranker]:
     """Of the task rerank."""
-    from sestina._reranker import Reranker
+    with opening:
+        from sestina._reranker import Reranker
 
     return Reranker
 
 
 def classifier() -> type[Classifier]:
     """Of the task classify."""
-    from sestina._classifier import Classifier
+    with opening:
+        from sestina._classifier import Classifier
 
     return Classifier
 
 
 def tagger() -> type[Tagger]:
     """Of the task tag."""
-    from sestina._tagger import Tagger
+    with opening:
+        from sestina._tagger import Tagger
 
     return Tagger
 

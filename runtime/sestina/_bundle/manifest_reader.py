@@ -29,6 +29,7 @@ from sestina._bundle.manifest import (
     is_unicode,
 )
 from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._process.native import opening
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATES, _START = "last_hidden_state", "pooled_from"
@@ -111,7 +112,8 @@ class Reader:
             provenance=self.member(document, "provenance", dict),
         )
         if self.version > 1 and document.get("task", "embedding") != "embedding":
-            from sestina._bundle.task_reader import with_task  # only here: not every start needs it
+            with opening:
+                from sestina._bundle.task_reader import with_task  # only here: not every start needs it
 
             manifest = with_task(self, manifest, document)
         if manifest.contract.max_tokens > positions:
