@@ -1,8 +1,8 @@
 """NVIDIA's libraries where pip puts them, loaded before onnxruntime looks for them.
 
-onnxruntime-gpu finds CUDA by the dynamic linker's paths alone; where that fails it runs on the CPU, and says so
-only on standard error. Its own `preload_dlls` looks nowhere but beside itself, which is the wrong place for a
-folder of `pip install --target` or an environment that sees the system's packages, and prints what it misses.
+onnxruntime-gpu finds CUDA by the dynamic linker's paths alone; where that fails it runs on the CPU, and says
+so only on standard error. Its own `preload_dlls` looks nowhere but beside itself, which is the wrong place
+for a folder of `pip install --target` or an environment that sees the system's packages.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ _CPU = "CPUExecutionProvider"
 # What onnxruntime leaves to the CPU where it computes shapes, for providers that it would have to wait for.
 SHAPING = frozenset(
     (
-        "Add", "Cast", "Concat", "Div", "Gather", "Max", "Min", "Mul", "Pow", "Range", "Reshape", "Shape", "Slice",
-        "Squeeze", "Sub", "Unsqueeze",
+        "Add", "Cast", "Concat", "Div", "Gather", "Max", "Min", "Mul", "Pow", "Range", "Reshape", "Shape",
+        "Slice", "Squeeze", "Sub", "Unsqueeze",
     )
 )  # fmt: skip
 
