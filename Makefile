@@ -25,7 +25,7 @@ LARGE ?=
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?=
 
-.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-javascript test-integrations test-large fuzz lint clean
+.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-cuda test-javascript test-integrations test-large fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -81,6 +81,10 @@ measure-tests: setup
 # Whatever goes in: the right vector, or an error of ours in one line.  python tests/fuzz --help tells more.
 fuzz: setup
 	$(BIN)/python tests/fuzz --seconds $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+# On a machine with an NVIDIA GPU, where onnxruntime-gpu is in place of onnxruntime; fails where CUDA does not start.
+test-cuda: setup
+	SESTINA_TESTS_CUDA=required $(BIN)/python -m pytest -s tests/parity/test_cuda.py
 
 # Encoders of real size, beyond what one file of protobuf holds; LARGE="--size qwen3-0.6b --keep DIR" chooses.
 test-large: setup
