@@ -14,7 +14,8 @@ SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 _PIECE = 1 << 16  # bytes that are read at once, and made at once where the library can be told so
 # zstandard makes all that comes of a piece: up to 128 KiB of every three bytes, so 40 MiB of this.
 _ZSTD_PIECE = 1 << 10
-_BZIP2, _BLOCK = b"BZh", b"1AY&SY"  # after the first and one digit comes the second, or its like of no data
+_MAGIC = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh"}
+_BLOCK = b"1AY&SY"  # of bzip2, after its first bytes and a digit, unless it holds nothing
 _SKIPPABLE = b"*M\x18"  # of zstd, after a byte from P to _: what pzstd writes first
 
 
@@ -84,17 +85,12 @@ def _first_bytes(stream: BinaryIO) -> bytes:
 
 def _kind_of(begin: bytes, named: str | None) -> str | None:
     """None of these beginnings is UTF-8, but for bzip2's, and zstd's with a skippable frame."""
-    if begin.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if begin.startswith(b"\xfd7zXZ\0"):
-        return "xz"
-    if begin.startswith(b"\x28\xb5\x2f\xfd") or (
-        named == "zstd" and begin[1:4] == _SKIPPABLE and 0x50 <= begin[0] < 0x60
-    ):
+    if named == "zstd" and begin[1:4] == _SKIPPABLE and 0x50 <= begin[0] < 0x60:
         return "zstd"
-    if begin.startswith(_BZIP2) and (begin[4:10] == _BLOCK or named == "bzip2"):
-        return "bzip2"
-    return None
+    found = next((kind for kind, magic in _MAGIC.items() if begin.startswith(magic)), None)
+    if found == "bzip2" and named != "bzip2" and begin[4:10] != _BLOCK:
+        return None
+    return found
 
 
 def _kind(kind: str, name: str) -> _Kind:
@@ -190,14 +186,10 @@ def _content(stream: BinaryIO, called: str, kind: _Kind, name: str) -> Iterator[
 
 def _begins(left: bytes, called: str) -> bool:
     """Whether another member begins; of a few bytes at the end of a piece, whether it may."""
-    if len(left) < 4:
-        whole = {"gzip": b"\x1f\x8b\x08", "xz": b"\xfd7zX", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh"}
-        return whole[called].startswith(left[:3]) or (
-            called == "zstd" and left[1:] == _SKIPPABLE[: len(left) - 1]
-        )
-    if called == "xz":
-        return left.startswith(b"\xfd7zX")
-    return _kind_of(left[:16], called) == called
+    if called == "zstd" and 0x50 <= left[0] < 0x60:
+        return _SKIPPABLE.startswith(left[1:4])
+    magic = _MAGIC[called]
+    return left.startswith(magic) or magic.startswith(left)
 
 
 class _Pieces(io.RawIOBase):

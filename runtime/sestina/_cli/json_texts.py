@@ -155,7 +155,7 @@ def _members(file: InputFile) -> Iterator[object]:
                 value, end = decoder.raw_decode(text, at)
             except json.JSONDecodeError as error:
                 if len(text) - at > LONGEST_LINE:
-                    raise InputError(f"{here} is longer than {LONGEST_LINE >> 20} MiB: split it") from None
+                    raise _too_long(here) from None
                 if not more(len(text) - at):
                     raise InputError(f"{here} is not valid JSON: {error.msg}") from None
             except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
@@ -163,6 +163,8 @@ def _members(file: InputFile) -> Iterator[object]:
             # A number at the end of what was read may go on after it.
             if end == len(text) and not isinstance(value, str | list | dict) and more(len(text) - at):
                 end = -1
+        if end - at > LONGEST_LINE:
+            raise _too_long(here)
         at = end
         count += 1
         yield value
@@ -178,6 +180,10 @@ def _members(file: InputFile) -> Iterator[object]:
         raise InputError(
             f"{file.name} has something after its array, at element {count}: it must be one array"
         )
+
+
+def _too_long(where: str) -> InputError:
+    return InputError(f"{where} is longer than {LONGEST_LINE >> 20} MiB: split it")
 
 
 def _decoded(file: InputFile) -> Iterator[str]:

@@ -182,10 +182,11 @@ class TestKilled:
     def test_at_every_step(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
         lines, whole = tmp_path / "texts.txt", tmp_path / "whole"
         lines.write_text("".join(f"{text}\n" for text in TEXTS[:5]), encoding="utf-8")
-        assert again(cli, bundle, whole, lines).code == 0
+        # In fp32, where a vector may depend on its batch in the last digit, and so on where a run began.
+        assert again(cli, bundle, whole, lines, *ROWS, "--precision", "fp32").code == 0
         (tmp_path / "killed").mkdir()
         command = [sys.executable, "-c", KILLER, str(tmp_path / "killed"), "encode", str(bundle)]
-        command += ["--input", str(lines), *ROWS]
+        command += ["--input", str(lines), *ROWS, "--precision", "fp32"]
         done = subprocess.run(command, capture_output=True, text=True, env=unmeasured(), check=False)
         assert done.returncode == 0, done.stderr
         moments = int(done.stdout.split()[-1])
