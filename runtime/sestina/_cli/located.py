@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 
 class Row(NamedTuple):
@@ -10,6 +10,13 @@ class Row(NamedTuple):
 
     batch: Any
     at: int
+
+
+class Rows(Protocol):
+    """A table whose rows can be asked for."""
+
+    def row(self, index: int) -> Row:
+        """By its place in the table, counted from 0; quickly where they are asked for in order."""
 
 
 class Text(NamedTuple):
@@ -20,14 +27,14 @@ class Text(NamedTuple):
         source: What it is from.
         line: Its line there, or what `unit` says, counted from 1.
         unit: "line", "element" or "row".
-        row: Of a table: where the row's other columns are.
+        table: Where the row's other columns are, where it is from a table.
     """
 
     value: str
     source: str
     line: int | None
     unit: str = "line"
-    row: Row | None = None
+    table: Rows | None = None
 
     @property
     def where(self) -> str:

@@ -80,9 +80,7 @@ class TextFile:
 
     def count(self) -> int | None:
         """How many texts there are, having checked every one; None where that would use them up."""
-        if not self.file.rereadable:
-            return None
-        return sum(1 for _ in (self if self.table is None else self.table.texts(rows=False)))
+        return sum(1 for _ in self) if self.file.rereadable else None
 
     def _is_array(self) -> bool:
         """Whether a .json file is one array; of objects on lines it may also be."""

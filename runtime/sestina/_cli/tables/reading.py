@@ -41,7 +41,12 @@ class TableFile:
         self._stream = not self._parquet and begin != _ARROW
         with self._opened() as reader:
             self.schema = reader.schema_arrow if self._parquet else reader.schema
+            with readable(file.name):
+                list(self.schema.names)  # what is not UTF-8 is refused here, not later
         self._asked = column
+        self._read: Iterator[Any] = iter(())
+        self._batch: Any = None
+        self._begin = self._end = 0  # of the batch
 
     @property
     def column(self) -> str:
@@ -62,27 +67,63 @@ class TableFile:
             )
         return self._asked
 
-    def texts(self, *, rows: bool = True) -> Iterator[Text]:
-        """Its texts, each with its row, or without.
+    def texts(self) -> Iterator[Text]:
+        """Its texts. Only their column is read: other columns may be large, and many texts wait to be encoded.
 
         Raises:
             InputError: At the first that is null or no text, and where the file is damaged.
         """
         begin = 0
         column = self.column
-        for batch in self.batches(None if rows else [column]):
-            for at, value in enumerate(self.values(batch, column, begin)):
-                yield Text(value, self.file.name, begin + at + 1, "row", Row(batch, at) if rows else None)
+        for batch in self.batches([column]):
+            for at, value in enumerate(self.values(batch, column, begin), start=1):
+                yield Text(value, self.file.name, begin + at, "row", self)
             begin += batch.num_rows
 
-    def batches(self, columns: list[str] | None = None) -> Iterator[Any]:
+    def row(self, index: int) -> Row:
+        """A row with all columns, by its place counted from 0; quickly where they are asked for in order.
+
+        Raises:
+            InputError: Where there is none, or the file is damaged.
+        """
+        if index < self._begin or self._batch is None or index > self._end + _ROWS:
+            self._end, self._read = self._from(index)
+            self._begin, self._batch = self._end, None
+        while index >= self._end:
+            self._batch = None  # before the next is there
+            self._batch = next(self._read, None)
+            if self._batch is None:
+                raise InputError(
+                    f"{self.file.name} changed while it was read: encode a file that stays as it is"
+                )
+            self._begin, self._end = self._end, self._end + self._batch.num_rows
+        return Row(self._batch, index - self._begin)
+
+    def _from(self, index: int) -> tuple[int, Iterator[Any]]:
+        """Batches from one that is not after this row, and the place of its first."""
+        if not self._parquet:
+            return 0, self.batches()
+        begin = 0
+        with self._opened() as reader:
+            for group in range(reader.metadata.num_row_groups):
+                rows = reader.metadata.row_group(group).num_rows
+                if begin + rows > index:
+                    return begin, self.batches(first_group=group)
+                begin += rows
+        return begin, iter(())
+
+    def batches(self, columns: list[str] | None = None, first_group: int = 0) -> Iterator[Any]:
         """Its rows as batches of some thousand (pyarrow.RecordBatch), never empty and always the same.
 
         Args:
             columns: Which columns; None: all.
+            first_group: Of Parquet, the row group to begin with.
         """
         with self._opened() as reader:
-            found = self._of_parquet(reader, columns) if self._parquet else self._of_ipc(reader, columns)
+            if self._parquet:
+                found = self._of_parquet(reader, columns, first_group)
+            else:
+                found = self._of_ipc(reader, columns)
             while True:
                 with readable(self.file.name):
                     batch = next(found, None)
@@ -91,8 +132,8 @@ class TableFile:
                 if batch.num_rows:
                     yield batch
 
-    def _of_parquet(self, reader: Any, columns: list[str] | None) -> Iterator[Any]:
-        for group in range(reader.metadata.num_row_groups):
+    def _of_parquet(self, reader: Any, columns: list[str] | None, first_group: int) -> Iterator[Any]:
+        for group in range(first_group, reader.metadata.num_row_groups):
             told = reader.metadata.row_group(group)
             each = max(1, told.total_byte_size // max(1, told.num_rows))
             count = max(1, min(_ROWS, _BYTES // each))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sestina._arrays import Vectors
     from sestina._cli.destination import Destination
-    from sestina._cli.texts import Text
+    from sestina._cli.located import Rows, Text
 
 PREFIX = "sestina."  # of the keys of a schema's metadata
 _GROUP_ROWS = 1 << 14
@@ -91,7 +91,8 @@ class TableWriter:
     def add(self, text: Text, vector: Vectors) -> None:
         """Take one row, and its (d,) vector."""
         if self._kept:
-            batch, at = text.row if text.row is not None else (None, 0)
+            table = cast("Rows", text.table)  # as every text has whose source has a schema
+            batch, at = table.row((text.line or 1) - 1)
             if batch is not self._batch or at != self._end:
                 self._close_piece()
                 self._batch, self._begin = batch, at
@@ -124,7 +125,7 @@ class TableWriter:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=self.schema.field(-1).type)
         if self._kept:
             pieces = [_without(piece, self._leave_out) for piece in self._pieces]
-            table = pa.Table.from_batches(pieces).combine_chunks()
+            table = self._called(pa.Table.from_batches(pieces).unify_dictionaries)
         elif self._leave_out is None:
             table = pa.table({"text": pa.array(self._texts, pa.string())})
         else:
