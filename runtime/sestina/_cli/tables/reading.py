@@ -68,7 +68,7 @@ class TableFile:
         return self._asked
 
     def texts(self) -> Iterator[Text]:
-        """Its texts. Only their column is read: other columns may be large, and many texts wait to be encoded.
+        """Its texts. Only their column is read: others may be large, and many texts wait to be encoded.
 
         Raises:
             InputError: At the first that is null or no text, and where the file is damaged.
