@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterator
 from itertools import chain
 
-from sestina._cli import compressed
-from sestina._cli.files import LONGEST_LINE, InputFile
+from sestina._cli import compressed, files
+from sestina._cli.files import InputFile
 from sestina._errors import InputError, OptionError
 
 _COLUMN_DIGITS = 9
@@ -62,7 +62,7 @@ class Column:
 
     def _rows(self, file: InputFile) -> Iterator[tuple[int, list[str]]]:
         """Rows that are not blank, with the number of the line that each begins on."""
-        csv.field_size_limit(LONGEST_LINE)  # Python's own limit of 131,072 is less than a long document
+        csv.field_size_limit(files.LONGEST_LINE)  # Python's own limit of 131,072 is less than a long document
         size = 0
         given: Iterator[str] = (line for _, line in file.lines())
         sample: list[str] = []
@@ -75,7 +75,7 @@ class Column:
             nonlocal size
             for line in chain(sample, given):
                 size += len(line)
-                if size > _ROW_LINES * LONGEST_LINE:
+                if size > _ROW_LINES * files.LONGEST_LINE:
                     raise InputError(
                         f"{file.name} line {begin} begins a row that does not end: close its quotes"
                     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sestina._cli import compressed
 from sestina._cli.delimited import Column
-from sestina._cli.files import InputFile
+from sestina._cli.files import LONGEST_LINE, InputFile
 from sestina._cli.json_texts import array_texts, begins_array, field_text, json_objects
 from sestina._cli.located import Text
 from sestina._errors import OptionError
@@ -15,7 +15,7 @@ from sestina._errors import OptionError
 if TYPE_CHECKING:
     from sestina._cli.tables.reading import TableFile
 
-__all__ = ["TABLES", "Text", "TextFile"]
+__all__ = ["LONGEST_LINE", "TABLES", "Text", "TextFile"]
 
 _ARRAYS = (".json",)
 TABLES = (".parquet", ".pq", ".arrow", ".arrows", ".ipc", ".feather")

@@ -115,8 +115,8 @@ class ShardFolder:
                 return
             self._plan = plan
             self._journal.clear()  # before the manifest: the old one has records of its own
-            self.begun = True
             self._write(manifest.as_bytes(plan, rows, None))
+            self.begun = True
             self._sync()
 
     def is_whole(self, record: Record) -> bool:
