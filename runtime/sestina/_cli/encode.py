@@ -15,7 +15,7 @@ from sestina._errors import InputError, OptionError, OutputError
 if TYPE_CHECKING:
     from sestina._cli.inputs import TextFiles
 
-_SHARD_ROWS = 16384
+_SHARD_ROWS, _MOST_ROWS = 16384, 1 << 31
 
 _EPILOG = """\
 Texts are the TEXT arguments, or --input FILE, or standard input. A file is UTF-8, one text a line; a blank
@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
     form = formats.format_of(args)
     if args.json and args.output is None:
         raise OptionError("--json states what --output wrote: pass --output FILE too")
-    options.at_least_one(args.shard_rows, "--shard-rows")
+    if options.at_least_one(args.shard_rows, "--shard-rows") > _MOST_ROWS:
+        raise OptionError(f"--shard-rows is {args.shard_rows}; it must be at most {_MOST_ROWS}")
     # What is wrong with the input or the output is said now, not after hours of encoding.
     source = _source(args)
     formats.check_overwrite(args, form)

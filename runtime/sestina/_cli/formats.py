@@ -93,6 +93,7 @@ def schema_of(args: argparse.Namespace, source: TextFiles | None, form: str) -> 
 
     Raises:
         InputError: Where a column of vectors cannot stand beside them.
+        OptionError: Where it has no name that it could have.
         MissingExtraError: Where pyarrow is not installed.
     """
     if form not in TABLES:
@@ -101,6 +102,12 @@ def schema_of(args: argparse.Namespace, source: TextFiles | None, form: str) -> 
     from sestina._cli.tables.writing import checked_schema
 
     pyarrow()
+    try:
+        args.vector_column.encode()
+    except UnicodeEncodeError:
+        raise OptionError(f"--vector-column is {args.vector_column!r}; it must be valid Unicode") from None
+    if not args.vector_column:
+        raise OptionError("--vector-column is empty; it must be a name, such as 'vector'")
     schema = None if source is None else source.schema()
     if schema is None and args.vector_column == "text" and not args.no_text:
         raise InputError(

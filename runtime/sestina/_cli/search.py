@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
         if source is not None:
             _search_texts(encoder, found[0], source, total, top, args)
         elif saved is not None:
-            pieces = read_saved(paths[0], saved, len(found[0]), encoder.space, args.column)
+            column = None if names is not None else args.column  # else it is of the file of texts
+            pieces = read_saved(paths[0], saved, len(found[0]), encoder.space, column)
             _search_saved(found[0], pieces, top, encoder.similarity_function)
     hits = top.hits() if names is None else _with_texts(top, paths[0], names)
     if not top.offered:
@@ -153,6 +154,8 @@ def _kind_of_vectors(args: argparse.Namespace, path: str) -> str | None:
         raise OptionError("--texts names the texts of a .npy file; this file has texts of its own")
     if kind == "npy" and args.names is None and not by_itself:
         raise OptionError("--field and --column are about texts, and a .npy file has none: pass --texts")
+    if kind in ("table", "shards") and args.names is None and args.field is not None:
+        raise OptionError(f"--field is about texts in JSON, and {path} holds vectors: leave it out")
     return kind
 
 

@@ -392,7 +392,10 @@ class TestRefused:
             assert (outcome.code, outcome.out) == (2, "")
             assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("argv", [("--format", "jsonl"), ("--format", "arrow"), ("--shard-rows", "0")])
+    @pytest.mark.parametrize(
+        "argv",
+        [("--format", "jsonl"), ("--format", "arrow"), ("--shard-rows", "0"), ("--shard-rows", "1" * 30)],
+    )
     def test_options(
         self, cli: Cli, bundle: Path, lines: Path, tmp_path: Path, argv: tuple[str, ...]
     ) -> None:
@@ -437,6 +440,21 @@ class TestRefused:
         assert again(cli, bundle, folder, texts, "--shard-rows", "20").code == 0
         assert manifest(folder)["complete"]
 
+    def test_a_disk_that_takes_nothing_is_left_as_it_was(self, bundle: Path, tmp_path: Path) -> None:
+        result = subprocess.run(
+            [sys.executable, "-m", "sestina", "encode", str(bundle), "a", "--output", f"{tmp_path}/out/"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            env=unmeasured(),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        )
+        assert result.returncode == 2
+        assert result.stderr.decode() == (
+            f"sestina: error: {tmp_path}/out/manifest.json cannot be written: File too large\n"
+        )
+        assert list(tmp_path.iterdir()) == []
+
     def test_an_interrupt_leaves_what_is_whole(self, bundle: Path, tmp_path: Path, cli: Cli) -> None:
         folder = tmp_path / "out"
         command = [sys.executable, "-m", "sestina", "encode", str(bundle), "--output", f"{folder}/", *ROWS]
@@ -470,6 +488,27 @@ class TestSearched:
             "results"
         ]
         assert (best["line"], best["text"]) == (5, None)
+
+    def test_options(self, cli: Cli, bundle: Path, whole: Path, lines: Path) -> None:
+        for argv, said in (
+            (
+                ("--column", "t"),
+                "holds vectors alone: name the file of their texts with --texts, and its --column",
+            ),
+            (("--field", "t"), "--field is about texts in JSON, and"),
+            (("--document-prompt", "x"), "--document-prompt is about texts to encode, and"),
+        ):
+            outcome = cli("search", bundle, "a", "--in", whole, *argv)
+            assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+            assert said in outcome.err
+        argv = ("--texts", lines, "--column", "1")
+        said = f"{lines} has 7 texts for the 8 vectors of {whole}"  # as CSV, where a blank line is none
+        assert said in cli("search", bundle, "a", "--in", whole, *argv).err
+
+    def test_a_folder_of_something_else(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+        assert cli("search", bundle, "a", "--in", tmp_path).err == (
+            f"sestina: error: {tmp_path} is a directory; name a file\n"
+        )
 
     def test_not_complete(self, cli: Cli, bundle: Path, whole: Path) -> None:
         unfinish(whole, 2)

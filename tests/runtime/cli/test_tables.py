@@ -410,6 +410,18 @@ class TestBadTables:
             outcome = cli("encode", bundle, "--input", parquet, *argv)
             assert outcome.err.startswith(f"sestina: error: {option} is not for {parquet}, a table")
 
+    @pytest.mark.parametrize("name", ["", "\udc80"])
+    def test_no_name_for_the_vectors(self, cli: Cli, bundle: Path, tmp_path: Path, name: str) -> None:
+        outcome = cli("encode", bundle, "a", "--output", tmp_path / "out.parquet", "--vector-column", name)
+        assert (outcome.code, outcome.err.count("\n"), list(tmp_path.iterdir())) == (2, 1, [])
+        assert outcome.err.startswith("sestina: error: --vector-column is ")
+
+    def test_a_name_with_a_dot_is_no_way_inside(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+        both = pa.table({"a": [{"b": "inner"}], "a.b": ["outer"]})
+        for of in ("parquet", "arrow"):
+            source = write(tmp_path / f"in.{of}", both)
+            assert cli("encode", bundle, "--input", source, "--column", "a.b").lines[0]["text"] == "outer"
+
     def test_an_existing_table_is_kept(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
         output = tmp_path / "out.parquet"
         output.write_bytes(b"kept")

@@ -31,6 +31,10 @@ def read_shards(path: str, width: int, space: str, column: str | None) -> Iterat
     if not document["complete"]:
         raise InputError(f"{path} is not complete: run the sestina encode that began it again")
     check_space(document["space"], space, path)
+    if column is not None and document["shard_format"] != "parquet":
+        raise InputError(
+            f"{path} holds vectors alone: name the file of their texts with --texts, and its --column"
+        )
     for record in records:
         shard = os.path.join(path, record.file)  # noqa: PTH118
         try:
