@@ -399,6 +399,9 @@ class TestBadTables:
         source = tmp_path / "in.parquet"
         source.write_bytes(b"id,text\n1,a\n")
         assert self.error(cli, bundle, source).startswith("FILE cannot be read as a table: ")
+        packed = tmp_path / "in.parquet.gz"
+        packed.write_bytes(b"\x1f\x8b")
+        assert self.error(cli, bundle, packed).startswith("FILE is a table in compressed form: unpack it")
         source.write_bytes(b"FEA1rest")
         assert self.error(cli, bundle, source).startswith("FILE is Feather of version 1")
         source.unlink()

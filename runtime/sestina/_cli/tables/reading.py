@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from sestina._cli import compressed
 from sestina._cli.files import LONGEST_LINE, InputFile
 from sestina._cli.located import Row, Text
 from sestina._cli.tables.arrow import holds_text, pyarrow, readable, the_column
@@ -33,6 +34,10 @@ class TableFile:
         self.file = file
         if not file.rereadable:
             raise InputError(f"{file.name} is a pipe or a device; a table is read from a file: save it first")
+        if compressed.plain_name(file.path) != file.path.lower():
+            raise InputError(
+                f"{file.name} is a table in compressed form: unpack it; its columns may be compressed"
+            )
         with file.open_raw() as stream:
             begin = stream.read(len(_ARROW))
         if begin.startswith(_FEATHER_1):
