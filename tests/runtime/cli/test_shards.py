@@ -419,6 +419,15 @@ class TestRefused:
         assert again(cli, bundle, whole, lines).code == 0
         assert content(whole) == expected
 
+    def test_where_nothing_can_be_locked(
+        self, cli: Cli, bundle: Path, whole: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = content(whole)
+        unfinish(whole, 1)
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        assert again(cli, bundle, whole, lines).code == 0
+        assert content(whole) == expected
+
     def test_full_disk_keeps_what_is_whole(self, bundle: Path, lines: Path, tmp_path: Path, cli: Cli) -> None:
         folder, texts = tmp_path / "out", tmp_path / "texts.txt"
         texts.write_text("a text\n" * 40)

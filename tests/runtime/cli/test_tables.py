@@ -463,3 +463,13 @@ def test_without_pyarrow(
     assert cli("encode", bundle, "a", "--output", f"{tmp_path}/out/", "--format", "parquet").err == said
     assert cli("search", bundle, "a", "--in", parquet).err == said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("version", ["15.0.2", "9.0"])
+def test_an_old_pyarrow(
+    cli: Cli, bundle: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(pa, "__version__", version)
+    assert cli("encode", bundle, "--input", parquet, "--column", "text").err == (
+        f'sestina: error: pyarrow is {version}; tables need 16 or later: pip install --upgrade "sestina[table]"\n'
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sestina._errors import InputError, MissingExtraError
 
-_MAJOR = 15
+_MAJOR = 16  # the first for numpy 2
 
 
 def pyarrow(module: str = "") -> Any:
