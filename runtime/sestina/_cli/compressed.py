@@ -46,9 +46,7 @@ class _Kind(NamedTuple):
 def plain_name(path: str) -> str:
     """The path without the suffix of its compression, in lower case: its suffix says what is inside."""
     lower = path.lower()
-    for suffix in SUFFIXES:
-        lower = lower.removesuffix(suffix) if lower.endswith(suffix) else lower
-    return lower
+    return lower.removesuffix(next((suffix for suffix in SUFFIXES if lower.endswith(suffix)), ""))
 
 
 def opened(stream: BinaryIO, path: str, name: str) -> BinaryIO:
