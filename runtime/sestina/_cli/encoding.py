@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sestina._cli import printing
 from sestina._cli.texts import Text
@@ -28,6 +29,7 @@ def encode_each(
     prompt_text: str | None = None,
     total: int | None = None,
     bar: bool = False,
+    within: Within | None = None,
 ) -> int:
     """Give every text and its (d,) vector to `take`, in order and in bounded memory.
 
@@ -39,6 +41,7 @@ def encode_each(
         prompt_text: A prompt in place of that.
         total: How many texts there are, for the bar; None where that is not known.
         bar: Whether to draw a progress bar.
+        within: Of what this is a part, which has the bar and tells of the texts that were cut.
 
     Returns: how many texts there were.
 
@@ -52,14 +55,15 @@ def encode_each(
         encoder._prompts.choose(args.prompt, args.prompt_text).text if prompt_text is None else prompt_text
     )
     limit = limit_in_words(encoder.max_tokens, prompted=bool(prompt))
-    cut = _Cut(limit)
+    cut = Cut() if within is None else within.cut
 
     def handed() -> Iterator[str]:
         for text in texts:
             waiting.append(text)
             yield text.value
 
-    with warnings.catch_warnings(record=True) as caught, progress_bar(total, bar) as advance:
+    drawn = progress_bar(total, bar) if within is None else contextlib.nullcontext(within.advance)
+    with warnings.catch_warnings(record=True) as caught, drawn as advance:
         warnings.simplefilter("always", TruncationWarning)
         stream = encoder.stream(
             handed(),
@@ -87,25 +91,40 @@ def encode_each(
                     printing.warning(str(warned))
             take(waiting.popleft(), vector)
             done += 1
-    cut.report()
+    cut.limit = limit
+    if within is None:
+        cut.report()
     return done
 
 
-class _Cut:
-    """Which texts were cut, in all: one line for a whole corpus."""
+class Within(NamedTuple):
+    """What parts of one corpus share: the texts that were cut, and the bar."""
 
-    def __init__(self, limit: str) -> None:
-        self._limit = limit
+    cut: Cut
+    advance: Callable[[int], object]
+
+
+class Cut:
+    """Which texts were cut, in all: one line for a whole corpus.
+
+    Attributes:
+        limit: Of the encoder, in words.
+    """
+
+    def __init__(self) -> None:
+        self.limit = ""
         self._count = 0
         self._first: Text | None = None
 
     def see(self, count: int, first: Text) -> None:
+        """So many more, the first of which is this one."""
         self._count += count
         self._first = self._first or first
 
     def report(self) -> None:
+        """Say it, if there is something to say."""
         if self._first is None:
             return
         first = self._first.where
         what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
-        printing.warning(f"{what} {self._limit}; only the beginning was encoded")
+        printing.warning(f"{what} {self.limit}; only the beginning was encoded")

@@ -96,12 +96,23 @@ def add_on_truncate(parser: argparse.ArgumentParser) -> None:
 def add_text_file(parser: argparse.ArgumentParser) -> None:
     """Where in a file the texts are."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--field", metavar="NAME", help="the file is JSONL: read this field of each object")
+    group.add_argument(
+        "--field",
+        metavar="NAME",
+        help="the file is JSONL, or a JSON array (.json): read this field of each object; a.b is the field b "
+        "of the field a, where none is called so",
+    )
     group.add_argument(
         "--column",
         metavar="NAME_OR_NUMBER",
-        help="the file is CSV: read this column, by its name in the first row, or by its number counted "
-        "from 1 (then the first row is a text like the others)",
+        help="the file is a table (.parquet, .arrow), or else CSV: read this column, by its name; of CSV "
+        "that is in the first row, or its number counted from 1 (then the first row is a text like the "
+        "others)",
+    )
+    parser.add_argument(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="what stands between columns of CSV (default: told by the first rows); \\t is a tab",
     )
 
 

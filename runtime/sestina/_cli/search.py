@@ -13,21 +13,25 @@ from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
-    from sestina._cli.texts import Text, TextFile
+    from sestina._cli.inputs import TextFiles
+    from sestina._cli.texts import Text
+    from sestina._cli.vector_files import Saved
     from sestina._encoder import Encoder
 
 _EPILOG = """\
-FILE is a text file, encoded on the spot (one text a line, or --field of JSONL, or --column of CSV; - is
-standard input), or vectors that `sestina encode` saved: .jsonl, or .npy with the texts in --texts FILE.
+FILE is a text file, encoded on the spot (as encode reads one: lines, --field of JSON, --column of CSV or of a
+table, compressed or not, several, a quoted pattern; - is standard input), or vectors that `sestina encode`
+saved: .jsonl, a table, or .npy or a folder of shards with the texts in --texts FILE.
 
 Examples:
   sestina search "how do plants eat?" --in passages.txt --top 3
   sestina encode --input passages.txt --output passages.npy
   sestina search "how do plants eat?" --in passages.npy --texts passages.txt
 
-Prints rank, score, line number and text. Equal scores keep the order of the file. A score is the cosine, or
-what the bundle has in its place. The query is encoded as a query and the texts as documents, each with the
-prompt that the bundle has for that, if any: encode what you save with --prompt document.
+Prints rank, score, line number and text, and of several files the file. Equal scores keep the order of the
+file. A score is the cosine, or what the bundle has in its place. The query is encoded as a query and the
+texts as documents, each with the prompt that the bundle has for that, if any: encode what you save with
+--prompt document.
 """
 
 
@@ -35,8 +39,21 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
     arguments.add_arguments(parser, "QUERY", "the text to search for")
-    parser.add_argument("--in", dest="file", metavar="FILE", required=True, help="what to search")
-    parser.add_argument("--texts", dest="names", metavar="FILE", help="the texts of a .npy file of vectors")
+    parser.add_argument(
+        "--in",
+        dest="files",
+        metavar="FILE",
+        required=True,
+        action="append",
+        help="what to search; texts may be in several files, or those of a pattern",
+    )
+    parser.add_argument(
+        "--texts",
+        dest="names",
+        metavar="FILE",
+        action="append",
+        help="the texts of a .npy file or a folder of vectors; may be repeated or a pattern",
+    )
     options.add_text_file(parser)
     parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
     options.add_prompt(parser, "the query, in place of that for queries")
@@ -54,6 +71,7 @@ class Hit:
     score: float
     line: int
     text: str | None
+    file: str = ""
 
 
 class Top:
@@ -64,9 +82,9 @@ class Top:
         self._heap: list[tuple[float, int, Hit]] = []  # the worst of the best first
         self.offered = 0
 
-    def offer(self, score: float, line: int, text: str | None) -> None:
+    def offer(self, score: float, line: int, text: str | None, file: str = "") -> None:
         """Keep this one if it is among the best."""
-        entry = (score, -self.offered, Hit(score, line, text))
+        entry = (score, -self.offered, Hit(score, line, text, file))
         self.offered += 1
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
@@ -83,13 +101,16 @@ def run(args: argparse.Namespace) -> int:
     (args.query,) = arguments.take_bundle(args, 1, 1)
     top = Top(options.at_least_one(args.top, "--top"))
     (query,) = arguments.argument_texts([args.query], "query")
-    saved = _saved_format(args)
 
     from sestina._cli.encoding import encode_each
-    from sestina._cli.texts import TextFile
+    from sestina._cli.inputs import TextFiles, expanded
+    from sestina._cli.saved import read_saved
 
-    source = TextFile(args.file, args.field, args.column) if saved is None else None
-    names = TextFile(args.names, args.field, args.column) if args.names is not None else None
+    paths = expanded(args.files, "--in")
+    saved = _saved_format(args, paths)
+    named = None if args.names is None else expanded(args.names, "--texts")
+    source = TextFiles(paths, args.field, args.column, args.delimiter) if saved is None else None
+    names = None if named is None else TextFiles(named, args.field, args.column, args.delimiter)
     total = source.count() if source is not None else None
     with options.open_encoder(args) as encoder:
         prompt = encoder._prompts.for_query(args.prompt, args.prompt_text).text
@@ -98,35 +119,44 @@ def run(args: argparse.Namespace) -> int:
         if source is not None:
             _search_texts(encoder, found[0], source, total, top, args)
         elif saved is not None:
-            _search_saved(found[0], args.file, saved, top, encoder.similarity_function)
-    hits = top.hits() if names is None else _with_texts(top, args.file, names)
+            column = None if names is not None else args.column  # else it is of the file of texts
+            pieces = read_saved(paths[0], saved, len(found[0]), encoder.space, column)
+            _search_saved(found[0], pieces, top, encoder.similarity_function)
+    hits = top.hits() if names is None else _with_texts(top, paths[0], names)
     if not top.offered:
-        where = args.file if source is None else source.file.name
+        where = paths[0] if source is None else source.name
         printing.warning(f"{where} is empty: there is nothing to search")
-    _print(args, hits)
+    several = len(paths) if names is None else len(names.files)
+    _print(args, hits, several=several > 1)
     return 0
 
 
-def _saved_format(args: argparse.Namespace) -> str | None:
-    """Which kind of vectors the file holds, "npy" or "jsonl"; None where it holds texts."""
-    found = _kind_of_vectors(args)
+def _saved_format(args: argparse.Namespace, paths: list[str]) -> str | None:
+    """Which kind of vectors there are, as `read_saved` takes it; None where the files hold texts."""
+    kinds = [_kind_of_vectors(args, path) for path in paths]
+    found = next((kind for kind in kinds if kind is not None), None)
+    if found is not None and len(paths) > 1:
+        path = paths[kinds.index(found)]
+        raise OptionError(f"{path} holds vectors, and there are {len(paths)} files: search it by itself")
     if found is not None and (args.document_prompt, args.document_prompt_text) != (None, None):
         raise OptionError(
-            f"--document-prompt is about texts to encode, and {args.file} holds vectors: leave it out"
+            f"--document-prompt is about texts to encode, and {paths[0]} holds vectors: leave it out"
         )
     return found
 
 
-def _kind_of_vectors(args: argparse.Namespace) -> str | None:
-    npy = args.file.lower().endswith(".npy")
-    if args.names is not None and not npy:
-        raise OptionError("--texts names the texts of a .npy file; this file has texts of its own")
-    if npy:
-        if args.names is None and (args.field is not None or args.column is not None):
-            raise OptionError("--field and --column are about texts, and a .npy file has none: pass --texts")
-        return "npy"
+def _kind_of_vectors(args: argparse.Namespace, path: str) -> str | None:
+    from sestina._cli.saved import kind_of_vectors
+
     by_itself = args.field is None and args.column is None
-    return "jsonl" if by_itself and args.file.lower().endswith(".jsonl") else None
+    kind = kind_of_vectors(path, by_itself=by_itself)
+    if args.names is not None and kind not in ("npy", "shards"):
+        raise OptionError("--texts names the texts of a .npy file; this file has texts of its own")
+    if kind == "npy" and args.names is None and not by_itself:
+        raise OptionError("--field and --column are about texts, and a .npy file has none: pass --texts")
+    if kind in ("table", "shards") and args.names is None and args.field is not None:
+        raise OptionError(f"--field is about texts in JSON, and {path} holds vectors: leave it out")
+    return kind
 
 
 def _search_texts(
@@ -144,24 +174,23 @@ def _search_texts(
     function = encoder.similarity_function
 
     def score(text: Text, vector: Vectors) -> None:
-        top.offer(float(similarity(function, query[None], vector[None])[0, 0]), text.line or 0, text.value)
+        value = float(similarity(function, query[None], vector[None])[0, 0])
+        top.offer(value, text.line or 0, text.value, text.source)
 
     bar = printing.show_bar(stdout_used=False)
     encode_each(encoder, source, score, args, prompt_text=prompt, total=total, bar=bar)
 
 
-def _search_saved(query: Vectors, path: str, saved: str, top: Top, function: str) -> None:
-    from sestina._cli.vector_files import read_jsonl, read_npy
+def _search_saved(query: Vectors, pieces: Iterable[Saved], top: Top, function: str) -> None:
     from sestina._similarity import similarity
 
-    read = read_npy if saved == "npy" else read_jsonl
-    for piece in read(path, len(query)):
+    for piece in pieces:
         scores = similarity(function, query[None], piece.vectors)[0].tolist()
         for score, line, text in zip(scores, piece.lines, piece.texts, strict=True):
             top.offer(score, line, text)
 
 
-def _with_texts(top: Top, vectors: str, names: TextFile) -> list[Hit]:
+def _with_texts(top: Top, vectors: str, names: TextFiles) -> list[Hit]:
     """The hits with the text of each row, and the line it has in its own file.
 
     Raises:
@@ -173,24 +202,26 @@ def _with_texts(top: Top, vectors: str, names: TextFile) -> list[Hit]:
     count = 0
     for count, text in enumerate(names, start=1):
         if count in wanted:
-            named[count] = Hit(wanted[count].score, text.line or count, text.value)
+            named[count] = Hit(wanted[count].score, text.line or count, text.value, text.source)
     if count != top.offered:
         raise InputError(
-            f"{names.file.name} has {count} texts for the {top.offered} vectors of {vectors}: name the file "
+            f"{names.name} has {count} texts for the {top.offered} vectors of {vectors}: name the file "
             "that they were made from"
         )
     return [named[hit.line] for hit in hits]
 
 
-def _print(args: argparse.Namespace, hits: list[Hit]) -> None:
+def _print(args: argparse.Namespace, hits: list[Hit], *, several: bool) -> None:
     if args.json:
         results = [
             {"rank": rank, "score": hit.score, "line": hit.line, "text": hit.text}
+            | ({"file": hit.file} if several else {})
             for rank, hit in enumerate(hits, start=1)
         ]
         printing.say_json({"query": args.query, "results": results})
         return
-    width = max((len(str(hit.line)) for hit in hits), default=1)
-    for rank, hit in enumerate(hits, start=1):
+    places = [f"{hit.file}:{hit.line}" if several else str(hit.line) for hit in hits]
+    width = max(map(len, places), default=1)
+    for rank, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         text = "" if hit.text is None else f"  {hit.text}"
-        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {hit.line:>{width}}{text}")
+        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {place:>{width}}{text}")

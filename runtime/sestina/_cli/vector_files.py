@@ -10,7 +10,8 @@ import numpy as np
 
 from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
-from sestina._cli.texts import Text, json_objects, text_of
+from sestina._cli.json_texts import json_objects, text_of
+from sestina._cli.texts import Text
 from sestina._errors import InputError, OutputError
 from sestina._vectors import in_float32, load_array
 
@@ -132,7 +133,7 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats of shape (n, {width})"
         )
-    _check_width(array.shape[1], width, path)
+    check_width(array.shape[1], width, path)
     for begin in range(0, len(array), _ROWS):
         vectors, unfit = in_float32(array[begin : begin + _ROWS])
         lines = list(range(begin + 1, begin + len(vectors) + 1))
@@ -162,7 +163,7 @@ def read_jsonl(path: str, width: int) -> Iterator[Saved]:
             raise InputError(f"{where}: field 'vector' is not an array of numbers")
         if unfit is not None:
             raise InputError(f"{where}: field 'vector' is too small for float32: encode the texts again")
-        _check_width(len(numbers), width, where)
+        check_width(len(numbers), width, where)
         text = text_of(record["text"], "text", where) if "text" in record else None
         yield Saved(vectors, [number], [text])
 
@@ -178,7 +179,25 @@ def _numbers(value: object) -> npt.NDArray[np.float64]:
         return nothing
 
 
-def _check_width(found: int, width: int, where: str) -> None:
+def check_space(found: str | None, space: str, where: str) -> None:
+    """Refuse vectors of another space, where theirs is stated.
+
+    Raises:
+        InputError: Where it is another.
+    """
+    if found is not None and found != space:
+        raise InputError(
+            f"{where} has vectors of the space {found}; this bundle's is {space}: use the bundle that "
+            "they were encoded with"
+        )
+
+
+def check_width(found: int, width: int, where: str) -> None:
+    """Refuse vectors of another width.
+
+    Raises:
+        InputError: Where it is another.
+    """
     if found != width:
         raise InputError(
             f"{where} has vectors of {found} dimensions; the query has {width}: use the bundle and the "
