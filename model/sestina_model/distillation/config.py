@@ -176,6 +176,8 @@ class DistillationConfig:
         shared = {name: value for name, value in self.to_dict().items() if name not in _FREE}
         if self.warm_start not in ("none", "teacher"):
             shared["warm_start"] = "a checkpoint"
+        if self.crops is None:  # runs that were begun before there were any have no such values
+            del shared["crops"], shared["second_share"]
         return shared
 
     @classmethod

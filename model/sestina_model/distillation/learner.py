@@ -70,6 +70,8 @@ class Learner:
         if self._device.type == "cuda":
             # What is not in bfloat16 is in TF32: three decimal digits of a factor, and sums as ever.
             torch.set_float32_matmul_precision("high")
+            # It plans for every new shape, and there are hundreds: 27 seconds for a pool that takes 12.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.encoder = start.encoder.to(self._device)
         self._objective = objective.to(self._device)
         for module in self.encoder.modules():
