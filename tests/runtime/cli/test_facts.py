@@ -187,8 +187,8 @@ class TestInspect:
 
 
 @pytest.fixture
-def checkpoint(source: Path) -> Path:
-    return source
+def checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    return make_checkpoint(n_layers=1)
 
 
 @needs_exporter
