@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import _made
+import _untraced
 import sestina
 
 pytest_plugins = ["_slow"]
@@ -44,10 +45,11 @@ MakeBundle = Callable[..., Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_torch_thread() -> None:
-    """Sums of a few numbers on several threads wait for one another, longest where others work too."""
+def quick_torch() -> None:
+    """One thread: sums of a few numbers on several wait for one another, longest where others work too."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+        _untraced.spare()
 
 
 @pytest.fixture(scope="session")
