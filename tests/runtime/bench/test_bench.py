@@ -217,8 +217,9 @@ class TestRefusals:
     def test_the_wrong_checkpoint(self, bundle: Path, tmp_path: Path) -> None:
         other = tmp_path / "other"
         checkpoint.save(tiny_checkpoint(tiny_wordpiece(), seed=7), other)
+        options = Options(str(bundle), str(other), "none", precision="fp32", rounds=1, quick=True)
         with pytest.raises(sestina.InputError, match="name the checkpoint that the bundle was exported from"):
-            _run.run(Options(str(bundle), str(other), "none", quick=True), lambda _: None)
+            _run.run(options, lambda _: None)
 
     def test_a_source_that_is_no_checkpoint(self, bundle: Path, tmp_path: Path) -> None:
         with pytest.raises(sestina.InputError, match="--source .* cannot be used: CheckpointError"):
