@@ -77,7 +77,7 @@ test: lint
 	$(BIN)/python -m pytest $(PARALLEL)
 endif
 
-# The branches that runtime and exporter take in their own tests.
+# The lines and branches that runtime and exporter take in their own tests, and in what those start.
 coverage: lint
 	rm -rf $(BUILD)/coverage
 	mkdir -p $(BUILD)/coverage

@@ -1,4 +1,4 @@
-"""PyTorch's own work in an export, spared from coverage: it is nobody's here, and traced it takes twice as long.
+"""PyTorch's own work in an export, spared from coverage: nobody measures it here, and traced an export takes two thirds longer.
 
 What encoders are written as is run by PyTorch, a node at a time, and stays measured: coverage is off within what each
 node starts, and within what is done once all of them are known. Where a version of PyTorch has no function of such a
