@@ -60,9 +60,9 @@ def _growth(step: dict[str, Any]) -> float:
     if isinstance(content, str):
         pattern = step.get("pattern")
         wanted = pattern.get("String") if isinstance(pattern, dict) else pattern
-        # An expression may match nothing, between any two characters.
-        plain = isinstance(wanted, str) and wanted
-        return max(1.0, len(content) / len(wanted)) if plain else 1.0 + len(content)
+        if isinstance(wanted, str) and wanted:
+            return max(1.0, len(content) / len(wanted))
+        return 1.0 + len(content)  # an expression may match nothing, between any two characters
     if isinstance(prepend, str):
         return 1.0 + len(prepend)
     return _BY_UNICODE.get(str(step.get("type")), 1)
