@@ -1122,7 +1122,9 @@ def test_a_table_that_says_to_be_larger_than_it_is(name: str, tmp_path: Path) ->
         ([{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "_"}], False),
     ],
 )  # fmt: skip
-def test_a_normalizer_that_multiplies_a_text(steps: list[dict[str, object]], refused: bool, tmp_path: Path) -> None:
+def test_a_normalizer_that_multiplies_a_text(
+    steps: list[dict[str, object]], refused: bool, tmp_path: Path
+) -> None:
     """The library runs it on added tokens as it reads the file, and ends the process where memory does."""
     path = tmp_path / "tokenizer.json"
     document = {
