@@ -43,6 +43,7 @@ HAND_OVER = {
     ("sestina", "_bench/plain_onnx.py"): {"torch", "transformers"},
     ("sestina", "_bench/roofline.py"): {"onnx"},
     ("sestina", "_bench/sentence_transformers.py"): {"sentence_transformers", "torch"},
+    ("sestina", "_bench/sentence_transformers_onnx.py"): {"sentence_transformers"},
     ("sestina", "_bench/torch.py"): {"torch", "sestina_model"},
     # Each integration and its host, which is imported where the integration is: it is for those who have it.
     ("sestina", "integrations/bertopic.py"): {"bertopic"},

@@ -26,10 +26,10 @@ Example:
 With --provider, batches of 1 to 256 texts of 16 to 512 tokens are measured there, and PyTorch on the same
 device (on a GPU in float16), plain and compiled.
 
-Peers: torch, sentence-transformers, sentence-transformers-onnx (of sentence-transformers[onnx], which wants an
-environment of its own), fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default, the embedded
-bundle, which is another encoder and is held to its own goldens. Nothing is downloaded: what a peer reads is
-made from the checkpoint in a temporary directory.
+Peers: torch, sentence-transformers, sentence-transformers-onnx (its extra [onnx] wants an environment of its
+own), fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default, the embedded bundle, which is
+another encoder and is held to its own goldens. Nothing is downloaded: what a peer reads is made from the
+checkpoint in a temporary directory.
 """
 
 # Options that make another document, in the order of a command.
