@@ -78,7 +78,8 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_progress": {"_errors", "_process"},
         "_onnxruntime": {"_process"},
         "_bundle": {"_arguments", "_errors", "_onnxruntime", "_process", "_quote", "_vectors"},
-        "_output": {"_arguments", "_arrays", "_errors"},
+        "_bits": {"_arrays"},
+        "_output": {"_arguments", "_arrays", "_bits", "_errors"},
         "_text": {"_arguments", "_arrays", "_caller", "_columns", "_errors", "_process", "_quote"},
         "_providers": {"_arguments", "_bundle", "_errors", "_onnxruntime", "_process", "_quote"},
         "_session": {"_arrays", "_bundle", "_errors", "_onnxruntime", "_process", "_providers"},
@@ -103,7 +104,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_quote", "_recipe", "_report", "_schedule", "_selection",
         },
         "_trial": {"_bundle", "_errors", "_load", "_process", "_providers", "_selection"},
-        "_search": {"_arguments", "_arrays", "_bundle", "_errors", "_similarity", "_vectors"},
+        "_search": {"_arguments", "_arrays", "_bits", "_bundle", "_errors", "_similarity", "_vectors"},
         "_requests": {"_arguments", "_caller", "_encoder"},
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_requests", "_text"},
         "__init__": {

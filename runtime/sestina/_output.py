@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from sestina._arguments import one_of
+from sestina._bits import packed_signs
 from sestina._errors import OptionError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class OutputForm:
         if self._name == "float32":
             return rows
         if self._name == "binary":
-            return np.packbits(rows > 0, axis=1)
+            return packed_signs(rows)
         if self._name == "int8":
             largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
             shares = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
