@@ -113,7 +113,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         },
         "_bench": {"__init__", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {
-            "__init__", "_arrays", "_bench", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
+            "__init__", "_arrays", "_bench", "_bits", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
             "_onnxruntime", "_progress", "_providers", "_similarity", "_text", "_trial", "_vectors",
         },
         "__main__": {"_cli"},

@@ -58,7 +58,7 @@ class AsyncEncoder:
         self._process = this_process()
         self._closed = False
 
-    async def encode(self, texts: str | Sequence[str] | Column, **options: Any) -> Embeddings:
+    async def encode(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
         """`Encoder.encode`, with its options, awaited.
 
         Returns: (d,) for one text; (n, d) for several, in their order; in float32, or as `output` says.
@@ -69,16 +69,16 @@ class AsyncEncoder:
         """
         return await self._answered("encode", texts, options)
 
-    async def encode_query(self, texts: str | Sequence[str] | Column, **options: Any) -> Embeddings:
+    async def encode_query(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
         """`Encoder.encode_query`, awaited; else as `encode`."""
         return await self._answered("encode_query", texts, options)
 
-    async def encode_document(self, texts: str | Sequence[str] | Column, **options: Any) -> Embeddings:
+    async def encode_document(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
         """`Encoder.encode_document`, awaited; else as `encode`."""
         return await self._answered("encode_document", texts, options)
 
     async def _answered(
-        self, method: str, texts: str | Sequence[str] | Column, options: dict[str, Any]
+        self, method: str, texts: str | Sequence[str | None] | Column, options: dict[str, Any]
     ) -> Embeddings:
         if self._closed:
             raise ClosedError(_CLOSED)

@@ -52,7 +52,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def encode(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -101,7 +101,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def encode_query(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -123,7 +123,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def encode_document(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -145,7 +145,7 @@ class Encoder(Facts):
 
     def _encode(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         prompt: Prompt,
         policy: Policy,
         dimensions: int | None,
@@ -176,7 +176,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def stream(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -215,7 +215,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def hidden_states(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -279,8 +279,8 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def similarity(
         self,
-        a: str | Sequence[str] | Column,
-        b: str | Sequence[str] | Column,
+        a: str | Sequence[str | None] | Column,
+        b: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -343,7 +343,7 @@ class Encoder(Facts):
         contract = self._contract
         return OutputForm(output, direction=contract.normalize or contract.similarity == "cosine")
 
-    def _rows(self, given: str | Sequence[str] | Column, prompt: Prompt, policy: Policy) -> Vectors:
+    def _rows(self, given: str | Sequence[str | None] | Column, prompt: Prompt, policy: Policy) -> Vectors:
         if isinstance(given, np.ndarray) and not (given.ndim == 1 and given.dtype.kind in "OTU"):
             return as_rows(given)
         text = plain_str(given)

@@ -13,10 +13,12 @@ from sestina._cli.destination import Destination, destination
 from sestina._errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
+    from sestina._arrays import Embeddings
     from sestina._cli.texts import Text
     from sestina._cli.vector_files import VectorWriter
 
 _FORMATS = ("npy", "jsonl")
+_DTYPES = ("float32", "float16", "int8", "binary")
 
 _EPILOG = """\
 Texts are the TEXT arguments, or --input FILE, or standard input. A file is UTF-8, one text a line; a blank
@@ -30,9 +32,10 @@ Examples:
   zcat docs.jsonl.gz | sestina encode minilm.sestina --field body > vectors.jsonl
   sestina encode nomic.sestina --prompt document --input passages.txt --output passages.npy
 
-JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds a float32 array (n, dimensions) that
-numpy.load can map. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there the
-vectors wait until their number is known. The output file appears when it is complete.
+JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds an array (n, dimensions) of float32,
+or of --output-dtype, that numpy.load can map. Input of any size runs in bounded memory, but for .npy from a
+pipe to a pipe: there the vectors wait until their number is known. The output file appears when it is
+complete.
 """
 
 
@@ -51,6 +54,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument("--no-text", action="store_true", help="leave the texts out of JSONL")
     options.add_prompt(parser)
     options.add_vectors(parser)
+    options.add_on_null(parser)
+    parser.add_argument(
+        "--output-dtype",
+        default="float32",
+        choices=_DTYPES,
+        help="the form of vectors: float32 (default), float16, int8 (each scaled by its largest number to "
+        "127) or binary (signs, eight a byte)",
+    )
     options.add_json(parser, "with --output: state what was written as one JSON document")
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -61,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     args.texts = arguments.take_bundle(args, 0)
     args.output = None if args.output == "-" else args.output
     form = _format(args)
+    if args.output_dtype == "binary" and form != "npy":
+        raise OptionError(f"--output-dtype is binary, which is for .npy, and the format is {form}: pass int8")
     if args.json and args.output is None:
         raise OptionError("--json states what --output wrote: pass --output FILE too")
     # What is wrong with the input or the output is said now, not after hours of encoding.
@@ -71,13 +84,16 @@ def run(args: argparse.Namespace) -> int:
         with options.open_encoder(args) as encoder:
             _check_stdin(args)  # once more: a slow writer has had time to begin
             width = encoder.dimensions if args.dimensions is None else args.dimensions
-            writer = _writer(out, form, width, total, with_text=not args.no_text)
+            shape = encoder.encode([], dimensions=args.dimensions, output=args.output_dtype)
+            writer = _writer(out, form, shape, total, with_text=not args.no_text)
             bar = printing.show_bar(stdout_used=args.output is None)
             count = encode_each(encoder, texts, writer.add, args, total=total, bar=bar)
             writer.finish()
             space = encoder.space
     if args.json:
         facts = {"output": args.output, "format": form, "count": count, "dimensions": width, "space": space}
+        if args.output_dtype != "float32":
+            facts["dtype"] = args.output_dtype
         printing.say_json(facts)
     elif args.output is not None:
         printing.say(f"{args.output}: {count} vectors of {width} dimensions")
@@ -125,7 +141,7 @@ def _texts(args: argparse.Namespace) -> tuple[Iterable[Text], int | None]:
         path = STDIN
     if path != STDIN and args.output is not None and _same_file(path, args.output):
         raise OutputError(f"{args.output} is the input file too: name another output")
-    source = TextFile(path, args.field, args.column)
+    source = TextFile(path, args.field, args.column, nulls=args.on_null == "zero")
     return source, source.count()
 
 
@@ -151,7 +167,13 @@ def _same_file(one: str, other: str) -> bool:
         return False  # at least one of them does not exist
 
 
-def _writer(out: Destination, form: str, width: int, total: int | None, *, with_text: bool) -> VectorWriter:
+def _writer(
+    out: Destination, form: str, none: Embeddings, total: int | None, *, with_text: bool
+) -> VectorWriter:
     from sestina._cli.vector_files import JsonlWriter, NpyWriter
 
-    return NpyWriter(out, width, total) if form == "npy" else JsonlWriter(out, with_text=with_text)
+    return (
+        NpyWriter(out, none.shape[1], total, none.dtype.str)
+        if form == "npy"
+        else JsonlWriter(out, with_text=with_text)
+    )

@@ -20,6 +20,7 @@ class Text(NamedTuple):
     value: str
     source: str
     line: int | None
+    null: bool = False  # then `value` is ""
 
     @property
     def where(self) -> str:
@@ -35,6 +36,7 @@ class TextFile:
         field: The file is JSONL: take this field of each object. Blank lines are passed over.
         column: The file is CSV: take the column of this name in the first row, or of this number counted
             from 1 (then the first row is data). Blank lines are passed over.
+        nulls: Whether a field may be null.
 
     With neither, every line is one text, blank lines included: line n gives vector n.
 
@@ -44,9 +46,12 @@ class TextFile:
         OptionError: Where `column` is 0, or a number that no row has so many columns for.
     """
 
-    def __init__(self, path: str, field: str | None = None, column: str | None = None) -> None:
+    def __init__(
+        self, path: str, field: str | None = None, column: str | None = None, *, nulls: bool = False
+    ) -> None:
         self.file = InputFile(path)
         self._field = field
+        self._nulls = nulls
         self._column = column
         self._number = None if column is None else _column_number(column)
 
@@ -71,7 +76,10 @@ class TextFile:
             if field not in record:
                 have = ", ".join(record) or "none"
                 raise InputError(f"{where} has no field {field!r}; its fields are: {have}")
-            yield Text(text_of(record[field], field, where), self.file.name, number)
+            if record[field] is None and self._nulls:
+                yield Text("", self.file.name, number, null=True)
+            else:
+                yield Text(text_of(record[field], field, where), self.file.name, number)
 
     def _from_csv(self, column: str) -> Iterator[Text]:
         index = None if self._number is None else self._number - 1
