@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,17 @@ def test_it_is_still_copied_and_described(encoder: sestina.Encoder) -> None:
     error = sestina.UnknownAttributeError("a\nb", name="c", obj=1)
     assert (str(error), error.name, error.obj) == ("a b", "c", 1)
     assert encoder.encode.__doc__.startswith("Encode one text")  # type: ignore[union-attr]
+
+
+def test_the_page_has_every_name_and_says_the_same() -> None:
+    page = Path(__file__).parents[2] / "docs" / "coming.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not here")
+    text = page.read_text("utf-8")
+    for table in (_familiar.ENCODING, _familiar.LOADING, _familiar.ATTRIBUTES, _familiar.MODULE):
+        for name, instead in table.items():
+            assert f"| `{name}` | {instead} |" in text
+    rows = sum(line.startswith("| `") for line in text.splitlines())
+    assert rows == sum(
+        map(len, (_familiar.ENCODING, _familiar.LOADING, _familiar.ATTRIBUTES, _familiar.MODULE))
+    )
