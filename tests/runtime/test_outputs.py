@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
 import shutil
@@ -193,3 +194,33 @@ def test_no_other_form(output: Any, int8: sestina.Encoder) -> None:
     for call in (int8.encode, int8.stream, int8.encode_query):
         with pytest.raises(sestina.OptionError, match=said):
             call([], output=output)
+
+
+def test_what_measures_recall_finds_the_forms_in_their_order() -> None:
+    """tests/speed/outputs.py, of whose figures the documentation speaks, on vectors that are drawn."""
+    path = Path(__file__).parents[1] / "speed" / "outputs.py"
+    if not path.is_file():
+        pytest.skip("tests/speed is not here")
+    spec = importlib.util.spec_from_file_location("speed_outputs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    outputs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(outputs)
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(2000, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    wanted = Corpus(vectors[50:]).search(vectors[:50], outputs.K)
+    recall = {
+        name: outputs.recall(search(vectors[:50]), wanted)
+        for name, (_, search) in outputs.forms(vectors[50:]).items()
+    }
+    assert recall["float16"] > 0.99
+    assert recall["int8"] > 0.95
+    assert (
+        0.1
+        < recall["binary"]
+        < recall["binary, 40 rescored by int8"]
+        < recall["binary, 400 rescored by int8"]
+    )
+    assert outputs.recall(wanted, wanted) == 1
+    assert outputs.recall(wanted._replace(indices=wanted.indices + 5000), wanted) == 0
