@@ -97,6 +97,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
         "--on-truncate",
         "--on-null",
         "--on-empty",
+        "--output-dtype",
         "--json",
     ),
     "similar": ("--dimensions", "--on-truncate", "--on-empty", "--json"),
@@ -135,6 +136,7 @@ _SANE: dict[str, tuple[str, ...]] = {
     "--on-truncate": ("warn", "ignore", "error"),
     "--on-null": ("error", "zero"),
     "--on-empty": ("zero", "warn", "error"),
+    "--output-dtype": ("float32", "float16", "int8", "binary"),
     "--provider": ("cpu", "auto"),
     "--precision": ("fp32", "auto", "int8"),
 }
