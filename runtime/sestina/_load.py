@@ -11,6 +11,7 @@ from sestina._bundle.bundle import Bundle
 from sestina._bundle.paths import absolute, bundle_path
 from sestina._caller import warn_caller
 from sestina._errors import BundleIntegrityError, OptionError, OutputError, ProviderWarning, SestinaError
+from sestina._familiar import LOADING, with_one_name
 from sestina._process.background import BackgroundCall
 from sestina._process.fork import this_process
 from sestina._process.native import opening
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _PLACE = ("path", "space")
 
 
+@with_one_name(LOADING)
 def load(
     path: str | os.PathLike[str] | None = None,
     *,

@@ -53,7 +53,7 @@ class TextFiles:
 
     Args:
         paths: At least one.
-        field, column, delimiter: As `TextFile` has them; of every file.
+        field, column, delimiter, nulls: As `TextFile` has them; of every file.
 
     Raises:
         InputError, OptionError, MissingExtraError: As `TextFile`; and where tables have different columns.
@@ -65,8 +65,10 @@ class TextFiles:
         field: str | None = None,
         column: str | None = None,
         delimiter: str | None = None,
+        *,
+        nulls: bool = False,
     ) -> None:
-        self.files = [TextFile(path, field, column, delimiter) for path in paths]
+        self.files = [TextFile(path, field, column, delimiter, nulls=nulls) for path in paths]
 
     @property
     def name(self) -> str:

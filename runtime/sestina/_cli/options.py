@@ -81,6 +81,12 @@ def add_vectors(parser: argparse.ArgumentParser) -> None:
     """What the vectors are to be."""
     parser.add_argument("--dimensions", type=int, metavar="N", help="keep only the first N dimensions")
     add_on_truncate(parser)
+    parser.add_argument(
+        "--on-empty",
+        choices=("zero", "warn", "error"),
+        help="where a text has no token of its own, or is white space alone: a zero vector, the same with a "
+        "warning, or refuse it (default: the vector that the model gives it)",
+    )
 
 
 def add_on_truncate(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +96,16 @@ def add_on_truncate(parser: argparse.ArgumentParser) -> None:
         default="warn",
         choices=("error", "warn", "ignore"),
         help="where a text is longer than the bundle reads: refuse it, warn (default) or say nothing",
+    )
+
+
+def add_on_null(parser: argparse.ArgumentParser) -> None:
+    """What becomes of texts that are not there."""
+    parser.add_argument(
+        "--on-null",
+        default="error",
+        choices=("error", "zero"),
+        help="where a text is null, in JSON or in a table: refuse it (default), or a zero vector",
     )
 
 

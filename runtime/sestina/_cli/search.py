@@ -59,6 +59,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     options.add_prompt(parser, "the query, in place of that for queries")
     options.add_prompt(parser, "every text, in place of that for documents", "document-prompt")
     options.add_vectors(parser)
+    options.add_on_null(parser)
     options.add_json(parser)
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -66,7 +67,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One text that was found. Without --texts, the text of a row of .npy is not known."""
+    """One text that was found: None where it is null, or of a row of .npy without --texts."""
 
     score: float
     line: int
@@ -109,8 +110,9 @@ def run(args: argparse.Namespace) -> int:
     paths = expanded(args.files, "--in")
     saved = _saved_format(args, paths)
     named = None if args.names is None else expanded(args.names, "--texts")
-    source = TextFiles(paths, args.field, args.column, args.delimiter) if saved is None else None
-    names = None if named is None else TextFiles(named, args.field, args.column, args.delimiter)
+    where_in = (args.field, args.column, args.delimiter)
+    source = TextFiles(paths, *where_in, nulls=args.on_null == "zero") if saved is None else None
+    names = None if named is None else TextFiles(named, *where_in, nulls=True)  # each row has its vector
     total = source.count() if source is not None else None
     with options.open_encoder(args) as encoder:
         prompt = encoder._prompts.for_query(args.prompt, args.prompt_text).text
@@ -121,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         elif saved is not None:
             column = None if names is not None else args.column  # else it is of the file of texts
             pieces = read_saved(paths[0], saved, len(found[0]), encoder.space, column)
-            _search_saved(found[0], pieces, top, encoder.similarity_function)
+            _search_saved(encoder, found[0], pieces, top)
     hits = top.hits() if names is None else _with_texts(top, paths[0], names)
     if not top.offered:
         where = paths[0] if source is None else source.name
@@ -175,17 +177,19 @@ def _search_texts(
 
     def score(text: Text, vector: Vectors) -> None:
         value = float(similarity(function, query[None], vector[None])[0, 0])
-        top.offer(value, text.line or 0, text.value, text.source)
+        top.offer(value, text.line or 0, None if text.null else text.value, text.source)
 
     bar = printing.show_bar(stdout_used=False)
     encode_each(encoder, source, score, args, prompt_text=prompt, total=total, bar=bar)
 
 
-def _search_saved(query: Vectors, pieces: Iterable[Saved], top: Top, function: str) -> None:
+def _search_saved(encoder: Encoder, query: Vectors, pieces: Iterable[Saved], top: Top) -> None:
     from sestina._similarity import similarity
+    from sestina._vectors import unit_rows
 
     for piece in pieces:
-        scores = similarity(function, query[None], piece.vectors)[0].tolist()
+        rows = unit_rows(piece.vectors) if piece.directions and encoder.normalized else piece.vectors
+        scores = similarity(encoder.similarity_function, query[None], rows)[0].tolist()
         for score, line, text in zip(scores, piece.lines, piece.texts, strict=True):
             top.offer(score, line, text)
 
@@ -202,7 +206,8 @@ def _with_texts(top: Top, vectors: str, names: TextFiles) -> list[Hit]:
     count = 0
     for count, text in enumerate(names, start=1):
         if count in wanted:
-            named[count] = Hit(wanted[count].score, text.line or count, text.value, text.source)
+            said = None if text.null else text.value
+            named[count] = Hit(wanted[count].score, text.line or count, said, text.source)
     if count != top.offered:
         raise InputError(
             f"{names.name} has {count} texts for the {top.offered} vectors of {vectors}: name the file "

@@ -29,8 +29,8 @@ _IN_FLIGHT = 2  # windows: one is being encoded, one is being tokenized or waits
 
 
 def windows(
-    texts: Iterable[str], characters: int, different_texts: int | None = None, more: int = 0
-) -> Iterator[tuple[int, list[str]]]:
+    texts: Iterable[str | None], characters: int, different_texts: int | None = None, more: int = 0
+) -> Iterator[tuple[int, list[str | None]]]:
     """Consecutive runs of texts, bounded in number and in characters, each with its first position.
 
     Args:
@@ -41,7 +41,7 @@ def windows(
     """
     most = min(_WINDOW, different_texts or _WINDOW)
     begin, limit = 0, min(_FIRST_WINDOW, most)
-    window: list[str] = []
+    window: list[str | None] = []
     different: set[str] = set()
     size = 0
     for text in texts:

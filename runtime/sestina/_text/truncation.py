@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from sestina._arguments import one_of
 from sestina._caller import warn_caller
 from sestina._errors import TruncationError, TruncationWarning
-from sestina._text.tokenizer import named
+from sestina._text.checked import named
 
 OnTruncate = Literal["error", "warn", "ignore"]
 
@@ -35,6 +35,11 @@ class TruncationWatch:
         self._limit = limit_in_words(max_tokens, prompted=prompted)
         self._first: int | None = None
         self._count = 0
+
+    takes_null = sees_empty = False  # `TextWatch` may
+
+    def see_empty(self, positions: Iterable[int | None]) -> None:
+        """Note texts that are empty: nothing, here."""
 
     def see(self, positions: Iterable[int | None]) -> None:
         """Note texts that are over the limit, by their position in the caller's input (None: the text).

@@ -273,6 +273,9 @@ class TestRefused:
             ((*ROWS, "--prompt-text", "query: "), "the prompt '', and this run has 'query: '"),
             ((*ROWS, "--column", "1"), "the --column none, and this run has '1'"),
             ((*ROWS, "--max-memory-mb", "64"), "the --max-memory-mb none, and this run has 64"),
+            ((*ROWS, "--output-dtype", "int8"), "the --output-dtype 'float32', and this run has 'int8'"),
+            ((*ROWS, "--on-null", "zero"), "the --on-null 'error', and this run has 'zero'"),
+            ((*ROWS, "--on-empty", "zero"), "the --on-empty none, and this run has 'zero'"),
         ],
     )
     def test_another_option(

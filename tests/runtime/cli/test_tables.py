@@ -96,7 +96,7 @@ class TestTables:
         np.testing.assert_allclose(vectors(found), encoder.encode(TEXTS), atol=1e-6)
         told = {key.decode(): value.decode() for key, value in found.schema.metadata.items()}
         assert told == {
-            "sestina.space": encoder.space, "sestina.name": encoder.report().name, "sestina.dimensions": "32",
+            "sestina.space": encoder.space, "sestina.name": encoder.report().name, "sestina.dimensions": "32", "sestina.dtype": "float32",
             "sestina.precision": encoder.report().precision, "sestina.prompt": "", "sestina.text_column": "text",
             "sestina.vector_column": "vector",
         }  # fmt: skip

@@ -13,7 +13,7 @@ from sestina._errors import InputError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sestina._arrays import Vectors
+    from sestina._arrays import Embeddings
     from sestina._cli.destination import Destination
     from sestina._cli.located import Rows, Text
 
@@ -45,7 +45,10 @@ class TableWriter:
             stand in a column "text" themselves.
         texts: The column of texts to leave out; None: none.
         column: What the column of vectors is called.
-        facts: What the schema's metadata is to say of them; `dimensions` is one.
+        facts: What the schema's metadata is to say of them.
+        row: Any row of vectors, for its width and dtype: float32, float16, int8, or uint8 for eight signs a
+            byte.
+        nulls: Whether texts that stand in a column of their own may be null.
     """
 
     def __init__(
@@ -56,39 +59,44 @@ class TableWriter:
         leave_out: str | None,
         column: str,
         facts: Mapping[str, str],
+        row: Embeddings,
+        *,
+        nulls: bool,
     ) -> None:
         pa = pyarrow()
         self._pa, self._form, self._kept = pa, form, schema is not None
         self._leave_out = leave_out
-        self._width = int(facts["dimensions"])
-        text = pa.schema([] if leave_out is not None else [pa.field("text", pa.string(), nullable=False)])
+        self._row = row
+        text = pa.schema([] if leave_out is not None else [pa.field("text", pa.string(), nullable=nulls)])
         rows = _without(schema, leave_out) if self._kept else text
         if form == "arrow":
             rows = _plain(pa, rows)
         self._rows = rows
         told = {f"{PREFIX}{key}": value for key, value in facts.items()} | {f"{PREFIX}vector_column": column}
-        kind = pa.list_(pa.field("item", pa.float32(), nullable=False), self._width)
+        kind = pa.list_(pa.field("item", pa.from_numpy_dtype(row.dtype), nullable=False), len(row))
         self.schema = rows.append(pa.field(column, kind, nullable=False)).with_metadata(
             {**(rows.metadata or {}), **told}
         )
         self._pieces: list[Any] = []  # batches of the rows that wait
         self._batch: Any = None  # what the last of them are of
         self._begin = self._end = 0
-        self._texts: list[str] = []
-        self._vectors: list[Vectors] = []
+        self._texts: list[str | None] = []
+        self._vectors: list[Embeddings] = []
         self._size = 0
         self._out = _Sink(out)
         options: dict[str, Any] = {}
         if form == "parquet":
             make = pyarrow("parquet").ParquetWriter
             options["compression"] = "zstd" if pa.Codec.is_available("zstd") else "snappy"
-            # Floats of a vector do not repeat: as a dictionary they would be written twice.
-            options["use_dictionary"] = [field.name for field in rows]
+            # Floats of a vector do not repeat: as a dictionary they would be written twice. Of bytes there
+            # are 256, and by themselves each would take four.
+            of_bytes = [f"{column}.list.element"] if row.dtype.itemsize == 1 else []
+            options["use_dictionary"] = [*(field.name for field in rows), *of_bytes]
         else:
             make = pyarrow("ipc").new_file
         self._writer = self._called(make, self._out, self.schema, **options)
 
-    def add(self, text: Text, vector: Vectors) -> None:
+    def add(self, text: Text, vector: Embeddings) -> None:
         """Take one row, and its (d,) vector."""
         if self._kept:
             table = cast("Rows", text.table)  # as every text has whose source has a schema
@@ -98,9 +106,9 @@ class TableWriter:
                 self._batch, self._begin = batch, at
             self._end = at + 1
         elif self._leave_out is None:
-            self._texts.append(text.value)
+            self._texts.append(None if text.null else text.value)
         self._vectors.append(vector)
-        self._size += 4 * self._width + 4 * len(text.value)
+        self._size += self._row.nbytes + 4 * len(text.value)
         if len(self._vectors) >= _GROUP_ROWS or self._size >= _GROUP_BYTES:
             self._flush()
 
@@ -121,7 +129,7 @@ class TableWriter:
             return
         pa = self._pa
         self._close_piece()
-        flat = np.stack(self._vectors).astype(np.float32, copy=False).reshape(-1)
+        flat = np.stack(self._vectors).astype(self._row.dtype, copy=False).reshape(-1)
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=self.schema.field(-1).type)
         if self._kept:
             pieces = [_without(piece, self._leave_out) for piece in self._pieces]
