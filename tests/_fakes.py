@@ -29,12 +29,14 @@ class Behaviour:
     Attributes:
         share: Of the nodes, the first so many are given to it, the rest to the CPU.
         spoil: Done to every vector that it gives.
+        started: Whether it is in the session, without which onnxruntime goes on.
         fails: Raised when a session is made.
         device, device_id: The kind of its device, where it is a plugin and has one, and which.
     """
 
     share: float = 1.0
     spoil: Callable[[Any], Any] | None = None
+    started: bool = True
     fails: Exception | None = None
     device: str | None = "NPU"
     device_id: int = 0
@@ -150,6 +152,9 @@ class Session:
     def run(self, outputs: list[str], feeds: Mapping[str, Any]) -> list[Any]:
         spoil = self._behaviour.spoil or (lambda value: value)
         return [spoil(value) for value in self._real.run(outputs, feeds)]
+
+    def get_providers(self) -> list[str]:
+        return [*([self._name] if self._behaviour.started else []), "CPUExecutionProvider"]
 
     def io_binding(self) -> Any:
         return Binding(self._bound)

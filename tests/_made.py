@@ -37,6 +37,9 @@ making = 0.0
 _PACKAGES = ("sestina", "sestina_model", "sestina_export")
 _TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
+# But for the CPU: one bundle of them is read by tests of several kinds.
+EVERY_TARGET = ("portable", "cuda", "qnn", "webgpu", "mobile-cpu")
+
 # One of each family of tokenizers; beside it, what of an encoder differs between the families.
 KINDS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "wordpiece": (tiny_wordpiece, {}),
@@ -65,7 +68,7 @@ def kept_checkpoint(kind: str = "wordpiece", **changes: Any) -> Path:
 
         checkpoint.save(new_checkpoint(kind, **changes), path)
 
-    return _kept([kind, changes], "checkpoint", make)
+    return kept([kind, changes], "checkpoint", make)
 
 
 def kept_bundle(
@@ -92,10 +95,10 @@ def kept_bundle(
         source = new_checkpoint(kind, **changes) if kind in KINDS else folder
         export(source, path, targets=targets, precisions=precisions)
 
-    return _kept(recipe, "sestina", make)
+    return kept(recipe, "sestina", make)
 
 
-def _kept(recipe: list[Any], suffix: str, make: Callable[[Path], object]) -> Path:
+def kept(recipe: list[Any], suffix: str, make: Callable[[Path], object]) -> Path:
     """Where it lies, made if it is not there yet; another process that wants the same one waits."""
     text = json.dumps(recipe, sort_keys=True)
     name = f"{recipe[0]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{suffix}"

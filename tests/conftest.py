@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import _made
+import _untraced
 import sestina
 
 pytest_plugins = ["_slow"]
@@ -40,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 MakeBundle = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_torch() -> None:
+    """One thread: sums of a few numbers on several wait for one another, longest where others work too."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+        _untraced.spare()
 
 
 @pytest.fixture(scope="session")

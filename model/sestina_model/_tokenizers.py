@@ -12,6 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer, models
 
 from sestina_model._errors import CheckpointError, ModelError, UnsupportedCheckpointError
+from sestina_model._growth import check_growth
 
 __all__ = ["read_tokenizer", "settled_tokenizer", "sound_tokenizer"]
 
@@ -55,6 +56,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     except ValueError as error:
         raise CheckpointError(f"{path} is not a tokenizer that can be read: {error}") from error
     _check_charsmaps(text, path)
+    check_growth(text, path)
     with sound_tokenizer(f"{path} is not a tokenizer that can be read:"):
         tokenizer = Tokenizer.from_str(text)
     if tokenizer.truncation is not None and tokenizer.truncation["direction"] != "right":

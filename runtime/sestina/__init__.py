@@ -13,6 +13,8 @@ from sestina._errors import (
     BundleNotFoundError,
     BundlePermissionError,
     ClosedError,
+    EmptyTextError,
+    EmptyTextWarning,
     ForkError,
     InputError,
     MissingExtraError,
@@ -25,6 +27,8 @@ from sestina._errors import (
     TextValueError,
     TruncationError,
     TruncationWarning,
+    UnknownAttributeError,
+    UsageError,
 )
 from sestina._process import native as _native  # at once: what registers first is called last at the end
 
@@ -70,6 +74,12 @@ else:
 
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
+            if not name.startswith("_"):
+                with _native.opening:
+                    from sestina._familiar import MODULE
+
+                if name in MODULE:
+                    raise UnknownAttributeError(f"sestina has no {name}: {MODULE[name]}", name=name)
             raise AttributeError(f"module 'sestina' has no attribute {name!r}")
         with _native.opening:
             from importlib import import_module
@@ -93,6 +103,8 @@ __all__ = [
     "Classifier",
     "ClosedError",
     "Corpus",
+    "EmptyTextError",
+    "EmptyTextWarning",
     "Encoder",
     "Explanation",
     "ForkError",
@@ -116,6 +128,8 @@ __all__ = [
     "Tokens",
     "TruncationError",
     "TruncationWarning",
+    "UnknownAttributeError",
+    "UsageError",
     "Verification",
     "load",
     "load_classifier",

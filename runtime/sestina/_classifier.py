@@ -114,7 +114,7 @@ class Classifier(Reloading):
             watch.report()
             lone: Vectors = activated(logits, self.activation)[0]
             return lone
-        distinct = Distinct(text_sequence(texts))
+        distinct = Distinct(text_sequence(texts), nulls=watch.takes_null)
         engine.sessions()  # a closed one refuses an empty sequence too
         seen, end = distinct.watched(watch), 0
         logits = np.empty((len(distinct.texts), len(self.labels)), dtype=np.float32)

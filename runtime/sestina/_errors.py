@@ -13,6 +13,8 @@ __all__ = [
     "BundleNotFoundError",
     "BundlePermissionError",
     "ClosedError",
+    "EmptyTextError",
+    "EmptyTextWarning",
     "ForkError",
     "InputError",
     "MissingExtraError",
@@ -25,6 +27,8 @@ __all__ = [
     "TextValueError",
     "TruncationError",
     "TruncationWarning",
+    "UnknownAttributeError",
+    "UsageError",
 ]
 
 
@@ -63,6 +67,22 @@ class OptionError(SestinaError, ValueError):
     """An option has a value that is not allowed, or that this bundle cannot serve."""
 
 
+class UsageError(SestinaError, TypeError):
+    """A call is written as another library has it; the message says what to write here."""
+
+
+class UnknownAttributeError(SestinaError, AttributeError):
+    """An attribute has the name that another library gives it; the message says what to write.
+
+    Attributes:
+        name: Which; `obj`: of what, as in every `AttributeError`.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None, obj: object = None) -> None:
+        super().__init__(message)
+        self.name, self.obj = name, obj
+
+
 class ProviderError(SestinaError, RuntimeError):
     """No execution provider that was allowed could run the bundle."""
 
@@ -83,6 +103,32 @@ class TextValueError(SestinaError, ValueError):
 
     The last is where a bundle's tokenizer knows no token for what is in the text, and none for the unknown.
     """
+
+
+class EmptyTextError(TextValueError):
+    """A text has no token of its own, and `on_empty` is "error", or it was meant for a store.
+
+    Attributes:
+        position: Of the text in the input, from 0; None where it was given alone.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class EmptyTextWarning(UserWarning):
+    """A text has no token of its own, and got a zero vector.
+
+    Attributes:
+        count: How many texts did.
+        first: Position of the first in the input, from 0; None where it was given alone.
+    """
+
+    def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
+        super().__init__(*_lines((message,)))
+        self.count = count
+        self.first = first
 
 
 class TruncationError(SestinaError, ValueError):

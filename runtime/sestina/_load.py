@@ -11,6 +11,7 @@ from sestina._bundle.bundle import Bundle
 from sestina._bundle.paths import absolute, bundle_path
 from sestina._caller import warn_caller
 from sestina._errors import BundleIntegrityError, OptionError, OutputError, ProviderWarning, SestinaError
+from sestina._familiar import LOADING, with_one_name
 from sestina._process.background import BackgroundCall
 from sestina._process.fork import this_process
 from sestina._process.native import opening
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _PLACE = ("path", "space", "task")
 
 
+@with_one_name(LOADING)
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -66,9 +68,9 @@ def load(
             None: what is best for speed. Two things may go beyond it: a text of very many characters without
             a space, which is tokenized whole, and whoever encodes single texts and lists in turn, for which
             onnxruntime keeps its working memory twice.
-        strict: Use only what was named, with every node of the graph on it. Without this, the CPU takes
-            the nodes that a provider leaves over, and everything where no provider that was named passes;
-            a `ProviderWarning` then says why.
+        strict: Use only what was named, with every node of the graph on it (on CUDA, all but what computes
+            shapes). Without this, the CPU takes the nodes that a provider leaves over, and everything where
+            no provider that was named passes; a `ProviderWarning` then says why.
         cache_dir: Where providers that compile for minutes may keep what they compiled; None: nowhere. A
             directory for Sestina alone, created where it is missing.
         on_fork: What a forked child does where it uses the encoder, whose threads exist only in the parent.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar, cast
 
+from sestina._familiar import LOADING, with_one_name
 from sestina._load import load, load_task
 from sestina._loaded import Reloading
 from sestina._tasks import LOADERS, classifier, reranker, tagger
@@ -20,15 +21,17 @@ __all__ = ["load_any", "load_classifier", "load_reranker", "load_tagger"]
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_DEFAULTS = cast("Any", load).__wrapped__.__kwdefaults__
+
 
 def _like(function: Callable[_P, object], task: str, kind: Callable[[], type[_T]]) -> Callable[_P, _T]:
     """`function` for another task, of which it gives what `kind` says."""
-    name, defaults = LOADERS[task], cast("Any", function).__kwdefaults__
+    name = LOADERS[task]
 
     def load_it(path: Any = None, **options: Any) -> Any:
-        if unknown := options.keys() - defaults.keys():
+        if unknown := options.keys() - _DEFAULTS.keys():
             raise TypeError(f"{name}() got an unexpected keyword argument {min(unknown)!r}")
-        return load_task(task, path, **{**defaults, **options})
+        return load_task(task, path, **{**_DEFAULTS, **options})
 
     update_wrapper(load_it, function, updated=())
     load_it.__name__ = load_it.__qualname__ = name
@@ -39,7 +42,7 @@ def _like(function: Callable[_P, object], task: str, kind: Callable[[], type[_T]
 
     Returns: a `{kind.__name__.title()}`.
     """
-    return cast("Callable[_P, _T]", load_it)
+    return cast("Callable[_P, _T]", with_one_name(LOADING)(load_it))
 
 
 def load_any(path: Any = None, **options: Any) -> Reloading:
@@ -47,7 +50,7 @@ def load_any(path: Any = None, **options: Any) -> Reloading:
 
     Arguments and errors are those of `load`.
     """
-    loaded: Reloading = load_task(None, path, **{**cast("Any", load).__kwdefaults__, **options})
+    loaded: Reloading = load_task(None, path, **{**_DEFAULTS, **options})
     return loaded
 
 

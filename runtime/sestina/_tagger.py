@@ -10,7 +10,7 @@ from sestina._loaded import Reloading
 from sestina._logits import activated
 from sestina._progress import progress_bar
 from sestina._spans import AGGREGATIONS, spans
-from sestina._text.tokenizer import check_text
+from sestina._text.checked import check_text
 from sestina._text.truncation import OnTruncate, TruncationWatch
 from sestina._text.words import Words
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import torch
 
+from _made import EVERY_TARGET
 from _tiny import LINES, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import GraphError, export
 from sestina_export._proof.parity import open_graph, run_texts
@@ -100,11 +102,10 @@ def test_a_weight_that_is_not_in_the_graph_is_missed() -> None:
         )
 
 
-def test_texts_at_the_limit_are_in_range(tmp_path: Path) -> None:
+def test_texts_at_the_limit_are_in_range(make_bundle: Callable[..., Path]) -> None:
     """What repeats one word, and what has two tokens, is no further from PyTorch than sentences are."""
     checkpoint = tiny_checkpoint(tiny_wordpiece())
-    path = export(checkpoint, tmp_path / "out.sestina", targets=["qnn"]).path / "qnn-a16w8.onnx"
-    session = open_graph(path.read_bytes())
+    session = open_graph((make_bundle(targets=EVERY_TARGET) / "qnn-a16w8.onnx").read_bytes())
     texts = [*LINES, " ".join(["the"] * 80), " ".join(["model"] * 60), "a", ""]
     vectors = run_texts(session, checkpoint.tokenize(texts), 32, (32, 64))
     got = cosines(vectors, checkpoint.encode(texts))

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 import sestina
 from _made import KINDS, new_checkpoint
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
-from sestina_export import ExportError, GraphError, ParityError, _export, export
+from sestina_export import ExportError, ExportResult, GraphError, ParityError, _export, export
 from sestina_export import _build as _graph
 from sestina_export._forms.base import Float32Form, layer_linears, written_as
 from sestina_export._proof import parity as _parity
@@ -34,16 +35,31 @@ def files_of(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_tokenizer_kind_and_encoder_choice_exports(kind: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=KINDS)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, ExportResult]:
+    """The kind, and its checkpoint exported in this process."""
+    path = tmp_path_factory.mktemp("exported") / "out.sestina"
+    return request.param, export(new_checkpoint(request.param), path)
+
+
+def test_every_tokenizer_kind_and_encoder_choice_exports(exported: tuple[str, ExportResult]) -> None:
+    kind, result = exported
     checkpoint = new_checkpoint(kind)
-    result = export(checkpoint, tmp_path / "out.sestina")
     assert result.verification.passed
-    assert result.path == tmp_path / "out.sestina"
+    assert result.path.name == "out.sestina"
     with sestina.load(result.path, precision="fp32") as encoder:
         texts = ["the transformer is a model", "a", "naïve 注意力 👩‍👩‍👧‍👦", ""]
         np.testing.assert_allclose(encoder.encode(texts), checkpoint.encode(texts), atol=1e-5)
         assert [list(encoder.tokenize(text).ids) for text in texts] == checkpoint.tokenize(texts)
+
+
+def test_same_input_gives_the_same_bytes(
+    exported: tuple[str, ExportResult], make_bundle: Callable[..., Path]
+) -> None:
+    kind, result = exported
+    assert files_of(result.path) == files_of(make_bundle(kind))
 
 
 def test_bundle_holds_what_its_manifest_lists_and_nothing_else(bundle: Path) -> None:
@@ -123,11 +139,6 @@ def test_parity_is_measured_at_untraced_shapes_and_stated(bundle: Path) -> None:
     assert parity["goldens"]["texts"] >= 32
 
 
-def test_same_input_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
-    again = export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "again.sestina").path
-    assert files_of(again) == files_of(bundle)
-
-
 def test_another_process_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -162,9 +173,9 @@ def test_space_depends_on_weights_tokenizer_and_contract_alone(tmp_path: Path) -
 def test_a_module_with_its_tokenizer_is_a_source(tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint(tiny_wordpiece())
     encoder = checkpoint.model.encoder
-    result = export(
-        encoder, tmp_path / "a", tokenizer=tiny_wordpiece(), head=HeadConfig(max_tokens=64), name="mine"
-    )
+    head = HeadConfig(max_tokens=64)
+    options = {"name": "mine", "precisions": ["fp32"]}
+    result = export(encoder, tmp_path / "a", tokenizer=tiny_wordpiece(), head=head, **options)
     assert result.manifest.name == "mine"
     assert result.manifest.space == _export.space_of(checkpoint)
     with pytest.raises(ExportError, match="a module needs its tokenizer"):
@@ -177,7 +188,8 @@ def test_a_module_with_its_tokenizer_is_a_source(tmp_path: Path) -> None:
 
 def test_a_checkpoint_folder_is_a_source(bundle: Path, tmp_path: Path) -> None:
     checkpoints.save(tiny_checkpoint(tiny_wordpiece()), tmp_path / "saved")
-    result = export(tmp_path / "saved", tmp_path / "out.sestina", name="renamed", licence="mit")
+    options = {"name": "renamed", "licence": "mit", "precisions": ["fp32"]}
+    result = export(tmp_path / "saved", tmp_path / "out.sestina", **options)
     assert result.manifest.space == json.loads((bundle / "manifest.json").read_text())["space"]
     assert (result.manifest.name, result.manifest.licence) == ("renamed", "mit")
     assert result.manifest.provenance["source_sha256"] == checkpoints.load(tmp_path / "saved").source_sha256
@@ -189,7 +201,7 @@ def test_what_is_there_already_is_kept_unless_it_may_be_replaced(own_bundle: Pat
     with pytest.raises(ExportError, match=r"own\.sestina exists: name another directory, or pass overwrite"):
         export(other, own_bundle)
     assert files_of(own_bundle) == before
-    export(other, own_bundle, overwrite=True)
+    export(other, own_bundle, overwrite=True, precisions=["fp32"])
     assert files_of(own_bundle) != before
     assert [path.name for path in tmp_path.iterdir()] == ["own.sestina"]
     (tmp_path / "precious").mkdir()
@@ -265,7 +277,7 @@ def test_goldens_that_the_runtime_does_not_reproduce_leave_no_bundle(
     honest = _export.write_goldens
     monkeypatch.setattr(_export, "write_goldens", lie)
     with pytest.raises(ParityError, match="golden 'sentence' differs from PyTorch by"):
-        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina")
+        export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "out.sestina", precisions=["fp32"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -285,7 +297,7 @@ def test_a_killed_export_leaves_the_old_bundle(own_bundle: Path, tmp_path: Path)
         "def say(step):\n"
         "    if step.startswith('making goldens'): os.kill(os.getpid(), signal.SIGKILL)\n"
         "other = _tiny.tiny_checkpoint(_tiny.tiny_wordpiece(), seed=9)\n"
-        "export(other, sys.argv[2], overwrite=True, progress=say)\n"
+        "export(other, sys.argv[2], overwrite=True, precisions=['fp32'], progress=say)\n"
     )
     tests = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code, str(tests), str(own_bundle)], check=False)

@@ -51,7 +51,7 @@ def test_nothing_of_a_bundle_is_open_when_it_is_renamed(
     monkeypatch.setattr(Path, "rename", watched)
     for _ in range(2):
         export(
-            tiny_checkpoint(tiny_wordpiece()), tmp_path / "a.sestina", targets=["cpu", "portable"],
+            tiny_checkpoint(tiny_wordpiece(), n_layers=1), tmp_path / "a.sestina", targets=["cpu", "portable"],
             precisions=["fp32"], overwrite=True,
         )  # fmt: skip
     assert seen == [(".new", []), (".new", [])]

@@ -26,7 +26,7 @@ TARGETS = ["cpu", "portable", "cuda", "qnn", "webgpu", "mobile-cpu"]
 
 @pytest.fixture(scope="module")
 def counted() -> Checkpoint:
-    return tiny_checkpoint(tiny_roberta(), positions="counted")
+    return tiny_checkpoint(tiny_roberta(), positions="counted", n_layers=1)
 
 
 @pytest.fixture(scope="module")

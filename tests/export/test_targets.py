@@ -14,7 +14,8 @@ import onnxruntime as ort
 import pytest
 
 import sestina
-from _made import KINDS, new_checkpoint
+from _made import EVERY_TARGET, KINDS, new_checkpoint
+from _stored import WIDE
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.goldens import read_goldens
@@ -27,7 +28,6 @@ from sestina_export._proof.parity import measure_padding, measure_shapes, open_g
 from sestina_export._proof.quality import cosines
 from sestina_export._variants import VARIANTS, VariantSpec, choose_specs
 
-TARGETS = ("portable", "cuda", "qnn", "webgpu", "mobile-cpu")
 FILES = {
     "portable-fp32.onnx", "cuda-fp16.onnx", "qnn-a16w8.onnx", "webgpu-fp16.onnx", "mobile-cpu-int8.ort"
 }  # fmt: skip
@@ -36,7 +36,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def every(make_bundle: Callable[..., Path]) -> Path:
     """The tiny WordPiece checkpoint for every target but the CPU. Shared: do not write to it."""
-    return make_bundle(targets=TARGETS)
+    return make_bundle(targets=EVERY_TARGET)
 
 
 def spec(target: str) -> VariantSpec:
@@ -73,7 +73,7 @@ def test_portable_exports_every_kind_of_encoder(kind: str, tmp_path: Path) -> No
 
 
 def test_portable_pools_the_maximum_of_real_tokens(tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_wordpiece(), pooling="max")
+    checkpoint = tiny_checkpoint(tiny_wordpiece(), pooling="max", n_layers=1)
     result = export(checkpoint, tmp_path / "out.sestina", targets=["portable"])
     assert result.manifest.variants[0].parity["padded"]["sentence_embedding"] <= 1e-5
 
@@ -150,7 +150,7 @@ def test_float16_is_float16_inside_and_float32_outside(every: Path) -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_float16_pools_in_every_way(pooling: Any, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_bpe(), pooling=pooling, activation="relu", norm="pre")
+    checkpoint = tiny_checkpoint(tiny_bpe(), pooling=pooling, activation="relu", norm="pre", n_layers=1)
     result = export(checkpoint, tmp_path / "out.sestina", targets=["cuda", "webgpu"])
     for variant in result.manifest.variants:
         assert variant.parity["cosine"]["worst"] >= 0.999
@@ -231,7 +231,7 @@ def test_same_input_gives_the_same_bytes(every: Path, tmp_path: Path) -> None:
 
     What lies between them for alignment differs with the order, so its size does by some bytes as well.
     """
-    again = export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "again.sestina", targets=TARGETS).path
+    again = export(tiny_checkpoint(tiny_wordpiece()), tmp_path / "again.sestina", targets=EVERY_TARGET).path
     manifests = [json.loads((each / "manifest.json").read_text()) for each in (every, again)]
     for manifest in manifests:
         files = [entry for entry in manifest["variants"] if entry["file"].endswith(".ort")]
@@ -248,16 +248,15 @@ def test_same_input_gives_the_same_bytes(every: Path, tmp_path: Path) -> None:
             assert first.read_bytes() == second.read_bytes(), path.name
 
 
-def test_targets_beside_the_cpu_load_as_ever(tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_wordpiece())
-    result = export(checkpoint, tmp_path / "out.sestina", targets=["portable", "cpu"], precisions=["fp32"])
-    assert [variant.target for variant in result.manifest.variants] == ["cpu", "portable"]
-    with sestina.load(result.path, precision="fp32") as encoder:
+def test_targets_beside_the_cpu_load_as_ever(make_bundle: Callable[..., Path]) -> None:
+    path = make_bundle(targets=("cpu", "portable"), **WIDE)  # which tests of other kinds read, too
+    assert [variant["target"] for variant in variants(path).values()] == ["cpu", "cpu", "portable"]
+    with sestina.load(path, precision="fp32") as encoder:
         assert encoder.verify().passed
 
 
 def test_a_gate_that_is_missed_leaves_no_bundle(tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(tiny_wordpiece())
+    checkpoint = tiny_checkpoint(tiny_wordpiece(), n_layers=1)
     with pytest.raises(QualityError, match=r"cuda-fp16\.onnx: the mean cosine to PyTorch over \d+ texts is"):
         export(checkpoint, tmp_path / "out.sestina", targets=["cuda"], gate=QualityGate(mean=1.0))
     assert list(tmp_path.iterdir()) == []

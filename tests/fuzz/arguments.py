@@ -89,12 +89,31 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
         "--output",
         "--format",
         "--no-text",
+        "--delimiter",
+        "--overwrite",
+        "--vector-column",
+        "--shard-rows",
         "--dimensions",
         "--on-truncate",
+        "--on-null",
+        "--on-empty",
+        "--output-dtype",
         "--json",
     ),
-    "similar": ("--dimensions", "--on-truncate", "--json"),
-    "search": ("--in", "--texts", "--field", "--column", "--top", "--dimensions", "--on-truncate", "--json"),
+    "similar": ("--dimensions", "--on-truncate", "--on-empty", "--json"),
+    "search": (
+        "--in",
+        "--texts",
+        "--field",
+        "--column",
+        "--delimiter",
+        "--top",
+        "--dimensions",
+        "--on-truncate",
+        "--on-null",
+        "--on-empty",
+        "--json",
+    ),
     "tokenize": ("--json",),
     "explain": ("--output", "--png", "--json", "--on-truncate"),
     "verify": ("--json",),
@@ -102,21 +121,26 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "providers": ("--json",),
 }
 _RUNTIME = ("--provider", "--precision", "--threads", "--max-memory-mb", "--strict", "--cache-dir")
-_FLAGS = ("--no-text", "--json", "--strict")
+_FLAGS = ("--no-text", "--overwrite", "--json", "--strict")
 _SANE: dict[str, tuple[str, ...]] = {
     "--input": ("in.txt", "in.csv", "in.jsonl", "-", "bom.txt", "empty", "quotes.csv"),
     "--in": ("in.txt", "old.npy", "old.jsonl", "in.csv"),
     "--texts": ("in.txt",),
     "--field": ("text", "number", "missing"),
     "--column": ("text", "1", "2", "0", "9"),
+    "--delimiter": (";", ",", "\\t"),
+    "--vector-column": ("vector",),
     "--output": ("new.npy", "new.jsonl", "old.npy", "link.npy", "new.html", "old.html", "new.json"),
     "--png": ("new.png", "old.png"),
     "--format": ("npy", "jsonl"),
     "--on-truncate": ("warn", "ignore", "error"),
+    "--on-null": ("error", "zero"),
+    "--on-empty": ("zero", "warn", "error"),
+    "--output-dtype": ("float32", "float16", "int8", "binary"),
     "--provider": ("cpu", "auto"),
     "--precision": ("fp32", "auto", "int8"),
 }
-_NUMERIC = ("--dimensions", "--top", "--threads", "--max-memory-mb", "--column")
+_NUMERIC = ("--dimensions", "--shard-rows", "--top", "--threads", "--max-memory-mb", "--column")
 _NAMED = ("--input", "--in", "--texts", "--output", "--png", "--cache-dir")
 
 

@@ -89,16 +89,17 @@ def held(ended: Ended, argv: Sequence[str], *, codes: Sequence[int] = _SOFT) -> 
     what = f"{list(argv)!r:.300} gave {ended.code}: {ended.err[:300]!r}"
     if ended.code < 0:
         raise Fault(f"a command ended by {signal.Signals(-ended.code).name}", what)
-    if b"Traceback" in ended.err or b"panicked at" in ended.err:
-        raise Fault(f"a traceback from {argv[0] if argv else 'sestina'}: {_last(ended.err)}", what)
+    said = ended.err.replace(b"\0", b"")  # of UTF-16 and UTF-32, where the environment asks for them
+    if b"Traceback" in said or b"panicked at" in said:
+        raise Fault(f"a traceback from {argv[0] if argv else 'sestina'}: {_last(said)}", what)
     if ended.code not in codes:
-        raise Fault(f"exit code {ended.code} of {argv[0] if argv else 'sestina'}: {_last(ended.err)}", what)
-    lines = [line for line in ended.err.split(b"\n") if not line.startswith(b"sestina: warning: ")]
+        raise Fault(f"exit code {ended.code} of {argv[0] if argv else 'sestina'}: {_last(said)}", what)
+    lines = [line for line in said.split(b"\n") if not line.startswith(b"sestina: warning: ")]
     if ended.code == 2 and (len(lines) != 2 or lines[1] or not lines[0]):
         raise Fault(f"not one line on standard error from {argv[0] if argv else 'sestina'}", what)
-    if any(len(line) > _LONGEST for line in ended.err.decode(errors="replace").split("\n")):
+    if any(len(line) > _LONGEST for line in said.decode(errors="replace").split("\n")):
         raise Fault(f"a long line on standard error from {argv[0] if argv else 'sestina'}", what)
-    if any(byte < 0x20 and byte != 0x0A for byte in ended.err):
+    if any(byte < 0x20 and byte != 0x0A for byte in said):
         raise Fault("control characters on standard error", what)
 
 

@@ -22,8 +22,6 @@ from sestina_model.relative import bucket_of, signed_bucket_of
 from sestina_model.rotary import RotaryTable, turn
 from sestina_model.rotary_config import RotaryConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SMALL = {"vocab_size": 50, "n_layers": 2, "d_model": 16, "n_heads": 4, "d_ff": 24, "max_positions": 40}
 SMALL |= {"scale_embeddings": False}
 ROTARY = {"positions": "rotary", "rotary": RotaryConfig(theta=50.0)}

@@ -703,6 +703,9 @@ class TestConfig:
                 Recipe.from_file(path)
 
     def test_the_shipped_recipe(self) -> None:
+        crops = Recipe.from_file(Path(__main__.__file__).with_name("crops.json"))["whole"]
+        assert crops.second_teacher == "all-mpnet-base-v2"
+        assert crops.student(12_000) == EncoderConfig.base(12_000)
         recipe = Recipe.from_file(Path(__main__.__file__).with_name("base.json"))
         assert [stage.name for stage in recipe.stages] == [
             "begin", "settle", "further", "larger", "near", "nearer", "words"

@@ -21,7 +21,6 @@ from sestina_model.pretrained.weights import read_encoder
 
 transformers = pytest.importorskip("transformers")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 BERT = {
     "vocab_size": 90,

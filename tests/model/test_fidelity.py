@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -103,21 +104,20 @@ class TestSample:
         assert {query.kind for query in sample.queries} == {"headline", "question", "sentence"}
         assert all(is_query(query.text) for query in sample.queries)
         assert all((query.kind == "question") == query.text.endswith("?") for query in sample.queries)
-        everything = corpus(3000) + corpus(3000, 1)
-        counts = [line.replace("?", "").split() for line in everything]
+        books, headlines = corpus(3000), corpus(3000, 1)
+        counts = Counter(word for line in books + headlines for word in line.replace("?", "").split())
         for query in sample.queries[::7]:
-            of = [sum(row.count(word) for row in counts) for word in query.text.replace("?", "").split()]
-            assert query.rarest == min(of)
+            assert query.rarest == min(counts[word] for word in query.text.replace("?", "").split())
         assert {passage.source for passage in sample.passages} == set(lines)
         joined = 0
         for passage in sample.passages:
-            own = corpus(3000) if passage.source == "books" else corpus(3000, 1)
+            own = books if passage.source == "books" else headlines
             first = next(at for at, line in enumerate(own) if passage.text.startswith(line))
             n = next(n for n in (1, 4, 8) if " ".join(own[first : first + n]) == passage.text)
             assert is_passage(own[first])
             joined += n > 1
         assert 0.2 < joined / len(sample.passages) < 0.6
-        assert len(sample.passages) == sum(map(is_passage, everything))
+        assert len(sample.passages) == sum(map(is_passage, books + headlines))
 
     def test_kept_and_drawn_anew_for_other_texts(self, files: list[Path], tmp_path: Path) -> None:
         first = read_sample(files, tmp_path)

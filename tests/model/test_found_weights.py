@@ -20,7 +20,6 @@ from sestina_model.pretrained.weights import read_encoder
 
 transformers = pytest.importorskip("transformers")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIZES |= {"intermediate_size": 24, "pad_token_id": 0, "max_position_embeddings": 30}

@@ -1108,3 +1108,34 @@ def test_a_table_that_says_to_be_larger_than_it_is(name: str, tmp_path: Path) ->
         CheckpointError, match="precompiled_charsmap has 48 bytes, and says that its trie has"
     ):
         read_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    "steps, refused",
+    [
+        ([{"type": "Replace", "pattern": {"Regex": "."}, "content": "x" * 200}] * 2, True),
+        ([{"type": "Prepend", "prepend": "x" * 200}, {"type": "Sequence", "normalizers": [
+            {"type": "Replace", "pattern": {"Regex": "."}, "content": "x" * 99}]}], True),
+        ([{"type": "NFKD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "NFKC"}], True),
+        ([{"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 200}], False),
+        ([{"type": "Replace", "pattern": {"String": "``"}, "content": '"'}] * 40, False),
+        ([{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "_"}], False),
+    ],
+)  # fmt: skip
+def test_a_normalizer_that_multiplies_a_text(
+    steps: list[dict[str, object]], refused: bool, tmp_path: Path
+) -> None:
+    """The library runs it on added tokens as it reads the file, and ends the process where memory does."""
+    path = tmp_path / "tokenizer.json"
+    document = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": steps},
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+    }
+    path.write_text(json.dumps(document))
+    if not refused:
+        assert read_tokenizer(path).get_vocab_size() == 1
+        return
+    with pytest.raises(UnsupportedCheckpointError, match="makes more than 16384 characters of one, step by"):
+        read_tokenizer(path)

@@ -264,7 +264,7 @@ class TestRecipe:
                 MIXED | {"phases": [{"max_tokens": 8, "share": 0.5}, {"max_tokens": 32, "share": 0.5}]},
                 "there are 2 phases; with a mix there is one",
             ),
-            ({"bank_weight": 1.0}, "bank_weight is 1.0 without a mix; state a mix, or leave it out"),
+            ({"bank_weight": 1.0}, "bank_weight is 1.0 without a mix or crops; state one, or leave it out"),
             ({"until": 0}, "until is 0; it must be a whole number of at least 1"),
         ],
     )

@@ -16,8 +16,6 @@ from _tiny import TEXTS, tiny_wordpiece
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.checkpoint import load, save
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 D = 12
 
 

@@ -97,6 +97,8 @@ def test_bad_input(bundle: Path) -> None:
         assert classifier.classify([]) == []
         with pytest.raises(sestina.TextTypeError, match="text 1 is int; it must be str"):
             classifier.classify(["a", 5])  # type: ignore[list-item]
+        with pytest.raises(sestina.TextTypeError, match="^row 1 is null; it must be str: leave it out$"):
+            classifier.classify(["a", None])  # type: ignore[list-item]
         with pytest.raises(sestina.OptionError, match="top_k is 0; it must be a whole number from 1"):
             classifier.classify("a", top_k=0)
         with pytest.warns(sestina.TruncationWarning, match="the text has more than 40 tokens"):

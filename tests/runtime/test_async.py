@@ -89,7 +89,7 @@ def test_a_bad_text_is_its_callers_own_error(int8: sestina.Encoder) -> None:
         (long, sestina.TruncationError),
     ):  # fmt: skip
         assert isinstance(error, kind)
-    assert "text 1" in str(none)
+    assert "row 1 is null" in str(none)
 
 
 def test_options_are_of_each_request(int8: sestina.Encoder) -> None:

@@ -152,7 +152,7 @@ def test_bad_pairs_and_options(reranker: sestina.Reranker, several: Path) -> Non
         (["ab"], "pair 0 is str; it must be a query and a document"),
         ([("a", "b"), ("a",)], "pair 1 is tuple; it must be a query and a document"),
         ([("", "b")], "the query of pair 0 is empty"),
-        ([("a", None)], "the document of pair 0 is NoneType; it must be str"),
+        ([("a", None)], "the document of pair 0 is null; it must be str: leave it out"),
     ):
         with pytest.raises((sestina.TextTypeError, sestina.TextValueError)) as error:
             reranker.score_pairs(pairs)  # type: ignore[arg-type]

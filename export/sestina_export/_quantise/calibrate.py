@@ -9,7 +9,7 @@ from importlib import resources
 import torch
 from torch import Tensor, nn
 
-from sestina._text.tokenizer import check_text
+from sestina._text.checked import check_text
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._forms.base import layer_linears
 from sestina_model.checkpoint import Checkpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sestina._text.tokenizer import check_text
+from sestina._text.checked import check_text
 from sestina_export._errors import ExportError
 from sestina_export._quantise.calibrate import default_texts, split_texts
 from sestina_model.head_config import HeadConfig

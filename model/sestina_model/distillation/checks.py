@@ -14,6 +14,9 @@ __all__ = ["SMALLEST_BATCH", "check"]
 
 SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
 _LARGEST = sys.float_info.max
+_MIXED = ("words", "terms", "lines", "passages")
+_CUT = ("windows", "lines", "passages")
+_CROPS = ("words", "terms", *_CUT, "altered", "queries")
 
 _POSITIVE = (
     "tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "run_texts", "bank_texts",
@@ -46,6 +49,7 @@ def check(config: DistillationConfig) -> None:
         _number(config, field, most=1.0)
     _number(config, "dropout", most=0.9)
     _number(config, "altered_share", most=0.5)
+    _number(config, "second_share", most=1.0)
     if config.cosine_weight + config.similarity_weight == 0:
         raise ConfigError("cosine_weight and similarity_weight are both 0; one of them must be above 0")
     if not isinstance(config.warm_start, str) or not config.warm_start:
@@ -55,7 +59,7 @@ def check(config: DistillationConfig) -> None:
     if not config.texts:
         raise ConfigError("texts is empty; name at least one file of text")
     _check_phases(config)
-    _check_mix(config)
+    _check_drawn(config)
 
 
 def _check_phases(config: DistillationConfig) -> None:
@@ -77,31 +81,55 @@ def _check_phases(config: DistillationConfig) -> None:
         raise ConfigError(f"the shares of the phases add up to {total:g}; they must add up to 1")
 
 
-def _check_mix(config: DistillationConfig) -> None:
-    if config.mix is None:
-        for name in ("bank_weight", "bundle"):
-            if value := getattr(config, name):
-                raise ConfigError(f"{name} is {value!r} without a mix; state a mix, or leave it out")
-        return
-    allowed = ("words", "terms", "lines", "passages")
-    if not isinstance(config.mix, dict) or not config.mix or set(config.mix) - set(allowed):
-        raise ConfigError(f"mix is {config.mix!r}; it must give shares to some of {', '.join(allowed)}")
-    for kind, share in config.mix.items():
-        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
-            raise ConfigError(f"mix gives {kind} the share {share!r}; it must be a number above 0, at most 1")
-    total = sum(config.mix.values())
-    if abs(total - 1.0) > 1e-6:
-        raise ConfigError(f"the shares of the mix add up to {total:g}; they must add up to 1")
-    if len(config.phases) > 1:
-        raise ConfigError(f"there are {len(config.phases)} phases; with a mix there is one")
-    if config.warm_start != "teacher" and not config.calibration_texts:
-        raise ConfigError("calibration_texts is 0; with a mix some are needed, to find the teacher's space")
-    for name in ("token_weight", "layer_weight", "altered_share", "join_lines"):
-        if getattr(config, name):
+def _check_drawn(config: DistillationConfig) -> None:
+    """Of a mix or of crops: their shares, and what cannot be had beside them."""
+    if config.mix is not None and config.crops is not None:
+        raise ConfigError("there are a mix and crops; state one of them")
+    if config.mix is None and config.bundle is not None:
+        raise ConfigError(f"bundle is {config.bundle!r} without a mix; state a mix, or leave it out")
+    if config.second_teacher is not None and config.crops is None:
+        raise ConfigError(
+            f"second_teacher is {config.second_teacher!r} without crops; state crops, or leave it out"
+        )
+    if not config.holds_space:
+        if config.bank_weight:
             raise ConfigError(
-                f"{name} is {getattr(config, name)!r}; with a mix it must be 0, for the teacher is not there "
-                "to read more than its kept vectors"
+                f"bank_weight is {config.bank_weight!r} without a mix or crops; state one, or leave it out"
             )
+        return
+    if config.mix is not None:
+        _check_shares("mix", "the mix", config.mix, _MIXED)
+    else:
+        _check_shares("crops", "the crops", config.crops, _CROPS)
+    name = "crops" if config.mix is None else "a mix"
+    if config.crops is not None and not set(_CUT) & set(config.crops):
+        raise ConfigError(
+            f"crops is {config.crops!r}; altered texts and queries are drawn from {', '.join(_CUT)}: give "
+            "one of these a share"
+        )
+    if len(config.phases) > 1:
+        raise ConfigError(f"there are {len(config.phases)} phases; with {name} there is one")
+    if config.warm_start != "teacher" and not config.calibration_texts:
+        raise ConfigError(f"calibration_texts is 0; with {name} some are needed, to find the teacher's space")
+    for field in ("token_weight", "layer_weight", "altered_share", "join_lines"):
+        if getattr(config, field):
+            raise ConfigError(
+                f"{field} is {getattr(config, field)!r}; with {name} it must be 0, for the teacher has read "
+                "the texts before, and nothing but its vectors is kept"
+            )
+
+
+def _check_shares(field: str, name: str, shares: object, allowed: tuple[str, ...]) -> None:
+    if not isinstance(shares, dict) or not shares or set(shares) - set(allowed):
+        raise ConfigError(f"{field} is {shares!r}; it must give shares to some of {', '.join(allowed)}")
+    for kind, share in shares.items():
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
+            raise ConfigError(
+                f"{field} gives {kind} the share {share!r}; it must be a number above 0, at most 1"
+            )
+    total = sum(shares.values())
+    if abs(total - 1.0) > 1e-6:
+        raise ConfigError(f"the shares of {name} add up to {total:g}; they must add up to 1")
 
 
 def _whole(config: DistillationConfig, field: str, least: int) -> None:

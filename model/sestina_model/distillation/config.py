@@ -23,6 +23,7 @@ _FREE = (
     "evaluate_every",
     "report_every",
     "save_every",
+    "second_teacher",
     "teacher",
     "texts",
     "threads",
@@ -76,8 +77,14 @@ class DistillationConfig:
             and kept in the cache, what is held out for measuring fidelity is left out, the student's own
             space is held to the teacher's by a turn that stays as it is, and the losses of states have no
             place.
-        bank_weight: With a mix, of the divergence of each text's similarities to the bank, the student's
-            vectors against the teacher's, from those that the teacher has.
+        crops: None, or, for each kind of crop (see `crops`), its share of the tokens: then texts are cut out
+            of the lines anew for each shard, and the teacher reads a shard at once, on the run's device. What
+            is held out is left out, and the space is held, as with a mix.
+        second_teacher: With crops, another one, whose vectors stand beside the first's; None: there is none.
+        second_share: Its part of the two: the cosine that is learned is so much of its own, and of the first
+            teacher's the rest.
+        bank_weight: With a mix or crops, of the divergence of each text's similarities to the bank, the
+            student's vectors against the teacher's, from those that the teacher has.
         bank_texts: How many lines and passages of the last shards are the bank, drawn anew for each batch.
         bank_temperature: What those similarities are divided by; the smaller, the more the nearest count.
         bundle: With a mix, a bundle of the teacher: its vectors come through Sestina's runtime, which on a
@@ -122,6 +129,9 @@ class DistillationConfig:
     token_weight: float = 1.0
     layer_weight: float = 0.5
     mix: Mapping[str, float] | None = None
+    crops: Mapping[str, float] | None = None
+    second_teacher: str | None = None
+    second_share: float = 0.5
     bank_weight: float = 0.0
     bank_texts: int = 4096
     bank_temperature: float = 0.05
@@ -136,6 +146,11 @@ class DistillationConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def holds_space(self) -> bool:
+        """Whether the student's own space is held to the teacher's."""
+        return self.mix is not None or self.crops is not None
 
     @property
     def longest(self) -> int:
@@ -161,6 +176,8 @@ class DistillationConfig:
         shared = {name: value for name, value in self.to_dict().items() if name not in _FREE}
         if self.warm_start not in ("none", "teacher"):
             shared["warm_start"] = "a checkpoint"
+        if self.crops is None:  # runs that were begun before there were any have no such values
+            del shared["crops"], shared["second_share"]
         return shared
 
     @classmethod

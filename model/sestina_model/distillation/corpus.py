@@ -26,7 +26,7 @@ from sestina_model._lines import read_lines
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.distillation.alignment import shared_places
 
-__all__ = ["Corpus", "Reading", "Rows", "passages", "sample_lines", "tokenized"]
+__all__ = ["Corpus", "Reading", "Rows", "passages", "sample_lines", "stretches", "tokenized"]
 
 _WINDOW = 4096  # lines tokenized at a time
 _SHORT = 200  # characters of a sampled line
@@ -38,15 +38,27 @@ class Rows:
     """Token ids of many texts, or places of tokens, or bytes, as a sequence."""
 
     def __init__(self, values: npt.NDArray[Any], ends: npt.NDArray[np.int64]) -> None:
-        self._values, self._ends = values, ends
+        self.values, self.ends = values, ends
         self.lengths: npt.NDArray[np.int64] = np.diff(ends, prepend=0)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        end = int(self._ends[index])
-        return self._values[end - int(self.lengths[index]) : end]
+        end = int(self.ends[index])
+        return self.values[end - int(self.lengths[index]) : end]
+
+    def flat(self, indices: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """Those of these texts, one after another."""
+        return self.values[stretches(self.ends[indices] - self.lengths[indices], self.lengths[indices])]
+
+
+def stretches(begins: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """The numbers from each begin on, so many of them, one stretch after another."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    whole = int(ends[-1]) if len(ends) else 0
+    numbers: npt.NDArray[np.int64] = np.arange(whole) + np.repeat(begins - (ends - lengths), lengths)
+    return numbers
 
 
 class Reading(NamedTuple):

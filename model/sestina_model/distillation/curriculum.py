@@ -59,6 +59,10 @@ class Curriculum:
         kept = [batch for batch in batches if len(batch) >= SMALLEST_BATCH] or batches
         return [kept[place] for place in draw.permutation(len(kept))]
 
+    def is_over(self, visit: int, tokens: int) -> bool:  # noqa: ARG002 - the order is as long as the budget
+        """Whether all is read before this visit."""
+        return visit >= len(self.visits)
+
     def _cut_shards(self, limits: Sequence[int]) -> Iterator[Shard]:
         draw = np.random.default_rng((self._config.seed, 0))
         shorter = 0

@@ -146,7 +146,7 @@ class KeptVectors:
     """
 
     def __init__(self, texts: KeptTexts, teacher: str, width: int, encoder: TextEncoder) -> None:
-        self._texts, self._encoder = texts, encoder
+        self._texts, self._encoder, self.width = texts, encoder, width
         n = len(texts.student)
         self._path = texts.folder / f"vectors-{teacher[:16]}.npy"
         self._vectors = self._map(self._path, np.float16, (n, width))

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError, DivergenceError
-from sestina_model.config import EncoderConfig
 from sestina_model.distillation.arithmetic import fast_products
 from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.objective import Losses, Objective, Weights
@@ -34,7 +33,8 @@ class Learner:
     Args:
         start: What is trained, with the projections to begin with where there are some. Its dropout is the
             configuration's while it learns.
-        teacher: Of whom it learns: the shape.
+        width: Of the teacher's vectors, T.
+        n_teacher_layers: How many layers it has.
         config: The run.
         device: torch's name. Where it is fast there, products are in bfloat16, weights and all else in
             float32.
@@ -43,9 +43,11 @@ class Learner:
         ConfigError: Where layers are to be compared and the teacher has another number of them.
     """
 
-    def __init__(self, start: Start, teacher: EncoderConfig, config: DistillationConfig, device: str) -> None:
+    def __init__(
+        self, start: Start, width: int, n_teacher_layers: int, config: DistillationConfig, device: str
+    ) -> None:
         self._config, self._device = config, torch.device(device)
-        self._n_teacher_layers = teacher.n_layers
+        self._n_teacher_layers = n_teacher_layers
         weights = Weights(
             config.cosine_weight,
             config.similarity_weight,
@@ -56,15 +58,20 @@ class Learner:
             config.bank_temperature,
         )
         shape = start.encoder.config
-        if config.layer_weight and shape.n_layers != teacher.n_layers:
+        if config.layer_weight and shape.n_layers != n_teacher_layers:
             raise ConfigError(
-                f"the teacher has {teacher.n_layers} layers, the student {shape.n_layers}: they cannot be "
+                f"the teacher has {n_teacher_layers} layers, the student {shape.n_layers}: they cannot be "
                 "compared one by one; set layer_weight to 0"
             )
-        objective = Objective(shape.d_model, teacher.d_model, shape.n_layers, weights)
+        objective = Objective(shape.d_model, width, shape.n_layers, weights)
         objective.start_from(start.projections or ())
-        if config.mix is not None:
+        if config.holds_space:
             objective.hold()
+        if self._device.type == "cuda":
+            # What is not in bfloat16 is in TF32: three decimal digits of a factor, and sums as ever.
+            torch.set_float32_matmul_precision("high")
+            # It plans for every new shape, and there are hundreds: 27 seconds for a pool that takes 12.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.encoder = start.encoder.to(self._device)
         self._objective = objective.to(self._device)
         for module in self.encoder.modules():
@@ -107,7 +114,7 @@ class Learner:
     @torch.no_grad()
     def fit_projections(self, lessons: Iterable[Lesson]) -> None:
         """Start from the projections that fit the encoder as it is; a checkpoint does not hold any."""
-        if self._config.mix is not None:
+        if self._config.holds_space:
             # A text counts by its tokens: the space is that of texts, and words are yet to find theirs.
             pairs = (
                 (

@@ -77,18 +77,25 @@ class Run:
         cache = Path(config.cache).expanduser() if config.cache else out / "cache"
         self._tokenizer = bpe.english()
         teacher = load(find_teacher(config.teacher))
-        self._source = open_lessons(config, self._tokenizer, teacher, cache, device, progress=progress)
+        second = load(find_teacher(config.second_teacher)) if config.second_teacher is not None else None
+        teachers = [teacher] if second is None else [teacher, second]
+        self._source = open_lessons(config, self._tokenizer, teachers, cache, device, progress=progress)
         self._curriculum = self._source.curriculum
         contents = {"corpus_fingerprint": self._source.fingerprint, "teacher_sha256": teacher.source_sha256}
+        if second is not None:
+            contents["second_teacher_sha256"] = second.source_sha256
         self._identity = config.identity() | contents
         self._begun = time.monotonic()
 
         torch.manual_seed(config.seed)
         resuming = (out / _STATE).is_file()
         start = self._start(teacher, resuming=resuming)
-        teacher.model.to(device)  # once the warm start, which is quick on a CPU, has read it
-        self._learner = Learner(start, teacher.model.encoder.config, config, device)
-        fitted = config.mix is not None or config.warm_start != "none"
+        for each in teachers:
+            each.model.to(device)  # once the warm start, which is quick on a CPU, has read it
+        self._learner = Learner(
+            start, self._source.width, teacher.model.encoder.config.n_layers, config, device
+        )
+        fitted = config.holds_space or config.warm_start != "none"
         if not resuming and start.projections is None and fitted:
             self._learner.fit_projections(self._first_lessons())
         self.position = Position()
@@ -139,7 +146,7 @@ class Run:
     def _spent(self) -> bool:
         """Whether the run is over."""
         until, position = self._config.until, self.position
-        return position.visit >= len(self._curriculum.visits) or (
+        return self._curriculum.is_over(position.visit, position.tokens) or (
             until is not None and position.tokens >= until
         )
 
@@ -203,10 +210,11 @@ class Run:
 
     def _first_lessons(self) -> Iterator[Lesson]:
         """Of about `calibration_texts` texts, those that the run begins with."""
-        count = 0
-        for visit in range(len(self._curriculum.visits)):
+        count, visit = 0, 0
+        while not self._curriculum.is_over(visit, 0):
             for number, batch in enumerate(self._curriculum.batches(visit)):
                 if count >= self._config.calibration_texts:
                     return
                 count += len(batch)
                 yield self._source.lesson(visit, number, batch, plain=True)
+            visit += 1

@@ -22,7 +22,9 @@ from sestina_model.distillation.curriculum import Curriculum
 from sestina_model.distillation.kept import KeptTexts, KeptVectors, keep_texts
 from sestina_model.distillation.material import KINDS
 from sestina_model.distillation.mixture import Mixture
+from sestina_model.distillation.pools import FromCrops
 from sestina_model.distillation.teacher import Lesson, Teacher
+from sestina_model.distillation.units import keep_units
 from sestina_model.evaluation.metrics import cosines
 from sestina_model.evaluation.progress import progress_bar
 from sestina_model.evaluation.scores import TextEncoder
@@ -38,16 +40,30 @@ _REMEMBERED = 4  # shards, the visited one among them, whose texts are the bank
 _BANK = tuple(KINDS.index(kind) for kind in ("lines", "passages"))
 
 
+class Order(Protocol):
+    """Says which texts are read when."""
+
+    def batches(self, visit: int) -> list[Integers]:
+        """Positions within the visited shard, one array for each batch, in the order they are read."""
+
+    def is_over(self, visit: int, tokens: int) -> bool:
+        """Whether all is read before this visit, and after so many tokens."""
+
+
 class Source(Protocol):
     """Gives the lessons of a run."""
 
     @property
-    def curriculum(self) -> Curriculum:
+    def curriculum(self) -> Order:
         """The order in which its texts are read."""
 
     @property
     def fingerprint(self) -> str:
         """Of the texts."""
+
+    @property
+    def width(self) -> int:
+        """Of the teacher's vectors."""
 
     def lesson(self, visit: int, number: int, batch: Integers, *, plain: bool = False) -> Lesson:
         """The lesson of a visit's batch of this number, which has these positions in the shard.
@@ -59,7 +75,7 @@ class Source(Protocol):
 def open_lessons(
     config: DistillationConfig,
     tokenizer: Tokenizer,
-    teacher: Checkpoint,
+    teachers: Sequence[Checkpoint],
     cache: Path,
     device: str,
     *,
@@ -70,8 +86,13 @@ def open_lessons(
     Raises:
         FileError: Where a file cannot be read or the cache not be written.
     """
-    files = find_files(config.texts)
+    files, teacher = find_files(config.texts), teachers[0]
     with progress_bar(0, progress, unit="line", title="read") as advance:
+        if config.crops is not None:
+            units = keep_units(
+                files, tokenizer, [each.tokenizer for each in teachers], cache, advance=advance
+            )
+            return FromCrops(units, teachers, config, device)
         if config.mix is None:
             corpus = tokenized(
                 files,
@@ -100,6 +121,7 @@ class BesideStudent:
         self._corpus, self._teacher, self._config = corpus, Teacher(teacher), config
         self.curriculum = Curriculum(corpus.student.lengths, config)
         self.fingerprint = corpus.fingerprint
+        self.width = teacher.model.encoder.config.d_model
 
     def lesson(self, visit: int, number: int, batch: Integers, *, plain: bool = False) -> Lesson:
         """With altered copies, where the configuration has some and it is not plain."""
@@ -126,6 +148,7 @@ class FromKept:
         self._texts, self._vectors, self._config, self._device = texts, vectors, config, device
         self.curriculum = Mixture(texts.student.lengths, texts.kinds, config)
         self.fingerprint = texts.fingerprint
+        self.width = vectors.width
         self._visit, self._bank = -1, np.empty(0, dtype=np.int64)
 
     def lesson(self, visit: int, number: int, batch: Integers, *, plain: bool = False) -> Lesson:  # noqa: ARG002

@@ -51,15 +51,23 @@ def continued(folder: str, config: EncoderConfig) -> TransformerEncoder:
 def fitted_turn(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """The turn of a teacher's space that brings it closest to a student's (Procrustes).
 
+    Of a wider teacher it is the D dimensions that hold most of its vectors which are turned: what a student
+    of D dimensions can keep of them.
+
     Args:
         pairs: Of batches, the student's vectors (B, D) and the teacher's (B, T); the longer they are, the
-            more they count. T is at most D.
+            more they count.
 
-    Returns: (T, D) with orthonormal rows, as a projection of the student's space.
+    Returns: (T, D) with orthonormal rows, or columns where T is above D, as a projection of the student's
+        space.
     """
-    products = [theirs.detach().cpu().double().T @ mine.detach().cpu().double() for mine, theirs in pairs]
-    u, _, v = torch.linalg.svd(torch.stack(products).sum(0), full_matrices=False)
-    turn: Tensor = (u @ v).float()
+    product, square = torch.zeros(()), torch.zeros(())
+    for mine, theirs in pairs:
+        x, y = mine.detach().cpu().double(), theirs.detach().cpu().double()
+        product, square = product + y.T @ x, square + y.T @ y
+    most = torch.linalg.eigh(square).eigenvectors[:, -product.shape[1] :]
+    u, _, v = torch.linalg.svd(most.T @ product, full_matrices=False)
+    turn: Tensor = (most @ u @ v).float()
     return turn
 
 

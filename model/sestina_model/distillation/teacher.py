@@ -51,6 +51,7 @@ class Lesson(NamedTuple):
         texts, places: (n,) int64, which tokens of the batch the teacher has too: row and column in `ids`.
         states: For each of the teacher's layers, its states of those tokens, (n, T); none: not compared.
         bank: (N, T), the teacher's vectors of other texts, to which these are held; None: there is none.
+        own: (B, N) bool, which of the bank is the text itself; None: none of it is.
     """
 
     ids: Tensor
@@ -60,6 +61,7 @@ class Lesson(NamedTuple):
     places: Tensor
     states: list[Tensor]
     bank: Tensor | None = None
+    own: Tensor | None = None
 
 
 class Teacher:
@@ -109,12 +111,18 @@ class Teacher:
 def states_at(
     encoder: TransformerEncoder, ids: Tensor, mask: Tensor | None, texts: Tensor, places: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """All last states, (B, S, D), and for each layer those at n places (row and column), (n, D); float32."""
+    """All last states, (B, S, D), and for each layer those at n places (row and column), (n, D); float32.
+
+    Without a place there are none of a layer.
+    """
     x, states = encoder.embed(ids), []
+    compared = len(places) > 0
     for layer in encoder.stack():
         x = layer(x, mask)
-        states.append(x[texts, places].float())
+        if compared:
+            states.append(x[texts, places].float())
     if encoder.final_norm is not None:
         x = encoder.final_norm(x)
-        states[-1] = x[texts, places].float()
+        if compared:
+            states[-1] = x[texts, places].float()
     return x.float(), states

@@ -6,13 +6,16 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from sestina._cli import compressed
 from sestina._errors import BundleNotFoundError, InputError, OptionError
 
 if TYPE_CHECKING:
     from sestina._cli.texts import Text
 
 # Of what the commands read and write: an argument that ends so and has no spaces is meant as a path.
-_SUFFIXES = (".sestina", ".json", ".jsonl", ".npy", ".csv", ".txt", ".onnx", ".ort")
+_SUFFIXES = (
+    ".sestina", ".json", ".jsonl", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".arrow", ".onnx", ".ort",
+)  # fmt: skip
 _BUNDLE = ".sestina"
 _SEPARATORS = os.sep + (os.altsep or "")
 
@@ -81,7 +84,7 @@ def looks_like_path(argument: str) -> bool:
     bare = argument.rstrip(_SEPARATORS)
     if not any(character.isspace() for character in argument):
         is_path = any(separator in argument for separator in _SEPARATORS) and "://" not in argument
-        return is_path or bare.lower().endswith(_SUFFIXES)
+        return is_path or compressed.plain_name(bare).endswith(_SUFFIXES)
     folder, name = os.path.split(bare)
     spaced = any(character.isspace() for character in name)
     in_folder = not spaced and folder.strip() != "" and os.path.isdir(folder)  # noqa: PTH112

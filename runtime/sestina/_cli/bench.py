@@ -29,9 +29,10 @@ device (on a GPU in float16), plain and compiled.
 Of a reranker or a classifier 100 texts of 128 tokens are measured in one call, and with --source
 sentence-transformers' CrossEncoder or transformers' pipeline beside it.
 
-Peers: torch, sentence-transformers, fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default,
-the embedded bundle, which is another encoder and is held to its own goldens. Nothing is downloaded: what a
-peer reads is made from the checkpoint in a temporary directory.
+Peers: torch, sentence-transformers, sentence-transformers-onnx (its extra [onnx] wants an environment of its
+own), fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default, the embedded bundle, which is
+another encoder and is held to its own goldens. Nothing is downloaded: what a peer reads is made from the
+checkpoint in a temporary directory.
 """
 
 # Options that make another document, in the order of a command.
@@ -139,7 +140,7 @@ def _options(args: argparse.Namespace) -> Any:
 
     texts = None
     if args.texts is not None:
-        file = TextFile(args.texts, args.field, args.column)
+        file = TextFile(args.texts, args.field, args.column, args.delimiter)
         texts = (file.file.name, [text.value for text in file])
     threads = _threads(args.threads)
     return Options(

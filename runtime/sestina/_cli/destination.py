@@ -23,12 +23,13 @@ class Destination:
     """A binary stream whose failures are an `OutputError` that names it.
 
     Attributes:
+        name: Of it, for messages.
         patchable: Whether bytes that were written may be written anew.
     """
 
     def __init__(self, stream: BinaryIO, name: str, *, patchable: bool) -> None:
         self._stream = stream
-        self._name = name
+        self.name = name
         self.patchable = patchable
 
     def write(self, data: bytes) -> None:
@@ -56,11 +57,11 @@ class Destination:
         try:
             yield
         except OSError as error:
-            if self._name == STDOUT:
+            if self.name == STDOUT:
                 raise printing.stdout_error(error) from None
             if isinstance(error, BrokenPipeError):  # a named pipe whose reader went away
                 raise
-            raise _unwritable(self._name, error) from None
+            raise _unwritable(self.name, error) from None
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def destination(path: str | None) -> Iterator[Destination]:
         yield out
         out.finish()
     elif _is_special(path):
-        with _unwritable_named(path):
+        with unwritable_named(path):
             stream = Path(path).open("wb")  # noqa: SIM115  closed below, its errors named
         try:
             out = Destination(stream, path, patchable=False)
@@ -97,7 +98,7 @@ def _replacing(path: str) -> Iterator[Destination]:
     folder = str(target.parent)
     sweep(folder, _PREFIX, _SUFFIX, os.unlink)
     with contextlib.ExitStack() as stack:
-        with _unwritable_named(path):
+        with unwritable_named(path):
             temporary = Temporary.new(folder, _PREFIX, _SUFFIX, directory=False)
             fresh = Path(temporary.path)
             stack.callback(temporary.release)
@@ -109,7 +110,7 @@ def _replacing(path: str) -> Iterator[Destination]:
         yield out
         out.finish(sync=True)
         stream.close()
-        with _unwritable_named(path):
+        with unwritable_named(path):
             fresh.replace(target)
 
 
@@ -139,7 +140,7 @@ def _stdout() -> BinaryIO:
 
 def _is_special(path: str) -> bool:
     """Whether a pipe or a device is there. A directory, or a path that cannot be, is refused."""
-    with _unwritable_named(path):
+    with unwritable_named(path):
         try:
             mode = Path(path).stat().st_mode
         except FileNotFoundError:
@@ -165,7 +166,12 @@ def _unlink_quietly(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _unwritable_named(path: str) -> Iterator[None]:
+def unwritable_named(path: str) -> Iterator[None]:
+    """Inside the block what the system refuses is an error that names the path.
+
+    Raises:
+        OutputError: In place of an OSError, or of what a path that cannot be raises.
+    """
     try:
         yield
     except OutputError:  # ours, and an OSError too

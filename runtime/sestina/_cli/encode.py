@@ -1,38 +1,42 @@
-"""`sestina encode`: texts to vectors, from arguments, a file or a pipe, to a file or a pipe."""
+"""`sestina encode`: texts to vectors, from arguments, files or a pipe, to a file, a folder or a pipe."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sestina._cli import arguments, options, printing
-from sestina._cli.destination import Destination, destination
+from sestina._cli import arguments, formats, options, printing
+from sestina._cli.destination import destination
 from sestina._errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
-    from sestina._cli.texts import Text
-    from sestina._cli.vector_files import VectorWriter
+    from sestina._cli.inputs import TextFiles
 
-_FORMATS = ("npy", "jsonl")
+_SHARD_ROWS, _MOST_ROWS = 16384, 1 << 31
 
 _EPILOG = """\
 Texts are the TEXT arguments, or --input FILE, or standard input. A file is UTF-8, one text a line; a blank
 line is the empty text, so that line n always gives vector n; none may be longer than 16 MiB. With --field or
---column it is JSONL or CSV, where blank lines are passed over. Put -- before a TEXT that begins with a dash,
+--column it is JSONL or CSV, where blank lines are passed over; .json is one array, .parquet and .arrow are
+tables. What gzip, zstd, bzip2 or xz made is read as what it holds. --input may be given several times, and a
+quoted pattern stands for the files that it matches, sorted. Put -- before a TEXT that begins with a dash,
 that is written as a path is, or where standard input is not for sestina (in a loop of a shell).
 
 Examples:
   sestina encode "one text" "another"
   sestina encode --input passages.txt --output passages.npy
-  zcat docs.jsonl.gz | sestina encode minilm.sestina --field body > vectors.jsonl
+  sestina encode minilm.sestina --input "docs/*.jsonl.gz" --field page.body --output vectors/
+  sestina encode --input reviews.parquet --column text --output embedded.parquet
   sestina encode nomic.sestina --prompt document --input passages.txt --output passages.npy
 
-JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds a float32 array (n, dimensions) that
-numpy.load can map. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there the
-vectors wait until their number is known. The output file appears when it is complete.
+JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds an array (n, dimensions) that
+numpy.load can map; a table keeps the columns of the input's and has a column of vectors. Numbers are float32,
+or as --output-dtype says. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there
+the vectors wait until their number is known. The output file appears when it is complete. A folder (--output
+DIR/) gets shards and a manifest: run it again after whatever stopped it, and it goes on, to the same bytes.
 """
 
 
@@ -40,17 +44,50 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "encode", "turn texts into vectors", _EPILOG)
     arguments.add_arguments(parser, "[TEXT ...]", "texts to encode")
-    parser.add_argument("--input", metavar="FILE", help="read texts from a file; - is standard input")
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        action="append",
+        help="read texts from a file, or from those of a pattern; may be repeated; - is standard input",
+    )
     options.add_text_file(parser)
     parser.add_argument(
-        "--output", metavar="FILE", help="write to a .npy or .jsonl file; - is standard output"
+        "--output",
+        metavar="FILE",
+        help="write to a .npy, .jsonl, .parquet or .arrow file, or to shards in DIR/; - is standard output",
     )
     parser.add_argument(
-        "--format", choices=_FORMATS, help="default: by the suffix of --output; jsonl on standard output"
+        "--format",
+        choices=formats.FORMATS,
+        help="default: by the suffix of --output; jsonl on standard output, npy in a folder",
     )
-    parser.add_argument("--no-text", action="store_true", help="leave the texts out of JSONL")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a table or a complete folder that is there"
+    )
+    parser.add_argument("--no-text", action="store_true", help="leave the texts out of JSONL and tables")
+    parser.add_argument(
+        "--vector-column",
+        default="vector",
+        metavar="NAME",
+        help="of a table that is written (default vector)",
+    )
+    parser.add_argument(
+        "--shard-rows",
+        type=int,
+        default=_SHARD_ROWS,
+        metavar="N",
+        help=f"texts of one shard of a folder (default {_SHARD_ROWS})",
+    )
     options.add_prompt(parser)
     options.add_vectors(parser)
+    options.add_on_null(parser)
+    parser.add_argument(
+        "--output-dtype",
+        default="float32",
+        choices=formats.DTYPES,
+        help="the form of vectors: float32 (default), float16, int8 (each scaled by its largest number to "
+        "127) or binary (signs, eight a byte)",
+    )
     options.add_json(parser, "with --output: state what was written as one JSON document")
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -60,73 +97,88 @@ def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
     args.texts = arguments.take_bundle(args, 0)
     args.output = None if args.output == "-" else args.output
-    form = _format(args)
+    form = formats.format_of(args)
+    formats.check_dtype(args, form)
     if args.json and args.output is None:
         raise OptionError("--json states what --output wrote: pass --output FILE too")
+    if options.at_least_one(args.shard_rows, "--shard-rows") > _MOST_ROWS:
+        raise OptionError(f"--shard-rows is {args.shard_rows}; it must be at most {_MOST_ROWS}")
     # What is wrong with the input or the output is said now, not after hours of encoding.
-    texts, total = _texts(args)
+    source = _source(args)
+    formats.check_overwrite(args, form)
+    schema = formats.schema_of(args, source, form)
+    table = (schema, None if schema is None or source is None else source.column())
+    if source is None:
+        texts: Any = arguments.argument_texts(args.texts)
+        total: int | None = len(texts)
+    else:
+        texts, total = source, source.count()
+    wrote = _to_folder if formats.is_folder(args.output) else _to_file
+    facts = wrote(args, form, texts, total, table)
+    if args.json:
+        printing.say_json(facts)
+    elif args.output is not None:
+        known = facts.get("encoded", facts["count"]) != facts["count"]
+        told = f" ({facts['count'] - facts['encoded']} were there)" if known else ""
+        printing.say(f"{args.output}: {facts['count']} vectors of {facts['dimensions']} dimensions{told}")
+    return 0
+
+
+def _to_file(
+    args: argparse.Namespace, form: str, texts: Any, total: int | None, table: tuple[Any, str | None]
+) -> dict[str, Any]:
+    """Everything into one file or to standard output; what is to be said of it."""
     with destination(args.output) as out:
         from sestina._cli.encoding import encode_each
 
         with options.open_encoder(args) as encoder:
             _check_stdin(args)  # once more: a slow writer has had time to begin
-            width = encoder.dimensions if args.dimensions is None else args.dimensions
-            writer = _writer(out, form, width, total, with_text=not args.no_text)
+            facts = formats.facts_of(args, encoder)
+            writer = formats.new_writer(out, form, facts, total, args, table)
             bar = printing.show_bar(stdout_used=args.output is None)
             count = encode_each(encoder, texts, writer.add, args, total=total, bar=bar)
             writer.finish()
-            space = encoder.space
-    if args.json:
-        facts = {"output": args.output, "format": form, "count": count, "dimensions": width, "space": space}
-        printing.say_json(facts)
-    elif args.output is not None:
-        printing.say(f"{args.output}: {count} vectors of {width} dimensions")
-    return 0
+    return formats.told(args, form, count, facts)
 
 
-def _format(args: argparse.Namespace) -> str:
-    asked: str | None = args.format
-    if args.output is None:
-        if sys.stdout is None:
-            raise printing.closed_stdout()
-        if asked == "npy" and (printing.is_terminal(sys.stdout) or not hasattr(sys.stdout, "buffer")):
-            raise OptionError(
-                "npy is binary and standard output takes text: pass --output FILE, or send it elsewhere"
+def _to_folder(
+    args: argparse.Namespace, form: str, texts: Any, total: int | None, table: tuple[Any, str | None]
+) -> dict[str, Any]:
+    """Into shards; what is to be said of them."""
+    from sestina._cli.shards.folder import shard_folder
+    from sestina._cli.shards.run import encode_shards, inputs_of, plan_of
+
+    with shard_folder(args.output, overwrite=args.overwrite) as folder:
+        inputs = inputs_of(texts)
+        with options.open_encoder(args) as encoder:
+            _check_stdin(args)
+            facts = formats.facts_of(args, encoder)
+            folder.begin(plan_of(args, encoder, inputs, facts, form), total)
+            new = partial(formats.new_writer, form=form, facts=facts, args=args, table=table)
+            count, encoded = encode_shards(
+                folder, encoder, texts, args, lambda out: new(out, total=None), total=total, form=form
             )
-        return asked or "jsonl"
-    suffix = Path(args.output).suffix.lower().removeprefix(".")
-    if suffix not in _FORMATS:
-        if asked is None:
-            raise OptionError(
-                f"{args.output} ends neither in .npy nor in .jsonl: rename it, or pass --format"
-            )
-        return asked
-    if asked not in (None, suffix):
-        raise OptionError(f"{args.output} ends in .{suffix} but --format is {asked}: make them agree")
-    return suffix
+    return {**formats.told(args, form, count, facts), "shards": len(folder.records), "encoded": encoded}
 
 
-def _texts(args: argparse.Namespace) -> tuple[Iterable[Text], int | None]:
-    """The texts, and how many they are where that can be known beforehand."""
+def _source(args: argparse.Namespace) -> TextFiles | None:
+    """The files to read, or the pipe; None where there are TEXT arguments."""
     if args.texts:
-        for option in ("input", "field", "column"):
+        for option in ("input", "field", "column", "delimiter"):
             if getattr(args, option) is not None:
                 raise OptionError(f"TEXT arguments and --{option} exclude each other: pass one of them")
         _check_stdin(args)
-        texts = arguments.argument_texts(args.texts)
-        return texts, len(texts)
+        return None
     from sestina._cli.files import STDIN
-    from sestina._cli.texts import TextFile
+    from sestina._cli.inputs import TextFiles, expanded
 
-    path = args.input
-    if path is None:
-        if sys.stdin is None or printing.is_terminal(sys.stdin):
-            raise InputError("there is nothing to encode: give TEXT arguments, --input FILE or a pipe")
-        path = STDIN
-    if path != STDIN and args.output is not None and _same_file(path, args.output):
-        raise OutputError(f"{args.output} is the input file too: name another output")
-    source = TextFile(path, args.field, args.column)
-    return source, source.count()
+    if args.input is None and (sys.stdin is None or printing.is_terminal(sys.stdin)):
+        raise InputError("there is nothing to encode: give TEXT arguments, --input FILE or a pipe")
+    paths = expanded(args.input or [STDIN], "--input")
+    for path in paths:
+        if path != STDIN and args.output is not None and _same_file(path, args.output):
+            raise OutputError(f"{args.output} is the input file too: name another output")
+    return TextFiles(paths, args.field, args.column, args.delimiter, nulls=args.on_null == "zero")
 
 
 def _check_stdin(args: argparse.Namespace) -> None:
@@ -149,9 +201,3 @@ def _same_file(one: str, other: str) -> bool:
         return Path(one).samefile(other)
     except OSError:
         return False  # at least one of them does not exist
-
-
-def _writer(out: Destination, form: str, width: int, total: int | None, *, with_text: bool) -> VectorWriter:
-    from sestina._cli.vector_files import JsonlWriter, NpyWriter
-
-    return NpyWriter(out, width, total) if form == "npy" else JsonlWriter(out, with_text=with_text)

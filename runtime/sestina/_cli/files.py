@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from sestina._cli import compressed
 from sestina._errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _UTF16_PROOF = 64  # bytes
 
 class InputFile:
     """A file of UTF-8 text (a byte order mark is accepted), or standard input where the path is "-".
+
+    What is compressed by gzip, zstd, bzip2 or xz is read as what it holds.
 
     Raises:
         InputError: Where there is no such file, or it cannot be opened.
@@ -39,7 +42,7 @@ class InputFile:
         Raises:
             InputError: Where a line is not UTF-8, or the file cannot be read.
         """
-        with self._open() as stream:
+        with self.open() as stream:
             for number, raw in enumerate(self._raw_lines(stream), start=1):
                 content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
                 if b"\0" in content and _is_utf16(content[:_UTF16_PROOF]):
@@ -66,7 +69,7 @@ class InputFile:
                 yield line
                 number += 1
         except OSError as error:
-            raise self._unreadable(error) from None
+            raise self.unreadable(error) from None
 
     def _is_regular(self) -> bool:
         try:
@@ -75,12 +78,32 @@ class InputFile:
                 with Path(self.path).open("rb"):
                     return True
         except (OSError, ValueError) as error:  # of a null character or a lone surrogate
-            raise self._unreadable(error) from None
+            raise self.unreadable(error) from None
         if stat.S_ISDIR(mode):
             raise InputError(f"{self.path} is a directory; name a file")
         return False  # a pipe or a device gives its content once only
 
-    def _open(self) -> contextlib.AbstractContextManager[BinaryIO]:
+    @contextlib.contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Its content as bytes, no longer compressed.
+
+        Raises:
+            InputError: Where it cannot be opened, or is not compressed as its name says.
+            MissingExtraError: Where it needs a package that is not installed.
+        """
+        with self.open_raw() as stream:
+            try:
+                content = compressed.opened(stream, self.path, self.name)
+            except OSError as error:
+                raise self.unreadable(error) from None
+            yield content
+
+    def open_raw(self) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Its bytes as they are.
+
+        Raises:
+            InputError: Where it cannot be opened.
+        """
         if self.path == STDIN:
             stream = getattr(sys.stdin, "buffer", None)
             if stream is None or stream.closed:
@@ -89,9 +112,10 @@ class InputFile:
         try:
             return Path(self.path).open("rb")
         except OSError as error:
-            raise self._unreadable(error) from None
+            raise self.unreadable(error) from None
 
-    def _unreadable(self, error: OSError | ValueError) -> InputError:
+    def unreadable(self, error: OSError | ValueError) -> InputError:
+        """The error to raise where the system refuses it."""
         return InputError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 

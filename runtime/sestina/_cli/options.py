@@ -82,6 +82,12 @@ def add_vectors(parser: argparse.ArgumentParser) -> None:
     """What the vectors are to be."""
     parser.add_argument("--dimensions", type=int, metavar="N", help="keep only the first N dimensions")
     add_on_truncate(parser)
+    parser.add_argument(
+        "--on-empty",
+        choices=("zero", "warn", "error"),
+        help="where a text has no token of its own, or is white space alone: a zero vector, the same with a "
+        "warning, or refuse it (default: the vector that the model gives it)",
+    )
 
 
 def add_on_truncate(parser: argparse.ArgumentParser) -> None:
@@ -94,15 +100,36 @@ def add_on_truncate(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_on_null(parser: argparse.ArgumentParser) -> None:
+    """What becomes of texts that are not there."""
+    parser.add_argument(
+        "--on-null",
+        default="error",
+        choices=("error", "zero"),
+        help="where a text is null, in JSON or in a table: refuse it (default), or a zero vector",
+    )
+
+
 def add_text_file(parser: argparse.ArgumentParser) -> None:
     """Where in a file the texts are."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--field", metavar="NAME", help="the file is JSONL: read this field of each object")
+    group.add_argument(
+        "--field",
+        metavar="NAME",
+        help="the file is JSONL, or a JSON array (.json): read this field of each object; a.b is the field b "
+        "of the field a, where none is called so",
+    )
     group.add_argument(
         "--column",
         metavar="NAME_OR_NUMBER",
-        help="the file is CSV: read this column, by its name in the first row, or by its number counted "
-        "from 1 (then the first row is a text like the others)",
+        help="the file is a table (.parquet, .arrow), or else CSV: read this column, by its name; of CSV "
+        "that is in the first row, or its number counted from 1 (then the first row is a text like the "
+        "others)",
+    )
+    parser.add_argument(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="what stands between columns of CSV (default: told by the first rows); \\t is a tab",
     )
 
 

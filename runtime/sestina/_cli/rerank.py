@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sestina._cli import arguments, options, printing
-from sestina._cli.top import Top, print_hits
+from sestina._cli.top import Top, hit_of, print_hits
 from sestina._errors import OptionError
 
 _EPILOG = """\
@@ -16,9 +16,12 @@ cross-encoder.
 Examples:
   sestina export cross-encoder/ms-marco-MiniLM-L6-v2 reranker.sestina
   sestina rerank reranker.sestina "how do plants eat?" --in passages.txt --top 5
-  sestina rerank reranker.sestina "how do plants eat?" --in passages.jsonl --field body --json
+  sestina rerank reranker.sestina "how do plants eat?" --in "docs/*.jsonl.gz" --field page.body --json
+  sestina rerank reranker.sestina "how do plants eat?" --in passages.parquet --column text
 
-Prints rank, score, line number and text. Equal scores keep the order of the file.
+FILE is a text file as encode reads one: lines, --field of JSON, --column of CSV or of a table, compressed or
+not, several, a quoted pattern; - is standard input. A null is refused, as there is nothing to read. Prints
+rank, score, line number and text, and of several files the file. Equal scores keep the order of the file.
 """
 
 
@@ -26,7 +29,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "rerank", "order texts by how well they answer a query", _EPILOG)
     arguments.add_arguments(parser, "QUERY", "what is asked")
-    parser.add_argument("--in", dest="file", metavar="FILE", required=True, help="the texts, one a line")
+    parser.add_argument(
+        "--in",
+        dest="files",
+        metavar="FILE",
+        required=True,
+        action="append",
+        help="the texts; may be in several files, or those of a pattern",
+    )
     options.add_text_file(parser)
     parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
     options.add_on_truncate(parser)
@@ -46,20 +56,21 @@ def run(args: argparse.Namespace) -> int:
             "--in FILE"
         )
 
+    from sestina._cli.inputs import TextFiles, expanded
     from sestina._cli.scoring import open_reranker, score_each
-    from sestina._cli.texts import TextFile
 
-    source = TextFile(args.file, args.field, args.column)
+    source = TextFiles(expanded(args.files, "--in"), args.field, args.column, args.delimiter)
+    total = source.count()
     with open_reranker(args, str(options.bundle_path(args))) as reranker:
         score_each(
             reranker,
             query.value,
             source,
-            lambda text, score: top.offer(score, text.line or 0, text.value),
+            lambda text, score: top.offer(hit_of(text, score)),
             args,
-            total=source.count(),
+            total=total,
         )
     if not top.offered:
-        printing.warning(f"{source.file.name} is empty: there is nothing to rank")
-    print_hits(args, top.hits())
+        printing.warning(f"{source.name} is empty: there is nothing to rank")
+    print_hits(args, top.hits(), several=len(source.files) > 1)
     return 0

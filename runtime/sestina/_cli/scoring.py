@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sestina._cli import options, printing
-from sestina._cli.encoding import Cut
+from sestina._cli.encoding import Notices
 from sestina._cli.texts import Text
 from sestina._errors import OptionError, TruncationError, TruncationWarning
 from sestina._loaders import load_reranker
@@ -51,7 +51,7 @@ def score_each(
     Args:
         reranker: Scores.
         query: What every text is held against.
-        texts: The texts.
+        texts: The texts, none of them null.
         take: Is called with each text and its score.
         args: `on_truncate` of the command line.
         total: How many texts there are, for the bar; None where that is not known.
@@ -60,7 +60,8 @@ def score_each(
         TruncationError: Naming the text by its source.
     """
     limit = f"together with the query {limit_in_words(reranker.max_tokens, prompted=False)}"
-    cut = Cut(limit)
+    notices = Notices()
+    notices.limit = limit
     with progress_bar(total, printing.show_bar(stdout_used=False)) as advance:
         for some in _pieces(texts):
             with warnings.catch_warnings(record=True) as caught:
@@ -74,12 +75,15 @@ def score_each(
                         "warn (or ignore) to read its beginning"
                     ) from None
             for each in caught:
-                if isinstance(each.message, TruncationWarning):
-                    cut.see(each.message.count, some[each.message.first or 0])
+                warned = each.message
+                if isinstance(warned, TruncationWarning):
+                    notices.see(TruncationWarning, warned.count, some[warned.first or 0])
+                else:
+                    printing.warning(str(warned))
             for text, score in zip(some, scores.tolist(), strict=True):
                 take(text, score)
             advance(len(some))
-    cut.report()
+    notices.report()
 
 
 def _pieces(texts: Iterable[Text]) -> Iterator[list[Text]]:

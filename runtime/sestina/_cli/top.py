@@ -7,15 +7,31 @@ import heapq
 from dataclasses import dataclass
 
 from sestina._cli import printing
+from sestina._cli.located import Text
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One text that was found. Without --texts, the text of a row of .npy is not known."""
+    """One text that was found.
+
+    Attributes:
+        score: How near it is, or how well it answers.
+        line: Its line, or what `unit` says, counted from 1.
+        text: None where it is null, or of a row of vectors whose text is not known.
+        file: What it is from.
+        unit: As `Text` has it.
+    """
 
     score: float
     line: int
     text: str | None
+    file: str
+    unit: str = "line"
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.file} {self.unit} {self.line}"
 
 
 class Top:
@@ -26,9 +42,9 @@ class Top:
         self._heap: list[tuple[float, int, Hit]] = []  # the worst of the best first
         self.offered = 0
 
-    def offer(self, score: float, line: int, text: str | None) -> None:
+    def offer(self, hit: Hit) -> None:
         """Keep this one if it is among the best."""
-        entry = (score, -self.offered, Hit(score, line, text))
+        entry = (hit.score, -self.offered, hit)
         self.offered += 1
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
@@ -40,16 +56,23 @@ class Top:
         return [hit for _, _, hit in sorted(self._heap, reverse=True)]
 
 
-def print_hits(args: argparse.Namespace, hits: list[Hit]) -> None:
-    """Rank, score, line and text of each, for people or as one JSON document."""
+def hit_of(text: Text, score: float) -> Hit:
+    """A text that was read from a file, and what it scored."""
+    return Hit(score, text.line or 0, None if text.null else text.value, text.source, text.unit)
+
+
+def print_hits(args: argparse.Namespace, hits: list[Hit], *, several: bool) -> None:
+    """Rank, score, line and text of each, and of several files the file; as people read it, or as JSON."""
     if args.json:
         results = [
             {"rank": rank, "score": hit.score, "line": hit.line, "text": hit.text}
+            | ({"file": hit.file} if several else {})
             for rank, hit in enumerate(hits, start=1)
         ]
         printing.say_json({"query": args.query, "results": results})
         return
-    width = max((len(str(hit.line)) for hit in hits), default=1)
-    for rank, hit in enumerate(hits, start=1):
+    places = [f"{hit.file}:{hit.line}" if several else str(hit.line) for hit in hits]
+    width = max(map(len, places), default=1)
+    for rank, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         text = "" if hit.text is None else f"  {hit.text}"
-        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {hit.line:>{width}}{text}")
+        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {place:>{width}}{text}")

@@ -14,6 +14,7 @@ from sestina._errors import ProviderError
 from sestina._onnxruntime import line, onnxruntime
 from sestina._process.fork import ForkLock
 from sestina._process.native import opening
+from sestina._providers.libraries import preload_cuda
 from sestina._providers.provider import Provider
 from sestina._providers.request import ProviderRequest
 from sestina._providers.table import PROVIDERS
@@ -76,6 +77,9 @@ def attach(asked: ProviderRequest) -> AttachedProvider:
     options = {option.name: option.default for option in provider.options if option.default is not None}
     options |= asked.options
     kinds = (options.pop(_DEVICE),) if _DEVICE in options else provider.devices
+    if provider.cuda:
+        with opening:
+            preload_cuda(onnxruntime())
     if provider.module is not None:
         _register(provider, provider.module)
     elif provider.ep in onnxruntime().get_available_providers():
@@ -156,10 +160,12 @@ def _is_installed(package: str) -> bool:
 
 
 def _version(provider: Provider) -> str:
+    if provider.module is None:
+        return str(onnxruntime().__version__)  # of several distributions of it, the one that is imported
     with opening:
         from importlib import metadata  # slow to import, and of no use to a CPU
 
     try:
-        return metadata.version(provider.module or "onnxruntime")
+        return metadata.version(provider.module)
     except metadata.PackageNotFoundError:
         return ""

@@ -63,6 +63,8 @@ class Provider(NamedTuple):
             that takes a directory, or None.
         half_precision: Whether it may compute float32 graphs in float16 or bfloat16, by its device or by an
             option.
+        cuda: Whether it needs NVIDIA's libraries. In graphs of dynamic shapes onnxruntime then keeps the
+            arithmetic of shapes on the CPU, on purpose, which does not count against it.
         note: What a user must know before choosing it.
         proof: How far the project itself has run it: "ran", "simulated", "registered, no device", "checked
             statically" (what it would take of a graph), or "not tried" (then against fakes alone).
@@ -86,6 +88,7 @@ class Provider(NamedTuple):
     bound: str | None = None
     cache: str | None = None
     half_precision: bool = False
+    cuda: bool = False
     note: str = ""
     proof: Literal["ran", "simulated", "registered, no device", "checked statically", "not tried"] = (
         "not tried"

@@ -60,6 +60,7 @@ _ALL = (
         in_flight=3,
         batch_tokens=16384,
         bound="cuda",
+        cuda=True,
         note="fp16 weights with fp32 in and out; it has no kernels for dynamic int8",
     ),
     Provider(
@@ -88,6 +89,7 @@ _ALL = (
         batch_tokens=16384,
         cache="trt_engine_cache_path",
         half_precision=True,
+        cuda=True,
         note="builds an engine for each shape, for minutes: name a cache_dir",
     ),
     Provider(

@@ -9,10 +9,11 @@ import numpy as np
 
 from sestina._process.native import calling
 from sestina._schedule.budget import Budget
-from sestina._schedule.engine import Engine, Watch
+from sestina._schedule.engine import Engine
 from sestina._schedule.pipeline import Window, flow, windows
 from sestina._session.sessions import Sessions
 from sestina._text.pairs import PairTokenizer
+from sestina._text.truncation import Watch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors

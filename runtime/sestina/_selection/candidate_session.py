@@ -127,11 +127,13 @@ class CandidateSession:
         return variant.float16_tolerance if reduced else variant.tolerance
 
     def _count(self, placement: Placement) -> None:
-        least = 1.0 if self._terms.strict else self._attachment.provider.least_share
-        if placement.share < least:
-            stay = ", ".join(f"{count} {name}" for name, count in placement.fell_back.items())
+        provider = self._attachment.provider
+        least = 1.0 if self._terms.strict else provider.least_share
+        share, stays = placement.computed() if provider.cuda else (placement.share, placement.fell_back)
+        if share < least:
+            stay = ", ".join(f"{count} {name}" for name, count in stays.items())
             raise ProviderError(
-                f"{placement.share:.0%} of its nodes run there, at least {least:.0%} must; the CPU has "
+                f"{share:.0%} of its nodes run there, at least {least:.0%} must; the CPU has "
                 f"{stay[:300] or 'the rest'}"
             )
 

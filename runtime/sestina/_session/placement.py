@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _CPU = "CPUExecutionProvider"
+# What onnxruntime leaves to the CPU where it computes shapes, for providers that it would have to wait for.
+SHAPING = frozenset(
+    (
+        "Add", "Cast", "Concat", "Div", "Gather", "Max", "Min", "Mul", "Pow", "Range", "Reshape", "Shape",
+        "Slice", "Squeeze", "Sub", "Unsqueeze",
+    )
+)  # fmt: skip
 
 
 class Placement(NamedTuple):
@@ -33,6 +40,12 @@ class Placement(NamedTuple):
             return float(self.ep == _CPU)
         counts = {name: sum(operators.values()) for name, operators in self.nodes.items()}
         return counts.get(self.ep, 0) / sum(counts.values())
+
+    def computed(self) -> tuple[float, Mapping[str, int]]:
+        """The share, and what fell back, without what computes shapes."""
+        stays = {name: count for name, count in self.fell_back.items() if name not in SHAPING}
+        taken = sum(self.nodes.get(self.ep, {}).values())
+        return taken / max(taken + sum(stays.values()), 1), stays
 
     @property
     def fell_back(self) -> Mapping[str, int]:

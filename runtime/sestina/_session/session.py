@@ -218,7 +218,8 @@ def _open(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: b
 def _made(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: bool) -> Any:
     options = session_options(setting.threads)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if setting.strict and setting.attachment.provider.name != "cpu":
+    provider = setting.attachment.provider
+    if setting.strict and provider.name != "cpu" and not provider.cuda:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if setting.length is not None:
         for axis, size in zip(AXES, (1, setting.length), strict=True):
@@ -229,4 +230,11 @@ def _made(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: b
         options.add_session_config_entry(name, value)
     providers = setting.attachment.attach(options, setting.options)
     source = graph.source(options, more, mapped=mapped, states=setting.states)
-    return module.InferenceSession(source, options, providers=providers or None, enable_fallback=0)
+    session = module.InferenceSession(source, options, providers=providers or None, enable_fallback=0)
+    if provider.cuda and provider.ep not in session.get_providers():  # said on standard error alone
+        raise ProviderError(
+            f"onnxruntime {module.__version__} cannot start it: its driver, or the libraries of CUDA "
+            f"{getattr(module, 'cuda_version', None) or 'that it was built with'}, are not found; install "
+            "onnxruntime-gpu[cuda,cudnn]"
+        )
+    return session

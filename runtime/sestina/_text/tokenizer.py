@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from sestina._arguments import plain_str
-from sestina._errors import BundleFormatError, TextTypeError, TextValueError
+from sestina._errors import BundleFormatError, TextValueError
 from sestina._process.native import opening
 from sestina._quote import in_one_line, quote
 from sestina._text.panics import panics
@@ -43,31 +42,6 @@ class Tokens(NamedTuple):
     truncated: bool
     max_tokens: int
     prompt: str = ""
-
-
-def named(position: int | None, noun: str = "text") -> str:
-    """A text by its position in the caller's input, for messages; None: the one text that was given."""
-    return f"the {noun}" if position is None else f"{noun} {position}"
-
-
-def check_text(text: object, position: int | None = None, noun: str = "text") -> str:
-    """Return `text` if it is a valid Unicode `str`.
-
-    Raises:
-        TextTypeError: Where it is not a `str`.
-        TextValueError: Where it holds lone surrogates, which no encoding of Unicode can carry.
-    """
-    plain = plain_str(text)  # a subclass may have another idea of equality
-    if plain is None:
-        raise TextTypeError(f"{named(position, noun)} is {type(text).__name__}; it must be str")
-    try:
-        plain.encode()
-    except UnicodeEncodeError as error:
-        raise TextValueError(
-            f"{named(position, noun)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
-            f"{error.start}; decode its source with errors='replace'"
-        ) from None
-    return plain
 
 
 class Tokenizer:
@@ -155,6 +129,24 @@ class Tokenizer:
         (row,), _ = self.ids([prompt])
         added = self._tokenizer.get_added_tokens_decoder()
         return len(row) - (bool(row) and row[-1] in added and bool(added[row[-1]].special))
+
+    def empty(self, texts: Sequence[str], ids: Sequence[Sequence[int]], prompt: str) -> list[int]:
+        """Positions of texts that say nothing: without a token of their own, or of white space alone,
+        whatever the tokenizer makes of that.
+
+        Args:
+            texts: The texts.
+            ids: Of each, with the prompt.
+            prompt: What stands before each. A text may add no token to it and yet have one of its own.
+        """
+        least = len(self.ids([prompt])[0][0]) if prompt else sum(self.added)
+        found = [at for at, text in enumerate(texts) if not text or text.isspace()]
+        blank = set(found)
+        doubtful = [at for at, row in enumerate(ids) if len(row) <= least and at not in blank]
+        if doubtful:
+            alone = self.ids([texts[at] for at in doubtful])[0] if prompt else [ids[at] for at in doubtful]
+            found += [at for at, row in zip(doubtful, alone, strict=True) if len(row) <= sum(self.added)]
+        return sorted(found)
 
     def _pieces(self, texts: Sequence[str]) -> Iterator[list[str]]:
         """The beginnings of texts, as many at a time as may be tokenized together."""

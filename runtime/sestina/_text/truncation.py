@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from sestina._arguments import one_of
 from sestina._caller import warn_caller
 from sestina._errors import TruncationError, TruncationWarning
-from sestina._text.tokenizer import named
+from sestina._text.checked import named
 
 OnTruncate = Literal["error", "warn", "ignore"]
 
@@ -16,6 +16,24 @@ OnTruncate = Literal["error", "warn", "ignore"]
 def limit_in_words(max_tokens: int, *, prompted: bool) -> str:
     """What a text has that is too long."""
     return f"more than {max_tokens} tokens{', its prompt included' if prompted else ''}"
+
+
+class Watch(Protocol):
+    """Is told which texts were over the limit, and which are empty where it is to know."""
+
+    @property
+    def takes_null(self) -> bool | None:
+        """Whether None is a text without tokens; None where nobody can ask for that."""
+
+    @property
+    def sees_empty(self) -> bool:
+        """Whether empty texts are told of, and then without tokens."""
+
+    def see(self, positions: Iterable[int | None]) -> None:
+        """Those over the limit, by their position in the caller's input."""
+
+    def see_empty(self, positions: Iterable[int | None]) -> None:
+        """Those that are empty."""
 
 
 class TruncationWatch:
@@ -39,6 +57,12 @@ class TruncationWatch:
         self._limit = limit_in_words(max_tokens, prompted=prompted)
         self._first: int | None = None
         self._count = 0
+
+    takes_null: bool | None = None  # where nulls are taken, or could be, and empty texts seen: `TextWatch`
+    sees_empty = False
+
+    def see_empty(self, positions: Iterable[int | None]) -> None:
+        """Note texts that are empty: nothing, here."""
 
     def see(self, positions: Iterable[int | None]) -> None:
         """Note texts that are over the limit, by their position in the caller's input (None: the text).

@@ -40,7 +40,8 @@ def sestina_command(*argv: object, script: str = '"$@"') -> subprocess.Completed
 @pytest.mark.parametrize(
     "argument",
     ["models/minilm", "./minilm", "../minilm/", "/nowhere", "~/minilm", "minilm.sestina", "tokenizer.json",
-     "pasages.txt", "vectors.npy", "my models/minilm", "my models", "my minilm.sestina", "Makefile", "."],
+     "pasages.txt", "vectors.npy", "my models/minilm", "my models", "my minilm.sestina", "Makefile", ".", "texts.tsv",
+     "a.parquet", "A.ARROW", "docs.jsonl.gz", "texts.txt.zst"],
 )  # fmt: skip
 def test_what_is_written_as_a_path_is_one(argument: str) -> None:
     assert looks_like_path(argument)
@@ -51,7 +52,7 @@ def test_what_is_written_as_a_path_is_one(argument: str) -> None:
     ["", "a", "the model", "minilm", "Mr. Smith", "either / or", "and/or is a phrase", "see /etc/passwd please",
      "https://example.com/a/b", "what is tokenizer.json?", "/ is the root", "naïve café", "x" * 5000, "a\0b",
      "word/" * 2000 + "a text/word", "a text/" + "b" * 300 + "/c",
-     "\\alpha", "1.5", "...", "look at minilm/tokenizer.json or so"],
+     "\\alpha", "1.5", "...", "a.gz", "my a.parquet", "look at minilm/tokenizer.json or so"],
 )  # fmt: skip
 def test_what_is_a_text_is_one(argument: str) -> None:
     assert not looks_like_path(argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,92 @@ def test_a_search_that_reranks(cli: Cli, reranker: Path, passages: Path) -> None
     assert [each["line"] for each in few["results"]] != [each["line"] for each in found["results"]]
 
 
+def given(folder: Path, kind: str, texts: list[str | None]) -> tuple[object, ...]:
+    """The texts in files of a kind, and the options that read them."""
+    objects = [json.dumps({"page": {"body": text}}) + "\n" for text in texts]
+    if kind == "several":
+        (folder / "p1.txt").write_text(f"{texts[0]}\n{texts[1]}\n")
+        (folder / "p2.txt").write_text("".join(f"{text}\n" for text in texts[2:]))
+        return ("--in", folder / "p1.txt", "--in", folder / "p2.txt")
+    if kind == "pattern":
+        given(folder, "several", texts)
+        return ("--in", folder / "p*.txt")
+    if kind == "jsonl.gz":
+        (folder / "p.jsonl.gz").write_bytes(gzip.compress("".join(objects).encode()))
+        return ("--in", folder / "p.jsonl.gz", "--field", "page.body")
+    if kind == "json":
+        (folder / "p.json").write_text(json.dumps(texts))
+        return ("--in", folder / "p.json")
+    if kind == "csv":
+        (folder / "p.csv").write_text("id;t\n" + "".join(f"7;{text}\n" for text in texts))
+        return ("--in", folder / "p.csv", "--column", "t", "--delimiter", ";")
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"id": range(len(texts)), "t": pa.array(texts)}), folder / "p.parquet")
+    return ("--in", folder / "p.parquet", "--column", "t")
+
+
+@pytest.mark.parametrize("kind", ["several", "pattern", "jsonl.gz", "json", "csv", "parquet"])
+def test_whatever_holds_texts(cli: Cli, reranker: Path, tmp_path: Path, kind: str) -> None:
+    options = given(tmp_path, kind, [*TEXTS])
+    wanted = best(reranker, 3)
+    for command in (("rerank", reranker, QUERY), ("search", QUERY, "--rerank", reranker)):
+        results = cli(*command, *options, "--top", 3, "--json").json["results"]
+        assert [each["text"] for each in results] == [text for _, text in wanted]
+        if kind in ("several", "pattern"):
+            places = [
+                (tmp_path / ("p1.txt" if n <= 2 else "p2.txt"), n if n <= 2 else n - 2) for n, _ in wanted
+            ]
+            assert [(Path(each["file"]), each["line"]) for each in results] == places
+        else:
+            lines = [each["line"] - (kind == "csv") for each in results]  # the first row has the names
+            assert lines == [n for n, _ in wanted]
+            assert "file" not in results[0]
+
+
+@pytest.mark.parametrize("output", ["v.npy", "v.jsonl", "v.parquet", "v.arrow", "npy/", "parquet/"])
+def test_saved_vectors_that_have_texts(
+    cli: Cli, reranker: Path, passages: Path, tmp_path: Path, output: str
+) -> None:
+    if "parquet" in output or "arrow" in output:
+        pytest.importorskip("pyarrow")
+    folder = output.endswith("/")
+    form = ("--format", output.strip("/"), "--shard-rows", 2) if folder else ()
+    saved = f"{tmp_path / output}{'/' if folder else ''}"
+    assert cli("encode", "--input", passages, "--output", saved, *form).code == 0
+    texts = ("--texts", passages) if "npy" in output else ()
+    results = cli("search", QUERY, "--in", saved, *texts, "--rerank", reranker, "--top", 3, "--json").json[
+        "results"
+    ]
+    assert [(each["line"], each["text"]) for each in results] == best(reranker, 3)
+    if texts:
+        refused = cli("search", QUERY, "--in", saved, "--rerank", reranker)
+        assert (refused.code, refused.out) == (2, "")
+        assert "--rerank reads texts, and " in refused.err
+        assert "pass --texts" in refused.err
+
+
+def test_nulls(cli: Cli, reranker: Path, tmp_path: Path) -> None:
+    """A reranker refuses them; what a search found without a text is left out, and told."""
+    texts = [*TEXTS[:2], None, *TEXTS[2:], None]
+    options = given(tmp_path, "jsonl.gz", texts)
+    for refused in (
+        cli("rerank", reranker, QUERY, *options),
+        cli("search", QUERY, *options, "--rerank", reranker),
+    ):
+        assert refused.code == 2
+        assert "line 3: field 'page.body' is null; it must be a string" in refused.err
+    done = cli("search", QUERY, *options, "--on-null", "zero", "--rerank", reranker, "--json")
+    assert [each["text"] for each in done.json["results"]] == [text for _, text in best(reranker, 5)]
+    path = tmp_path / "p.jsonl.gz"
+    assert f"2 that were found (the first is {path} line 3) have no text for --rerank to read" in done.err
+    for option in ("--on-null", "--on-empty"):
+        unknown = cli("rerank", reranker, QUERY, *options, option, "zero")
+        assert unknown.code == 2
+        assert option in unknown.err
+
+
 def test_truncation_is_told_by_line(cli: Cli, reranker: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text(f"a\n{'the model ' * 60}\n", "utf-8")
@@ -79,6 +166,7 @@ def test_errors(cli: Cli, reranker: Path, passages: Path, tmp_path: Path) -> Non
     for arguments, said in (
         (("rerank", QUERY, "--in", passages), "rerank needs the bundle of a reranker, and none comes with"),
         (("rerank", reranker, " ", "--in", passages), "the query is empty: ask something"),
+        (("search", " ", "--in", passages, "--rerank", reranker), "the query is empty: ask something"),
         (("rerank", reranker, QUERY, "--in", passages, "--top", 0), "--top is 0; it must be at least 1"),
         (("search", QUERY, "--in", passages, "--candidates", 5), "--candidates is about --rerank: pass both"),
         (

@@ -18,6 +18,7 @@ from _masked import for_cpu, masked_bundle, masked_graph, portable, variant
 from sestina._bundle.bundle import Bundle
 from sestina._providers.attached_provider import CPU
 from sestina._providers.table import PROVIDERS
+from sestina._session.placement import Placement
 from sestina._session.session import Session, Setting
 
 CUDA, QNN, WEBGPU = (PROVIDERS[name].ep for name in ("cuda", "qnn", "webgpu"))
@@ -157,6 +158,41 @@ def test_strict_asks_onnxruntime_too(path: Path, qnn: Behaviour) -> None:
     qnn.share = 0.96
     message = refused(path, provider="qnn")
     assert message.count("some nodes are assigned to the CPU, and fallback is disabled") == 2
+
+
+def test_cuda_may_leave_the_arithmetic_of_shapes_to_the_cpu(
+    path: Path, cuda: tuple[Behaviour, FakeOnnxruntime]
+) -> None:
+    """onnxruntime does so whatever it is asked, and its own strictness would refuse every dynamic graph."""
+    _, fake = cuda
+    with sestina.load(path, provider="cuda", strict=True):
+        pass
+    assert "session.disable_cpu_ep_fallback" not in fake.opened[0][2].entries
+    shapes = {"Concat": 3, "Squeeze": 1}
+    taken = {"Gemm": 6, "MultiHeadAttention": 2}
+    placed = Placement(CUDA, {CUDA: taken, "CPUExecutionProvider": shapes}, 8)
+    assert placed.share == 8 / 12
+    assert placed.computed() == (1.0, {})
+    placed = Placement(CUDA, {CUDA: taken, "CPUExecutionProvider": {**shapes, "GroupQueryAttention": 2}}, 8)
+    assert placed.computed() == (0.8, {"GroupQueryAttention": 2})
+    assert Placement(CUDA, {"CPUExecutionProvider": shapes}, 0).computed() == (0.0, {})
+
+
+def test_cuda_with_a_computation_on_the_cpu_is_refused(
+    path: Path, cuda: tuple[Behaviour, FakeOnnxruntime]
+) -> None:
+    behaviour, _ = cuda
+    behaviour.share = 0.0
+    assert "0% of its nodes run there, at least 100% must; the CPU has" in refused(path, provider="cuda")
+
+
+def test_cuda_that_does_not_start_is_named(path: Path, cuda: tuple[Behaviour, FakeOnnxruntime]) -> None:
+    """onnxruntime says that on standard error, and goes on with the CPU."""
+    behaviour, fake = cuda
+    behaviour.started = False
+    message = refused(path, provider="cuda")
+    assert f"onnxruntime {fake.__version__} cannot start it: its driver, or the libraries of CUDA" in message
+    assert "install onnxruntime-gpu[cuda,cudnn]" in message
 
 
 def test_options_reach_the_provider(path: Path, qnn: Behaviour) -> None:

@@ -1,0 +1,103 @@
+"""What is tried on CUDA: a tiny encoder of every kind, its bundles, and PyTorch's float32 vectors beside them.
+
+A GPU is often on a machine that has no exporter of ours. `python tests/_cuda.py FOLDER` makes all of it, and there
+SESTINA_TESTS_MADE names that folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import _made
+from _families import TRAITS, family_checkpoint
+from _tiny import LINES, TEXTS, WORDS
+
+# Of each family what its graph must hold to; head widths of 64, for which CUDA has kernels of their own; every pooling.
+CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    **{family: (family, {}) for family in TRAITS},
+    "bert, heads of 64": ("bert, distilbert", {"d_model": 128, "n_heads": 2, "d_ff": 256}),
+    "mpnet, heads of 64": ("mpnet", {"d_model": 128, "n_heads": 2, "d_ff": 256}),
+    "modernbert, heads of 64": ("modernbert", {"d_model": 128, "n_heads": 2, "d_ff": 192}),
+    "qwen3, heads of 64": ("qwen3", {"d_model": 64, "d_k": 64, "d_ff": 96}),
+    "bert, cls": ("bert, distilbert", {"pooling": "cls"}),
+    "bert, max": ("bert, distilbert", {"pooling": "max"}),
+    "bert, mean_sqrt_len_tokens": ("bert, distilbert", {"pooling": "mean_sqrt_len_tokens"}),
+    "bert, weightedmean": ("bert, distilbert", {"pooling": "weightedmean"}),
+    "bert, lasttoken": ("bert, distilbert", {"pooling": "lasttoken"}),
+    "bert, another seed": ("bert, distilbert", {"seed": 1}),
+}
+# The graph for CUDA and the CPU's, which it may take in its place; and the portable one, alone, so that it is taken.
+FLOATS = ("cuda", "cpu")
+PORTABLE = ("portable",)
+# Of all lengths up to the limit, and beyond it.
+PROSE = [
+    *TEXTS,
+    *LINES,
+    *(
+        " ".join(WORDS[(at * 7 + step * (at + 1)) % len(WORDS)] for step in range(at))
+        for at in range(1, 40, 2)
+    ),
+]
+
+
+class Made(NamedTuple):
+    """A case as it lies there.
+
+    Attributes:
+        bundle: Exported.
+        texts: What was encoded.
+        reference: (len(texts), d) float32, by PyTorch in float32, one text at a time.
+    """
+
+    bundle: Path
+    texts: list[str]
+    reference: np.ndarray[Any, np.dtype[np.float32]]
+
+
+def rehearsed() -> None:
+    """Let the CPU play the part of CUDA, in this process."""
+    from sestina._providers.table import PROVIDERS
+
+    PROVIDERS["cuda"] = PROVIDERS["cuda"]._replace(ep=PROVIDERS["cpu"].ep, bound="cpu", options=())
+
+
+def has_portable(case: str) -> bool:
+    """Whether the family has graphs of static shapes."""
+    return not CASES[case][0].startswith("deberta")
+
+
+def made(case: str, targets: tuple[str, ...]) -> Made:
+    """A case, made if it is not there yet."""
+    family, changes = CASES[case]
+
+    def make(path: Path) -> None:
+        from sestina_export import export
+
+        checkpoint = family_checkpoint(family, **changes)
+        path.mkdir()
+        precisions = ("fp16", "fp32") if targets == FLOATS else None
+        export(checkpoint, path / "bundle.sestina", targets=targets, precisions=precisions)
+        (path / "texts.json").write_text(json.dumps(PROSE), "utf-8")
+        np.save(path / "reference.npy", np.concatenate([checkpoint.encode([text]) for text in PROSE]))
+
+    path = _made.kept(["cuda", family, dict(changes), list(targets), PROSE], "case", make)
+    texts = json.loads((path / "texts.json").read_text("utf-8"))
+    return Made(path / "bundle.sestina", texts, np.load(path / "reference.npy"))
+
+
+def main() -> None:
+    os.environ["SESTINA_TESTS_MADE"] = str(Path(sys.argv[1]).resolve())
+    for case in CASES:
+        for targets in (FLOATS, PORTABLE)[: 1 + has_portable(case)]:
+            print(case, targets, made(case, targets).bundle, flush=True)
+
+
+if __name__ == "__main__":
+    main()
