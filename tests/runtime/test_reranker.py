@@ -195,6 +195,8 @@ def test_the_wrong_loader_names_the_right_one(bundle: Path, tmp_path: Path) -> N
     said = r"is a bundle of the task embedding, and sestina\.load_reranker loads rerank: use sestina\.load$"
     with pytest.raises(sestina.OptionError, match=said):
         sestina.load_reranker()
+    with pytest.raises(sestina.UsageError, match="load_reranker has no argument 'device': write provider="):
+        sestina.load_reranker(bundle, device="cpu")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"load_reranker\(\) got an unexpected keyword argument 'thread'"):
         sestina.load_reranker(bundle, thread=1)  # type: ignore[call-arg]
 

@@ -230,3 +230,11 @@ def test_bench(cli: Cli, reranker: Path) -> None:
     assert [each["name"] for each in document["results"]] == ["sestina fp32"]
     assert document["results"][0]["per_second"] > 0
     assert "sestina fp32" in cli("bench", reranker, "--quick", "--rounds", 1).out
+
+
+def test_providers(cli: Cli, reranker: Path) -> None:
+    found = cli("providers", reranker, "--json").json
+    (cpu,) = [each for each in found["providers"] if each["name"] == "cpu"]
+    assert cpu["runs"]["variant"] == "cpu-fp32.onnx"
+    assert cpu["runs"]["share"] == 1
+    assert "goldens within " in cli("providers", reranker).out.splitlines()[0]
