@@ -39,6 +39,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Any, str]] = {
         tiny_wordpiece, "BertTokenizer",
     ),
     "albert": ("Albert", _SMALL | {"embedding_size": 20}, tiny_wordpiece, "PreTrainedTokenizerFast"),
+    "camembert": ("Camembert", _COUNTED, tiny_xlm_roberta, "PreTrainedTokenizerFast"),
+    "nomic_bert": ("NomicBert", _SMALL | {"type_vocab_size": 2}, tiny_wordpiece, "BertTokenizer"),
+    "gte": ("Gte", _SMALL, tiny_xlm_roberta, "XLMRobertaTokenizer"),
+    "jina_embeddings_v3": ("JinaEmbeddingsV3", _COUNTED, tiny_xlm_roberta, "XLMRobertaTokenizer"),
+    "eurobert": (
+        "EuroBert",
+        _SMALL
+        | {"num_key_value_heads": 2, "classifier_pooling": "mean"}
+        | {"bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4},
+        tiny_wordpiece, "PreTrainedTokenizerFast",
+    ),
 }  # fmt: skip
 
 
