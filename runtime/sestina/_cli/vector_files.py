@@ -144,11 +144,12 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole .npy file: {error}") from None
     bits, directions = array.dtype == np.uint8, array.dtype in (np.int8, np.uint8)
+    whole = -(-width // 8) * 8  # of bits
     if array.ndim != 2 or not (directions or np.issubdtype(array.dtype, np.floating)):
         raise InputError(
-            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats of shape (n, {width})"
+            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats or int8 of shape "
+            f"(n, {width}), or uint8 of shape (n, {whole // 8}), eight signs a byte"
         )
-    whole = -(-width // 8) * 8  # of bits
     check_width(8 * array.shape[1] if bits else array.shape[1], whole if bits else width, path)
     for begin in range(0, len(array), _ROWS):
         rows = array[begin : begin + _ROWS]

@@ -22,6 +22,7 @@ PASSAGES = [
     "the model embeds the text",
 ]
 QUERY = "the model"
+MUST_HOLD = "it must hold floats or int8 of shape (n, 32), or uint8 of shape (n, 4), eight signs a byte"
 
 
 @pytest.fixture
@@ -172,11 +173,11 @@ class TestBadSearch:
             ),
             (
                 np.zeros(32, dtype=np.float32),
-                "holds float32 of shape (32,); it must hold floats of shape (n, 32)",
+                f"holds float32 of shape (32,); {MUST_HOLD}",
             ),
             (
                 np.zeros((2, 32), dtype=np.int64),
-                "holds int64 of shape (2, 32); it must hold floats of shape (n, 32)",
+                f"holds int64 of shape (2, 32); {MUST_HOLD}",
             ),
             (np.array([[0.0] * 32, [np.nan] * 32]), "row 2 is not finite: encode the texts again"),
         ],
