@@ -35,6 +35,16 @@ class VectorWriter(Protocol):
         """Complete the file."""
 
 
+def check_finite(text: Text, vector: Embeddings) -> None:
+    """Refuse a vector that no search could use, before there is a file of such.
+
+    Raises:
+        OutputError: Where it is not finite.
+    """
+    if not np.isfinite(vector).all():
+        raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
+
+
 class JsonlWriter:
     """One JSON object a line: {"text": ..., "vector": [...]}, or without the text."""
 
@@ -46,10 +56,9 @@ class JsonlWriter:
         """Write one line. Nine digits hold a float32 exactly.
 
         Raises:
-            OutputError: Where the vector is not finite, since JSON has no such numbers.
+            OutputError: Where the vector is not finite.
         """
-        if not np.isfinite(vector).all():
-            raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
+        check_finite(text, vector)
         whole = vector.dtype.kind in "iu"
         numbers = ", ".join([str(value) if whole else f"{value:.9g}" for value in vector.tolist()])
         told = (
@@ -79,8 +88,13 @@ class NpyWriter:
         if self._held is None:
             out.write(npy_header(expected or 0, width, dtype))
 
-    def add(self, text: Text, vector: Embeddings) -> None:  # noqa: ARG002  an array has no room for texts
-        """Write one row."""
+    def add(self, text: Text, vector: Embeddings) -> None:
+        """Write one row.
+
+        Raises:
+            OutputError: Where the vector is not finite.
+        """
+        check_finite(text, vector)
         row = vector.astype(self._dtype, copy=False).tobytes()
         self._written += 1
         if self._held is None:

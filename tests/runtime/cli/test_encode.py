@@ -304,12 +304,14 @@ class TestOutput:
         assert np.lib.format.read_array_header_1_0(header) == ((rows, 384), False, np.dtype("<f4"))
         assert header.tell() == 128
 
-    def test_vector_that_json_cannot_hold(self) -> None:
+    @pytest.mark.parametrize("form", ["jsonl", "npy"])
+    def test_vector_that_no_search_can_use(self, form: str) -> None:
         from sestina._cli.destination import Destination
         from sestina._cli.texts import Text
-        from sestina._cli.vector_files import JsonlWriter
+        from sestina._cli.vector_files import JsonlWriter, NpyWriter
 
-        writer = JsonlWriter(Destination(io.BytesIO(), "out", patchable=False), with_text=True)
+        out = Destination(io.BytesIO(), "out", patchable=False)
+        writer = JsonlWriter(out, with_text=True) if form == "jsonl" else NpyWriter(out, 2, 3)
         with pytest.raises(sestina.OutputError, match="the vector of f line 3 is not finite"):
             writer.add(Text("a", "f", 3), np.array([1.0, np.nan], dtype=np.float32))
 

@@ -17,6 +17,9 @@ import pytest
 
 import sestina
 from _unmeasured import unmeasured
+from sestina._cli.destination import Destination
+from sestina._cli.tables.writing import TableWriter
+from sestina._cli.texts import Text
 
 pa = pytest.importorskip("pyarrow")
 ipc = pytest.importorskip("pyarrow.ipc")
@@ -481,6 +484,14 @@ class TestBadTables:
         assert len(done.stdout) > 400  # the first row group, of one text over and over
         with pytest.raises(pa.ArrowException):
             (pq.read_table if of == "parquet" else ipc.open_file)(io.BytesIO(done.stdout))
+
+    @pytest.mark.parametrize("of", ["parquet", "arrow"])
+    def test_a_vector_that_is_not_finite(self, of: str) -> None:
+        out = Destination(io.BytesIO(), "out", patchable=False)
+        row = np.array([1.0, np.nan], np.float32)
+        writer = TableWriter(out, of, None, None, "vector", {}, row, nulls=False)
+        with pytest.raises(sestina.OutputError, match="the vector of f line 3 is not finite"):
+            writer.add(Text("a", "f", 3), row)
 
     @pytest.mark.parametrize("of", ["parquet", "arrow"])
     def test_what_stops_it_is_all_that_is_said(self, cli: Cli, bundle: Path, tmp_path: Path, of: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sestina._cli.tables.arrow import pyarrow
+from sestina._cli.vector_files import check_finite
 from sestina._errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -99,7 +100,12 @@ class TableWriter:
         self._writer = self._called(make, self._out, self.schema, **options)
 
     def add(self, text: Text, vector: Embeddings) -> None:
-        """Take one row, and its (d,) vector."""
+        """Take one row, and its (d,) vector.
+
+        Raises:
+            OutputError: Where the vector is not finite, or what waited cannot be written.
+        """
+        check_finite(text, vector)
         if self._kept:
             table = cast("Rows", text.table)  # as every text has whose source has a schema
             batch, at = table.row((text.line or 1) - 1)
