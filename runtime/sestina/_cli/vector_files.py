@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from sestina._bits import signs
+from sestina._cli import compressed
 from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.json_texts import json_objects, text_of
@@ -153,6 +154,8 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     # What is not a readable file is refused in the words of every other input.
     if not InputFile(path).rereadable:
         raise InputError(f"{path} is a pipe or a device; an array is read from a file: save it first")
+    if compressed.plain_name(path) != path.lower():
+        raise InputError(f"{path} is an array in compressed form, which cannot be mapped: unpack it")
     try:
         array = load_array(path, "r")
     except (OSError, ValueError) as error:

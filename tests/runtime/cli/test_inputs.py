@@ -489,6 +489,19 @@ class TestSeveral:
         assert expanded(["deep/**/*.txt"], "--input") == ["deep/d.txt", "deep/er/e.txt"]
         assert expanded(["*"], "--input") == ["[x].txt", "a.txt", "b.txt", "c.md", "x.txt"]  # no directories
 
+    @pytest.mark.skipif(os.name == "nt", reason="links need a permission there")
+    def test_a_link_to_a_folder_above(self, tmp_path: Path) -> None:
+        """Forty times in it, the system says that it is one."""
+        for name in ("top.txt", "x/below.txt", "x/y/deep.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("a\n")
+        (tmp_path / "x" / "a loop").symlink_to(tmp_path)
+        (tmp_path / "a link").symlink_to(tmp_path / "x" / "y")
+        (tmp_path / "x" / "other.txt").symlink_to(tmp_path / "top.txt")  # a file of its own name is one
+        expected = ["top.txt", "x/below.txt", "x/other.txt", "x/y/deep.txt"]
+        assert expanded([f"{tmp_path}/**/*.txt"], "--input") == [f"{tmp_path}/{name}" for name in expected]
+        assert expanded([f"{tmp_path}/*/deep.txt"], "--input") == [f"{tmp_path}/a link/deep.txt"]
+
     def test_what_is_there_is_no_pattern(self, folder: Path) -> None:
         assert expanded(["[x].txt"], "--input") == ["[x].txt"]
         assert expanded(["[[]x].txt"], "--input") == ["[x].txt"]

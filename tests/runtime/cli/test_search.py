@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,9 @@ class TestSearch:
         results = cli("search", bundle, QUERY, "--in", saved, "--json").json["results"]
         np.testing.assert_allclose(found(results), expected, atol=1e-6)
         assert results[0]["text"] == PASSAGES[expected[0][1] - 1]
+        packed = tmp_path / "vectors.jsonl.gz"
+        packed.write_bytes(gzip.compress(saved.read_bytes()))
+        assert cli("search", bundle, QUERY, "--in", packed, "--json").json["results"] == results
         as_texts = cli("search", bundle, QUERY, "--in", saved, "--field", "text", "--json").json["results"]
         np.testing.assert_allclose(found(as_texts), expected, atol=1e-6)
 
@@ -186,6 +190,12 @@ class TestBadSearch:
         path = tmp_path / "vectors.npy"
         np.save(path, array)
         assert self.error(cli, bundle, "--in", path) == f"{path} {message}"
+
+    def test_compressed_array(self, cli: Cli, bundle: Path, tmp_path: Path, saved: Path) -> None:
+        path = tmp_path / "vectors.npy.gz"
+        path.write_bytes(gzip.compress(saved.read_bytes()))
+        said = f"{path} is an array in compressed form, which cannot be mapped: unpack it"
+        assert self.error(cli, bundle, "--in", path) == said
 
     def test_not_an_array(self, cli: Cli, bundle: Path, tmp_path: Path, saved: Path) -> None:
         path = tmp_path / "bad.npy"
