@@ -288,7 +288,7 @@ class Encoder(Facts):
         """Every pair compared as `similarity_function` says: the higher, the more alike.
 
         Args:
-            a: A text, a sequence of texts, or vectors as `encode` gives them.
+            a: A text, a sequence of texts, or vectors of floats as `encode` gives them.
             b: The same, for the columns.
             prompt: Of texts on either side, as for `encode`.
             prompt_text: The same.

@@ -58,10 +58,15 @@ class OutputForm:
         """(n, d) float32 as (n, width).
 
         Raises:
-            OptionError: Where a number is beyond float16.
+            OptionError: Where a number is beyond float16, or a smaller form would hide that it is none.
         """
         if self._name == "float32":
             return rows
+        if not np.isfinite(rows).all():
+            raise OptionError(
+                f"output is {self._name!r}, and a vector is not finite: pass 'float32' to look at it, and "
+                "see what Encoder.verify says of the bundle"
+            )
         if self._name == "binary":
             return packed_signs(rows)
         if self._name == "int8":

@@ -188,6 +188,16 @@ def test_what_float16_cannot_hold(int8: sestina.Encoder) -> None:
     assert OutputForm("int8", direction=True).of(tiny).tolist() == [[127, -127, 0]]
 
 
+@pytest.mark.parametrize("output", ["float16", "int8", "binary"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_not_hidden(output: Any, number: float) -> None:
+    """int8 made zeros of it, and binary a sign like others."""
+    rows = np.array([[1.0, 2.0], [number, 1.0]], np.float32)
+    with pytest.raises(sestina.OptionError, match=f"^output is '{output}', and a vector is not finite: "):
+        OutputForm(output, direction=True).of(rows)
+    np.testing.assert_array_equal(OutputForm("float32", direction=True).of(rows), rows)
+
+
 @pytest.mark.parametrize("output", ["uint8", "INT8", None, 5])
 def test_no_other_form(output: Any, int8: sestina.Encoder) -> None:
     said = f"^{re.escape(f'output is {output!r}; it must be one of float32, float16, int8, binary')}$"

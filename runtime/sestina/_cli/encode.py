@@ -199,5 +199,5 @@ def _check_stdin(args: argparse.Namespace) -> None:
 def _same_file(one: str, other: str) -> bool:
     try:
         return Path(one).samefile(other)
-    except OSError:
-        return False  # at least one of them does not exist
+    except (OSError, ValueError):  # at least one of them does not exist, or could not
+        return False

@@ -54,6 +54,11 @@ def format_of(args: argparse.Namespace) -> str:
                 f"{asked} is binary and standard output takes text: pass --output FILE, or send it elsewhere"
             )
         return asked or "jsonl"
+    if not args.output:  # a variable of a shell that is not set: the system takes it for where one is
+        raise OptionError(
+            f"--output is empty; it must be a file, a directory that ends in {os.sep}, or - for standard "
+            "output"
+        )
     if is_folder(args.output):
         if asked not in (None, *OF_SHARDS):
             raise OptionError(f"--format is {asked}; shards of a folder are {' or '.join(OF_SHARDS)}")
@@ -62,7 +67,8 @@ def format_of(args: argparse.Namespace) -> str:
     if found is None:
         if asked is None:
             raise OptionError(
-                f"{args.output} ends neither in .npy nor in .jsonl: rename it, or pass --format"
+                f"{args.output} ends in none of {', '.join(_SUFFIXES)}, nor in {os.sep} for a "
+                "directory of shards: rename it, or pass --format"
             )
         return asked
     if asked not in (None, found):

@@ -12,6 +12,7 @@ from sestina._errors import InputError
 
 _PIECE = 1 << 16  # bytes
 _BLANK = " \t\n\r"
+_WORD = 16  # characters; an escape or a word such as -Infinity has fewer
 
 
 def json_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -169,9 +170,11 @@ def _members(file: InputFile) -> Iterator[object]:
             try:
                 value, end = decoder.raw_decode(text, at)
             except json.JSONDecodeError as error:
-                if len(text) - at > LONGEST_LINE:
+                # There may be more of a string, and of what stands at the end of what was read.
+                cut = error.msg.startswith("Unterminated") or error.pos + _WORD > len(text)
+                if cut and len(text) - at > LONGEST_LINE:
                     raise _too_long(here) from None
-                if not more(len(text) - at):
+                if not cut or not more(len(text) - at):
                     raise InputError(f"{here} is not valid JSON: {error.msg}") from None
             except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
                 raise InputError(f"{here} is not valid JSON: {error}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from sestina._bits import signs
+from sestina._cli import compressed
 from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.json_texts import json_objects, text_of
@@ -35,6 +36,16 @@ class VectorWriter(Protocol):
         """Complete the file."""
 
 
+def check_finite(text: Text, vector: Embeddings) -> None:
+    """Refuse a vector that no search could use, before there is a file of such.
+
+    Raises:
+        OutputError: Where it is not finite.
+    """
+    if not np.isfinite(vector).all():
+        raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
+
+
 class JsonlWriter:
     """One JSON object a line: {"text": ..., "vector": [...]}, or without the text."""
 
@@ -46,10 +57,9 @@ class JsonlWriter:
         """Write one line. Nine digits hold a float32 exactly.
 
         Raises:
-            OutputError: Where the vector is not finite, since JSON has no such numbers.
+            OutputError: Where the vector is not finite.
         """
-        if not np.isfinite(vector).all():
-            raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
+        check_finite(text, vector)
         whole = vector.dtype.kind in "iu"
         numbers = ", ".join([str(value) if whole else f"{value:.9g}" for value in vector.tolist()])
         told = (
@@ -79,8 +89,13 @@ class NpyWriter:
         if self._held is None:
             out.write(npy_header(expected or 0, width, dtype))
 
-    def add(self, text: Text, vector: Embeddings) -> None:  # noqa: ARG002  an array has no room for texts
-        """Write one row."""
+    def add(self, text: Text, vector: Embeddings) -> None:
+        """Write one row.
+
+        Raises:
+            OutputError: Where the vector is not finite.
+        """
+        check_finite(text, vector)
         row = vector.astype(self._dtype, copy=False).tobytes()
         self._written += 1
         if self._held is None:
@@ -139,16 +154,19 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     # What is not a readable file is refused in the words of every other input.
     if not InputFile(path).rereadable:
         raise InputError(f"{path} is a pipe or a device; an array is read from a file: save it first")
+    if compressed.plain_name(path) != path.lower():
+        raise InputError(f"{path} is an array in compressed form, which cannot be mapped: unpack it")
     try:
         array = load_array(path, "r")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole .npy file: {error}") from None
     bits, directions = array.dtype == np.uint8, array.dtype in (np.int8, np.uint8)
+    whole = -(-width // 8) * 8  # of bits
     if array.ndim != 2 or not (directions or np.issubdtype(array.dtype, np.floating)):
         raise InputError(
-            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats of shape (n, {width})"
+            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats or int8 of shape "
+            f"(n, {width}), or uint8 of shape (n, {whole // 8}), eight signs a byte"
         )
-    whole = -(-width // 8) * 8  # of bits
     check_width(8 * array.shape[1] if bits else array.shape[1], whole if bits else width, path)
     for begin in range(0, len(array), _ROWS):
         rows = array[begin : begin + _ROWS]

@@ -304,12 +304,14 @@ class TestOutput:
         assert np.lib.format.read_array_header_1_0(header) == ((rows, 384), False, np.dtype("<f4"))
         assert header.tell() == 128
 
-    def test_vector_that_json_cannot_hold(self) -> None:
+    @pytest.mark.parametrize("form", ["jsonl", "npy"])
+    def test_vector_that_no_search_can_use(self, form: str) -> None:
         from sestina._cli.destination import Destination
         from sestina._cli.texts import Text
-        from sestina._cli.vector_files import JsonlWriter
+        from sestina._cli.vector_files import JsonlWriter, NpyWriter
 
-        writer = JsonlWriter(Destination(io.BytesIO(), "out", patchable=False), with_text=True)
+        out = Destination(io.BytesIO(), "out", patchable=False)
+        writer = JsonlWriter(out, with_text=True) if form == "jsonl" else NpyWriter(out, 2, 3)
         with pytest.raises(sestina.OutputError, match="the vector of f line 3 is not finite"):
             writer.add(Text("a", "f", 3), np.array([1.0, np.nan], dtype=np.float32))
 
@@ -357,7 +359,13 @@ class TestBadOutput:
     @pytest.mark.parametrize(
         ("argv", "message"),
         [
-            (("--output", "out"), "out ends neither in .npy nor in .jsonl: rename it, or pass --format"),
+            (
+                ("--output", "out"),
+                (
+                    f"out ends in none of .npy, .jsonl, .parquet, .arrow, nor in {os.sep} for a directory of shards: "
+                    "rename it, or pass --format"
+                ),
+            ),
             (
                 ("--output", "out.npy", "--format", "jsonl"),
                 "out.npy ends in .npy but --format is jsonl: make them agree",
@@ -366,6 +374,28 @@ class TestBadOutput:
     )
     def test_format(self, cli: Cli, argv: tuple[str, ...], message: str) -> None:
         assert self.refused(cli, *argv) == message
+
+    def test_nothing_is_no_directory(self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """--output "$DIR" where that is not set; the system takes it for where one is."""
+        monkeypatch.chdir(tmp_path)
+        said = f"--output is empty; it must be a file, a directory that ends in {os.sep}, or - for standard output"
+        assert self.refused(cli, "--output", "") == said
+        assert self.refused(cli, "--output", "", "--format", "npy") == said
+        assert list(tmp_path.iterdir()) == []
+        assert (
+            cli("encode", "--input", "", "--output", "out.npy").err
+            == "sestina: error: '' is a directory; name a file\n"
+        )
+
+    @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
+    def test_paths_that_cannot_be(self, cli: Cli, bundle: Path, tmp_path: Path, bad: str) -> None:
+        """As a caller of `main` may have them: in an output too, where an input is to be compared with it."""
+        texts = tmp_path / "texts.txt"
+        texts.write_text("a text\n", "utf-8")
+        for given, output in ((texts, f"{bad}.npy"), (texts, f"{bad}/"), (bad, tmp_path / "out.npy")):
+            outcome = cli("encode", bundle, "--input", given, "--output", output)
+            assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+            assert f"cannot be {'read' if given is bad else 'written'}: " in outcome.err
 
     def test_binary_to_a_terminal(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

@@ -112,7 +112,7 @@ def encode_shards(
     """
     given = iter(texts)
     rows = encoded = number = 0
-    notices = Notices()
+    complete, notices = folder.complete, Notices()
     with progress_bar(total, printing.show_bar(stdout_used=False)) as advance:
         within = Within(notices, advance)
         while True:
@@ -121,6 +121,11 @@ def encode_shards(
                 break
             part = _Digested(chain(first, islice(given, args.shard_rows - 1)))
             record = folder.records.get(number)
+            if complete and record is None:
+                raise OutputError(
+                    f"{folder.name} was made with another input: it has {rows} texts, and there are more "
+                    "now; name another directory, or pass --overwrite"
+                )
             if record is not None and folder.is_whole(record):
                 for _ in part:
                     advance(1)

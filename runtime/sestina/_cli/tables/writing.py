@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sestina._cli.tables.arrow import pyarrow
+from sestina._cli.vector_files import check_finite
 from sestina._errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ class TableWriter:
         self._rows = rows
         told = {f"{PREFIX}{key}": value for key, value in facts.items()} | {f"{PREFIX}vector_column": column}
         kind = pa.list_(pa.field("item", pa.from_numpy_dtype(row.dtype), nullable=False), len(row))
-        self.schema = rows.append(pa.field(column, kind, nullable=False)).with_metadata(
-            {**(rows.metadata or {}), **told}
-        )
+        # A table that was encoded before says of other vectors what `told` says of these.
+        others = {
+            key: value for key, value in (rows.metadata or {}).items() if not key.startswith(PREFIX.encode())
+        }
+        self.schema = rows.append(pa.field(column, kind, nullable=False)).with_metadata({**others, **told})
         self._pieces: list[Any] = []  # batches of the rows that wait
         self._batch: Any = None  # what the last of them are of
         self._begin = self._end = 0
@@ -97,7 +100,12 @@ class TableWriter:
         self._writer = self._called(make, self._out, self.schema, **options)
 
     def add(self, text: Text, vector: Embeddings) -> None:
-        """Take one row, and its (d,) vector."""
+        """Take one row, and its (d,) vector.
+
+        Raises:
+            OutputError: Where the vector is not finite, or what waited cannot be written.
+        """
+        check_finite(text, vector)
         if self._kept:
             table = cast("Rows", text.table)  # as every text has whose source has a schema
             batch, at = table.row((text.line or 1) - 1)
@@ -147,6 +155,7 @@ class TableWriter:
         self._pieces, self._texts, self._vectors, self._size = [], [], [], 0
 
     def _called(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        self._out.taking = True
         try:
             return function(*arguments, **options)
         except (OutputError, BrokenPipeError):
@@ -158,6 +167,8 @@ class TableWriter:
             raise OutputError(
                 f"{self._out.name} cannot be written as {self._form}: {told}; try the other form"
             ) from None
+        finally:
+            self._out.taking = False
 
 
 def _without(rows: Any, column: str | None) -> Any:
@@ -165,8 +176,8 @@ def _without(rows: Any, column: str | None) -> Any:
     names = [field.name for field in (rows.schema if hasattr(rows, "schema") else rows)]
     if column is None or column not in names:
         return rows
-    if hasattr(rows, "schema"):
-        return rows.select([name for name in names if name != column])
+    if hasattr(rows, "schema"):  # by their places: other names may stand twice
+        return rows.select([at for at, name in enumerate(names) if name != column])
     return rows.remove(names.index(column))
 
 
@@ -180,12 +191,19 @@ def _plain(pa: Any, schema: Any) -> Any:
 
 
 class _Sink(io.RawIOBase):
-    """A destination as pyarrow takes one: counted, and left open for whoever opened it."""
+    """A destination as pyarrow takes one: counted, and left open for whoever opened it.
+
+    Attributes:
+        failure: Of a write.
+        taking: Whether a call asked for what is written. A writer of pyarrow that is collected ends its file,
+            whatever went wrong: in a pipe the half of a table would then be a whole one.
+    """
 
     def __init__(self, out: Destination) -> None:
         self._out, self._written = out, 0
         self.name = out.name
         self.failure: OSError | None = None
+        self.taking = False
 
     def writable(self) -> bool:
         return True
@@ -193,6 +211,8 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any) -> int:
         """All of it."""
         content = bytes(data)
+        if not self.taking:
+            return len(content)
         try:
             self._out.write(content)
         except OSError as error:
