@@ -105,4 +105,7 @@ def _put_off(number: int, frame: FrameType | None) -> bool:
 def _again(number: signal.Signals) -> None:
     """From a thread of its own: what a handler sets off itself, it is interrupted by itself."""
     time.sleep(_MEANWHILE_S)
-    _thread.interrupt_main(number)
+    if hasattr(signal, "pthread_kill"):  # which ends a wait of the main thread, too
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)

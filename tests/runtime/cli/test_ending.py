@@ -46,12 +46,14 @@ def test_it_comes_after_the_destructor(
     number: signal.Signals, kind: type[KeyboardInterrupt], dropped: list[object]
 ) -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    began = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt) as caught:
             _use_up(number)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught.type is kind
+    assert time.monotonic() - began < 30  # it did not wait for what the main thread waited for
     assert Loud.done == [number]
     assert not dropped
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
