@@ -67,7 +67,7 @@ check: lint
 
 # Every test. With COVERAGE=1, as .ci/run asks for, those of MEASURED are measured and fail below what pyproject.toml
 # says; the others run as ever, each once. What they reach as well is not counted: it would cost more than it tells.
-MEASURED := tests/export tests/runtime
+MEASURED := tests/export tests/runtime tests/parity
 
 ifdef COVERAGE
 test: coverage

@@ -213,7 +213,7 @@ def test_every_test_runs_once_there_and_coverage_is_held() -> None:
     (plain,) = pytests()
     measured, others = pytests("COVERAGE=1")
     folders = [word for word in measured if word.startswith("tests/")]
-    assert {f"tests/{name}" for name in ("runtime", "export")} == set(folders)
+    assert {f"tests/{name}" for name in ("runtime", "export", "parity")} == set(folders)
     assert sorted(measured) == sorted([*plain, *folders, "--cov", "--cov-report=term"])
     assert sorted(others) == sorted([*plain, *(f"--ignore={folder}" for folder in folders)])
     coverage = SETTINGS["tool"]["coverage"]
