@@ -445,9 +445,10 @@ class TestTeacher:
     def test_layers_must_be_as_many(self, folder: Path) -> None:
         teacher = load(folder / "teacher")
         start = Start(TransformerEncoder(dataclasses.replace(STUDENT, n_layers=3)), None)
+        shape = teacher.model.encoder.config
         with pytest.raises(ConfigError, match="the teacher has 2 layers, the student 3.*layer_weight to 0"):
-            Learner(start, teacher.model.encoder.config, settings(folder), "cpu")
-        Learner(start, teacher.model.encoder.config, settings(folder, layer_weight=0.0), "cpu")
+            Learner(start, shape.d_model, shape.n_layers, settings(folder), "cpu")
+        Learner(start, shape.d_model, shape.n_layers, settings(folder, layer_weight=0.0), "cpu")
 
 
 class TestLearning:
