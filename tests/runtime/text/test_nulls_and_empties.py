@@ -29,7 +29,7 @@ class NaTType:
 
 
 NULLS = [
-    None, float("nan"), np.float64("nan"), np.float32("nan"), np.datetime64("NaT"), np.ma.masked,
+    None, float("nan"), np.float64("nan"), np.float32("nan"), np.datetime64("NaT", "s"), np.ma.masked,
     decimal.Decimal("nan"), NAType(), NaTType(),
 ]  # fmt: skip
 
