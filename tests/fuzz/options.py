@@ -201,7 +201,7 @@ def _similar(base: Path, sides: list[Any], told: list[Any]) -> str:
         found = attempt(lambda: encoder.similarity(*sides))
     if isinstance(found, Refused):
         return "refused"
-    if any(side["made"] == "masked" for side in told):
+    if any(side["made"] == "masked" and np.size(given) for side, given in zip(told, sides, strict=True)):
         raise Fault("masked values are taken for values", "")
     rows = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
     units = []
