@@ -105,8 +105,8 @@ class TextValueError(SestinaError, ValueError):
     """
 
 
-class EmptyTextError(TextValueError):
-    """A text has no token of its own, and `on_empty` is "error", or it was meant for a store.
+class _OneText(Exception):  # noqa: N818  a part of what is raised
+    """What is said of one text.
 
     Attributes:
         position: Of the text in the input, from 0; None where it was given alone.
@@ -117,7 +117,29 @@ class EmptyTextError(TextValueError):
         self.position = position
 
 
-class EmptyTextWarning(UserWarning):
+class _SomeTexts(UserWarning):
+    """What is said of some texts at once.
+
+    Attributes:
+        count: How many they are.
+        first: Position of the first in the input, from 0; None where it was given alone.
+    """
+
+    def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
+        super().__init__(*_lines((message,)))
+        self.count = count
+        self.first = first
+
+
+class EmptyTextError(_OneText, TextValueError):
+    """A text has no token of its own, and `on_empty` is "error", or it was meant for a store.
+
+    Attributes:
+        position: Of the text in the input, from 0; None where it was given alone.
+    """
+
+
+class EmptyTextWarning(_SomeTexts):
     """A text has no token of its own, and got a zero vector.
 
     Attributes:
@@ -125,36 +147,22 @@ class EmptyTextWarning(UserWarning):
         first: Position of the first in the input, from 0; None where it was given alone.
     """
 
-    def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
-        super().__init__(*_lines((message,)))
-        self.count = count
-        self.first = first
 
-
-class TruncationError(SestinaError, ValueError):
+class TruncationError(_OneText, SestinaError, ValueError):
     """A text is longer than the bundle reads, and `on_truncate` is "error".
 
     Attributes:
         position: Of the text in the input, from 0; None where it was given alone.
     """
 
-    def __init__(self, message: str, *, position: int | None = None) -> None:
-        super().__init__(message)
-        self.position = position
 
-
-class TruncationWarning(UserWarning):
+class TruncationWarning(_SomeTexts):
     """A text is longer than the bundle reads; only its beginning was encoded.
 
     Attributes:
         count: How many texts were.
         first: Position of the first in the input, from 0; None where it was given alone.
     """
-
-    def __init__(self, message: str, *, count: int = 1, first: int | None = None) -> None:
-        super().__init__(*_lines((message,)))
-        self.count = count
-        self.first = first
 
 
 class ClosedError(SestinaError, RuntimeError):

@@ -76,8 +76,7 @@ class Reranker(Reloading):
 
         Raises:
             TextTypeError, TextValueError: Where a text is not a valid Unicode str, the query is empty, or
-                there
-                are no documents.
+                there are no documents.
             TruncationError: Where a pair is over the limit and `on_truncate` is "error".
             OptionError, ClosedError, ForkError, ProviderError: As their names say.
         """

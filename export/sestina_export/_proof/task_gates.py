@@ -26,7 +26,18 @@ _QUERIES, _DOCUMENTS, _TOP = 8, 24, 5  # of what is held back: each query with e
 
 
 @dataclass(frozen=True, slots=True)
-class RankGate:
+class _Bounds:
+    """Bounds of figures from -1 to 1."""
+
+    def __post_init__(self) -> None:
+        for name, bound in asdict(self).items():
+            number = isinstance(bound, int | float) and not isinstance(bound, bool)
+            if not number or not -1 <= bound <= 1:
+                raise ExportError(f"the gate's {name} is {bound!r}; it must be a number from -1 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class RankGate(_Bounds):
     """How alike a quantised reranker must order documents, on pairs held back.
 
     Attributes:
@@ -40,12 +51,9 @@ class RankGate:
     rank_correlation: float = 0.95
     top_overlap: float = 0.8
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class LabelGate:
+class LabelGate(_Bounds):
     """How alike a quantised classifier must label texts held back.
 
     Attributes:
@@ -60,12 +68,9 @@ class LabelGate:
     agreement: float = 0.95
     probability_error: float = 0.05
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True, slots=True)
-class SpanGate:
+class SpanGate(_Bounds):
     """How alike a quantised tagger must find spans in texts held back.
 
     Attributes:
@@ -79,9 +84,6 @@ class SpanGate:
     f1: float = 0.95
     probability_error: float = 0.05
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 AnyGate = QualityGate | RankGate | LabelGate | SpanGate
 _GATES: dict[str, tuple[type[AnyGate], str]] = {
@@ -90,13 +92,6 @@ _GATES: dict[str, tuple[type[AnyGate], str]] = {
     "classify": (LabelGate, "labels"),
     "tag": (SpanGate, "spans"),
 }
-
-
-def _check(gate: RankGate | LabelGate | SpanGate) -> None:
-    for name, bound in asdict(gate).items():
-        number = isinstance(bound, int | float) and not isinstance(bound, bool)
-        if not number or not -1 <= bound <= 1:
-            raise ExportError(f"the gate's {name} is {bound!r}; it must be a number from -1 to 1")
 
 
 def gate_of(gate: AnyGate | None, usual: QualityGate, task: str) -> AnyGate:

@@ -7,13 +7,12 @@ from typing import Any
 
 from sestina._text.checked import check_text
 from sestina_export._errors import ExportError
-from sestina_export._quantise.calibrate import default_texts, split_texts
+from sestina_export._quantise.calibrate import default_texts, in_two, split_texts
 from sestina_model.head_config import HeadConfig
 from sestina_model.inputs import Text
 
 __all__ = ["default_pairs", "listed", "split_given", "split_pairs"]
 
-_FEWEST = 32  # pairs; fewer say too little of a range
 _QUERY_WORDS = 8
 _APART = 7  # from a text to one that has nothing to do with it
 
@@ -45,14 +44,7 @@ def split_pairs(calibration: Iterable[object]) -> tuple[Pairs, Pairs]:
         ExportError: Where it is no sequence of pairs, or one of too few to say anything.
         sestina.TextTypeError, sestina.TextValueError: Where a text is not a `str`, or not valid Unicode.
     """
-    if isinstance(calibration, str | bytes) or not isinstance(calibration, Iterable):
-        raise ExportError(f"calibration is a {type(calibration).__name__}; it must be a sequence of pairs")
-    checked = [_pair(each, at) for at, each in enumerate(calibration)]
-    pairs = list(dict.fromkeys(pair for pair in checked if pair[0].strip() and pair[1].strip()))
-    if len(pairs) < _FEWEST:
-        rest = "" if len(pairs) == len(checked) else " that are neither blank nor repeated"
-        raise ExportError(f"{len(pairs)} calibration pairs are too few; give at least {_FEWEST}{rest}")
-    return [pair for at, pair in enumerate(pairs) if at % 3 != 2], pairs[2::3]
+    return in_two(calibration, "pairs", _pair, lambda pair: pair[0].strip() and pair[1].strip())
 
 
 def _pair(given: object, at: int) -> tuple[str, str]:

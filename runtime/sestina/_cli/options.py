@@ -110,6 +110,13 @@ def add_on_null(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_in(parser: argparse.ArgumentParser, what: str) -> None:
+    """Where the texts are that are put in an order, and how many of them to show."""
+    parser.add_argument("--in", dest="files", metavar="FILE", required=True, action="append", help=what)
+    add_text_file(parser)
+    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+
+
 def add_text_file(parser: argparse.ArgumentParser) -> None:
     """Where in a file the texts are."""
     group = parser.add_mutually_exclusive_group()

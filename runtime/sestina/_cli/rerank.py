@@ -29,16 +29,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "rerank", "order texts by how well they answer a query", _EPILOG)
     arguments.add_arguments(parser, "QUERY", "what is asked")
-    parser.add_argument(
-        "--in",
-        dest="files",
-        metavar="FILE",
-        required=True,
-        action="append",
-        help="the texts; may be in several files, or those of a pattern",
-    )
-    options.add_text_file(parser)
-    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+    options.add_in(parser, "the texts; may be in several files, or those of a pattern")
     options.add_on_truncate(parser)
     options.add_json(parser)
     options.add_runtime(parser)

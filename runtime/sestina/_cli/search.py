@@ -39,14 +39,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
     arguments.add_arguments(parser, "QUERY", "the text to search for")
-    parser.add_argument(
-        "--in",
-        dest="files",
-        metavar="FILE",
-        required=True,
-        action="append",
-        help="what to search; texts may be in several files, or those of a pattern",
-    )
+    options.add_in(parser, "what to search; texts may be in several files, or those of a pattern")
     parser.add_argument(
         "--texts",
         dest="names",
@@ -54,8 +47,6 @@ def add_parser(subparsers: options.Subparsers) -> None:
         action="append",
         help="the texts of a .npy file or a folder of vectors; may be repeated or a pattern",
     )
-    options.add_text_file(parser)
-    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
     parser.add_argument("--rerank", metavar="BUNDLE", help="order what was found anew, by this reranker")
     parser.add_argument(
         "--candidates", type=int, metavar="N", help="of how many --rerank orders (default 100, or --top)"

@@ -9,7 +9,7 @@ from sestina._arguments import one_of
 from sestina._caller import warn_caller
 from sestina._errors import EmptyTextError, EmptyTextWarning
 from sestina._text.checked import named
-from sestina._text.truncation import OnTruncate, TruncationWatch
+from sestina._text.truncation import Noted, OnTruncate, TruncationWatch
 
 OnNull = Literal["error", "zero"]
 OnEmpty = Literal["zero", "warn", "error"]
@@ -58,8 +58,7 @@ class TextWatch(TruncationWatch):
         self.takes_null = one_of("on_null", policy.on_null, get_args(OnNull)) == "zero"
         self.sees_empty = policy.on_empty is not None
         self._on_empty = one_of("on_empty", policy.on_empty, get_args(OnEmpty)) if self.sees_empty else None
-        self._empty = 0
-        self._first_empty: int | None = None
+        self._empty = Noted()
 
     def see_empty(self, positions: Iterable[int | None]) -> None:
         """Note texts that are empty, by their position in the caller's input (None: the text).
@@ -74,19 +73,17 @@ class TextWatch(TruncationWatch):
                     "a zero vector",
                     position=position,
                 )
-            self._first_empty = self._first_empty if self._empty else position
-            self._empty += 1
+            self._empty.add(position)
 
     def report(self) -> None:
         """Warn the caller about what was seen, where that is asked for."""
         super().report()
-        if self._empty and self._on_empty == "warn":
-            first = named(self._first_empty)
-            what = f"{first} is" if self._empty == 1 else f"{self._empty} texts (the first is {first}) are"
+        if self._empty.count and self._on_empty == "warn":
+            what = self._empty.said("text", "is", "are")
             warn_caller(
                 EmptyTextWarning(
                     f"{what} empty and got a zero vector, which says nothing: keep it out of a store",
-                    count=self._empty,
-                    first=self._first_empty,
+                    count=self._empty.count,
+                    first=self._empty.first,
                 )
             )

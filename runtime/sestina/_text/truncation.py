@@ -18,6 +18,31 @@ def limit_in_words(max_tokens: int, *, prompted: bool) -> str:
     return f"more than {max_tokens} tokens{', its prompt included' if prompted else ''}"
 
 
+class Noted:
+    """Texts of which one thing is to be said: how many they are, and which is the first.
+
+    Attributes:
+        count: How many.
+        first: Its position in the caller's input; None: it was given alone.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: int | None = None
+
+    def add(self, position: int | None) -> None:
+        """One more."""
+        self.first = self.first if self.count else position
+        self.count += 1
+
+    def said(self, noun: str, one: str, several: str) -> str:
+        """The subject and the verb of a sentence about them."""
+        first = named(self.first, noun)
+        if self.count == 1:
+            return f"{first} {one}"
+        return f"{self.count} {noun}s (the first is {first}) {several}"
+
+
 class Watch(Protocol):
     """Is told which texts were over the limit, and which are empty where it is to know."""
 
@@ -55,8 +80,7 @@ class TruncationWatch:
         self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
         self._noun = noun
         self._limit = limit_in_words(max_tokens, prompted=prompted)
-        self._first: int | None = None
-        self._count = 0
+        self._cut = Noted()
 
     takes_null: bool | None = None  # where nulls are taken, or could be, and empty texts seen: `TextWatch`
     sees_empty = False
@@ -77,22 +101,16 @@ class TruncationWatch:
                     "on_truncate='warn' or 'ignore' to encode its beginning",
                     position=position,
                 )
-            self._first = self._first if self._count else position
-            self._count += 1
+            self._cut.add(position)
 
     def report(self) -> None:
         """Warn the caller about what was seen, where the mode is "warn"."""
-        if self._count and self._mode == "warn":
-            first = named(self._first, self._noun)
-            what = (
-                f"{first} has"
-                if self._count == 1
-                else f"{self._count} {self._noun}s (the first is {first}) have"
-            )
+        if self._cut.count and self._mode == "warn":
+            what = self._cut.said(self._noun, "has", "have")
             warn_caller(
                 TruncationWarning(
                     f"{what} {self._limit}; only the beginning was encoded",
-                    count=self._count,
-                    first=self._first,
+                    count=self._cut.count,
+                    first=self._cut.first,
                 )
             )
