@@ -13,6 +13,7 @@ from sestina._text.truncation import Noted, OnTruncate, TruncationWatch
 
 OnNull = Literal["error", "zero"]
 OnEmpty = Literal["zero", "warn", "error"]
+_NULLS, _EMPTIES = get_args(OnNull), get_args(OnEmpty)
 
 _EMPTY = "no token of its own, so its vector would say nothing"
 
@@ -55,9 +56,9 @@ class TextWatch(TruncationWatch):
 
     def __init__(self, policy: Policy, max_tokens: int, *, prompted: bool) -> None:
         super().__init__(policy.on_truncate, max_tokens, prompted=prompted)
-        self.takes_null = one_of("on_null", policy.on_null, get_args(OnNull)) == "zero"
+        self.takes_null = one_of("on_null", policy.on_null, _NULLS) == "zero"
         self.sees_empty = policy.on_empty is not None
-        self._on_empty = one_of("on_empty", policy.on_empty, get_args(OnEmpty)) if self.sees_empty else None
+        self._on_empty = one_of("on_empty", policy.on_empty, _EMPTIES) if self.sees_empty else None
         self._empty = Noted()
 
     def see_empty(self, positions: Iterable[int | None]) -> None:

@@ -11,6 +11,7 @@ from sestina._errors import TruncationError, TruncationWarning
 from sestina._text.checked import named
 
 OnTruncate = Literal["error", "warn", "ignore"]
+_MODES = get_args(OnTruncate)
 
 
 def limit_in_words(max_tokens: int, *, prompted: bool) -> str:
@@ -77,7 +78,7 @@ class TruncationWatch:
     def __init__(
         self, mode: OnTruncate, max_tokens: int, *, prompted: bool = False, noun: str = "text"
     ) -> None:
-        self._mode = one_of("on_truncate", mode, get_args(OnTruncate))
+        self._mode = one_of("on_truncate", mode, _MODES)
         self._noun = noun
         self._limit = limit_in_words(max_tokens, prompted=prompted)
         self._cut = Noted()
