@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from _cluster import Nodes, assert_whole, finish, in_one_process, nodes, start, when_done, write_input
 
 MOMENTS = (0.1, 0.4, 0.7)

@@ -61,14 +61,15 @@ def places(nodes: Sequence[int], cpus: int | None, encoders: int | None) -> Plac
 
     Args:
         nodes: The CPUs of each node.
-        cpus: Of an encoder; None: all of the smallest node's but one, which is left to Ray.
+        cpus: Of an encoder; None: all of the smallest node's but what is left to Ray.
         encoders: How many; None: as many as there is room for.
 
     Raises:
         OptionError: Where there is no room for one.
     """
     if cpus is None:
-        cpus = max(1, min((each for each in nodes if each > 1), default=1) - 1)
+        smallest = min((each for each in nodes if each > 1), default=1)
+        cpus = max(1, min(smallest - 1, sum(nodes) - _OTHERS))
     room = sum(max(0, each - 1) // cpus for each in nodes)
     while room and sum(nodes) - room * cpus < _OTHERS:
         room -= 1

@@ -12,7 +12,8 @@ from typing import Any
 import ray
 
 from sestina import OptionError, SestinaError
-from sestina.integrations._ray.job import Job, run
+from sestina.integrations._ray.job import run
+from sestina.integrations._ray.pipeline import Job
 
 _EPILOG = """\
 INPUT is a Parquet file or a directory of them, with a column of texts and one of ids that are unique;
