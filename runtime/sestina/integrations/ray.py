@@ -11,9 +11,11 @@ from __future__ import annotations
 from sestina.integrations._host import Host
 
 with Host("ray[data]"):
-    import pandas  # noqa: F401, ICN001  which Ray Data needs too
-    import pyarrow  # noqa: F401, ICN001
     import ray  # noqa: F401
+
+with Host("ray[data]"):  # which Ray Data needs itself
+    import pandas  # noqa: F401, ICN001
+    import pyarrow  # noqa: F401, ICN001
 
 from sestina.integrations._ray.embedder import SestinaEmbedder
 

@@ -15,11 +15,13 @@ from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_r
 from sestina.integrations._host import Host
 from sestina.integrations._rows import OF_A_TEXT, named
 
-with Host("pyspark pyarrow"):
-    import pyarrow as pa
+with Host("pyspark pyarrow pandas"):
     from pyspark import SparkFiles, TaskContext
     from pyspark.sql import DataFrame
     from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+
+with Host("pyspark pyarrow pandas"):  # which Spark needs for it too
+    import pyarrow as pa
 
 # Of this worker: Spark gives the same process many tasks, and an encoder is loaded once.
 _opened: dict[tuple[Any, ...], Source] = {}

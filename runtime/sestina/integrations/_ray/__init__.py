@@ -1,1 +1,1 @@
-"""What `sestina.integrations.ray` is made of: a table of texts becomes one of vectors on a Ray cluster."""
+"""What the door to Ray is made of: a table of texts becomes one of vectors on a cluster."""
