@@ -39,15 +39,25 @@ def texts(count: int) -> list[str]:
 
 
 def write_input(folder: Path, count: int, files: int = 3) -> Path:
-    """A directory of tables with ids, texts and a column of numbers."""
-    folder.mkdir(parents=True)
-    table = pa.table(
-        {"id": [f"doc-{at}" for at in range(count)], "text": texts(count), "stars": np.arange(count) % 5}
-    )
+    """A directory of tables with ids, texts and columns of other types, one of them deep and one hidden."""
+    (folder / "deep").mkdir(parents=True)
+    table = pa.table({"id": [f"doc-{at}" for at in range(count)], "text": texts(count), **others(count)})
     step = -(-count // files)
     for at in range(files):
-        pq.write_table(table.slice(at * step, step), folder / f"part-{at}.parquet", row_group_size=1024)
+        name = "deep/part.PARQUET" if at == 1 else f"part-{at}.parquet"
+        pq.write_table(table.slice(at * step, step), folder / name, row_group_size=1024)
+    pq.write_table(table.slice(0, 5), folder / "deep" / "_part.parquet")
     return folder
+
+
+def others(count: int) -> dict[str, Any]:
+    """Columns that go with the texts."""
+    return {
+        "stars": pa.array(np.arange(count) % 5),
+        "sort": pa.array([("new", "used", None)[at % 3] for at in range(count)]).dictionary_encode(),
+        "when": pa.array(np.arange(count), pa.timestamp("us", "UTC")),
+        "tags": pa.array([["a", None][: at % 3] for at in range(count)]),
+    }
 
 
 class Nodes:
@@ -153,7 +163,9 @@ def assert_whole(out: Path, count: int, wanted: Any | None = None) -> None:
     table = table.take(order)
     assert table["id"].to_pylist() == [f"doc-{at}" for at in range(count)]
     assert table["text"].to_pylist() == texts(count)
-    assert table["stars"].to_pylist() == [at % 5 for at in range(count)]
+    for name, column in others(count).items():
+        assert table[name].to_pylist() == column.to_pylist()
+        assert table[name].type == column.type
     vectors = vectors_of(table)
     if wanted is None:
         wanted = in_one_process(count)

@@ -64,6 +64,7 @@ HAND_OVER = {
     ("sestina", "integrations/_ray/job.py"): {"pyarrow"},
     ("sestina", "integrations/_ray/output.py"): {"pyarrow"},
     ("sestina", "integrations/_ray/pipeline.py"): {"ray"},
+    ("sestina", "integrations/_ray/runs.py"): {"pyarrow"},
     ("sestina", "integrations/_ray/table.py"): {"pandas", "pyarrow"},
     ("sestina", "integrations/_ray/tally.py"): {"pyarrow"},
     ("sestina", "integrations/sentence_transformers.py"): {"torch"},

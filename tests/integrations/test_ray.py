@@ -37,7 +37,8 @@ from sestina.integrations._ray import bundle as bundles
 from sestina.integrations._ray.bundle import Shipment, arrived, shipment
 from sestina.integrations._ray.cluster import Places, places
 from sestina.integrations._ray.command import main
-from sestina.integrations._ray.output import Output, Run
+from sestina.integrations._ray.output import Output
+from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table, doubled
 from sestina.integrations.ray import SestinaEmbedder
 
@@ -87,7 +88,10 @@ def test_a_table_becomes_one_with_vectors(
         start(source, out, cluster.address, "--dimensions", "8", "--no-text", "--overwrite", *BLOCK)
     )
     table = pq.read_table([str(file) for file in out.glob("*.parquet")])
-    assert (table.column_names, vectors_of(table).shape) == (["id", "stars", "vector"], (COUNT, 8))
+    assert (table.column_names, vectors_of(table).shape) == (
+        ["id", "stars", "sort", "when", "tags", "vector"],
+        (COUNT, 8),
+    )
 
 
 @pytest.mark.parametrize("victim", ["encoder", "node", "driver"])
@@ -243,6 +247,7 @@ def test_paths_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("s3://bucket/in", "out", "is no path"),
         ("in.parquet", "mine", "was not written by this: remove it, or name another"),
         ("in.parquet", "no/where", "there is no directory"),
+        ("mixed", "mixed/out", "lie in one another"),
     ):
         source = source if "://" in source else str(tmp_path / source)
         for options in ([], ["--overwrite"]):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import sestina
 from sestina import InputError, OutputError
 from sestina.integrations._encoder import Source
 from sestina.integrations._ray.embedder import vector_type
-from sestina.integrations._ray.output import Output, Run
+from sestina.integrations._ray.output import Output
 from sestina.integrations._ray.pipeline import Job, Pipeline
+from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
 from sestina.integrations._ray.tally import Tally, done
 
@@ -29,6 +31,7 @@ def run(job: Job) -> dict[str, Any]:
     if job.vector_column in table.schema.names:
         raise InputError(f"{job.input} has a column {job.vector_column!r} already: pass --vector-column")
     output = Output(job.output, job.id_column, overwrite=job.overwrite)
+    _apart(job)
     facts, cores = _looked_at(job)
     schema = _schema(table, job, facts)
     plan = _plan(table, job, facts)
@@ -54,6 +57,14 @@ def run(job: Job) -> dict[str, Any]:
         said = {**facts, **told, **({} if pipeline is None else pipeline.places())}
         output.publish(current, schema, {**said, "plan": plan})
     return said
+
+
+def _apart(job: Job) -> None:
+    source, output = Path(job.input).resolve(), Path(job.output).resolve()
+    if output.is_relative_to(source) or source.is_relative_to(output):
+        raise OutputError(
+            f"{job.output} and {job.input} lie in one another: name an output that stands apart"
+        )
 
 
 def _looked_at(job: Job) -> tuple[dict[str, Any], int]:

@@ -17,48 +17,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from sestina import InputError, OutputError
+from sestina import OutputError
+from sestina.integrations._ray.runs import PENDING, Run, lock, rows_of, writable
 from sestina.integrations._ray.table import Ids, doubled, ids_of
 
 MANIFEST = "_sestina.json"  # readers of folders of Parquet pass over names that begin so
 _PLAN = "plan.json"
-_PENDING = ".pending.parquet"
-
-
-class Run:
-    """One run's folders.
-
-    Attributes:
-        rows: Where Ray writes tables.
-        checkpoint: Where Ray writes which ids are in tables that are whole.
-        number: From 1.
-    """
-
-    def __init__(self, folder: Path, number: int) -> None:
-        self.number = number
-        own = folder / f"run-{number}"
-        self.rows, self.checkpoint = own / "rows", own / "checkpoint"
-        for each in (self.rows, self.checkpoint):
-            each.mkdir(parents=True, exist_ok=True)
-
-    def whole(self) -> dict[str, list[Path]]:
-        """Tables that are whole, by the name of what says so. Ray says it last, and unsays it first."""
-        marks = {each.name for each in self.checkpoint.glob("*.parquet")}
-        open_ = {name.removesuffix(_PENDING) for name in marks if name.endswith(_PENDING)}
-        found: dict[str, list[Path]] = {
-            name.removesuffix(".parquet"): []
-            for name in marks
-            if not name.endswith(_PENDING) and name.removesuffix(".parquet") not in open_
-        }
-        for table in self.rows.glob("*.parquet"):
-            base = table.stem.rpartition("-")[0]
-            if base in found:
-                found[base].append(table)
-        return found
-
-    def mark(self, base: str) -> Path:
-        """What says that tables of a name are whole."""
-        return self.checkpoint / f"{base}.parquet"
 
 
 class Output:
@@ -115,19 +79,22 @@ class Output:
         Raises:
             OutputError: Where one does.
         """
-        import fcntl
-
         with writable(str(self.path)):
             self.unfinished.mkdir(exist_ok=True)
             stream = (self.unfinished / "lock").open("wb")
         with stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(stream)
             except BlockingIOError:
                 raise OutputError(
                     f"{self.path} is being written by another run: wait until it has ended, or name another"
                 ) from None
-            yield
+            try:
+                yield
+            except BaseException:
+                if not self._has_rows():  # nothing is lost, and nothing is left
+                    shutil.rmtree(self.unfinished, ignore_errors=True)
+                raise
 
     def begin(self, plan: Mapping[str, Any]) -> Run:
         """The folders of this run, with whatever runs before it have finished of the same plan.
@@ -139,7 +106,7 @@ class Output:
             there = self._plan()
             if there is not None and there != dict(plan):
                 other = next(key for key in (*plan, *there) if plan.get(key) != there.get(key))
-                if not self._overwrite:
+                if not self._overwrite and self._has_rows():
                     raise OutputError(
                         f"{self.unfinished} was begun with another {other}: name another output, "
                         "or pass --overwrite"
@@ -153,6 +120,12 @@ class Output:
                 partial.write_text(json.dumps(plan), "utf-8")
                 partial.rename(self.unfinished / _PLAN)
             return self._next()
+
+    def _has_rows(self) -> bool:
+        """Whether a run has written a table that is whole."""
+        return any(
+            not mark.name.endswith(PENDING) for mark in self.unfinished.glob("run-*/checkpoint/*.parquet")
+        )
 
     def _plan(self) -> dict[str, Any] | None:
         try:
@@ -168,7 +141,7 @@ class Output:
             old = Run(self.unfinished, number)
             for base, tables in old.whole().items():
                 with contextlib.suppress(FileNotFoundError):
-                    if _rows(tables) == _rows([old.mark(base)]):
+                    if rows_of(tables) == rows_of([old.mark(base)]):
                         for table in tables:  # they count once what says so is there
                             table.rename(run.rows / table.name)
                         old.mark(base).rename(run.mark(base))
@@ -207,7 +180,7 @@ class Output:
             if not any(run.rows.iterdir()):  # of an empty table
                 pq.write_table(schema.empty_table(), run.rows / "empty-0.parquet")
             files = sorted(run.rows.glob("*.parquet"))
-            told = {**facts, "files": [{"file": each.name, "rows": _rows([each])} for each in files]}
+            told = {**facts, "files": [{"file": each.name, "rows": rows_of([each])} for each in files]}
             (run.rows / MANIFEST).write_text(json.dumps(told, indent=1), "utf-8")
             if self.path.exists():
                 old = self.unfinished / "replaced"
@@ -215,28 +188,3 @@ class Output:
                 self.path.rename(old)
             run.rows.rename(self.path)
             shutil.rmtree(self.unfinished, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def writable(path: str) -> Iterator[None]:
-    """Inside the block, what the system refuses is an error that names the output.
-
-    Raises:
-        OutputError: In place of an OSError.
-    """
-    try:
-        yield
-    except (OutputError, InputError):
-        raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def _rows(files: list[Path]) -> int:
-    """Of tables together; 0 where one is not whole, or is empty."""
-    try:
-        return sum(pq.read_metadata(file).num_rows for file in files)
-    except FileNotFoundError:
-        raise
-    except Exception:  # noqa: BLE001  whatever pyarrow makes of bytes that are no table
-        return 0

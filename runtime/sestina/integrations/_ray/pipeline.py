@@ -15,7 +15,7 @@ from sestina.integrations._encoder import Kind
 from sestina.integrations._ray.bundle import shipment
 from sestina.integrations._ray.cluster import join, places
 from sestina.integrations._ray.embedder import SestinaEmbedder
-from sestina.integrations._ray.output import Run
+from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
 from sestina.integrations._ray.tally import Tally, progress, settled
 
@@ -105,7 +105,9 @@ class Pipeline:
             # One path, even of many files: of several, Ray 2.60 looks at each in a thread, and all of them
             # import a module that may not be there, which Python does not let them do at once.
             only = ["parquet"] if table.is_folder else None
-            dataset = ray.data.read_parquet(table.path, partitioning=None, file_extensions=only)
+            dataset = ray.data.read_parquet(
+                table.path, partitioning=None, file_extensions=only, skip_paths=table.skipped or None
+            )
             dataset = dataset.repartition(target_num_rows_per_block=rows).map_batches(
                 SestinaEmbedder,
                 batch_format="pyarrow",

@@ -29,6 +29,7 @@ class Table:
     Attributes:
         files: Paths, sorted.
         is_folder: Whether `path` is a directory of them.
+        skipped: Files below it that are Parquet by their names, and hidden by them too.
         schema: Of all of them (pyarrow.Schema).
         rows: How many there are.
 
@@ -38,7 +39,7 @@ class Table:
 
     def __init__(self, path: str, column: str, id_column: str, *, nulls: bool = False) -> None:
         self.path, self.column, self.id_column, self._nulls = path, column, id_column, nulls
-        self.files = _files(path)
+        self.files, self.skipped = _files(path)
         self.is_folder = Path(path).is_dir()
         self.rows = 0
         self.schema: Any = None
@@ -108,7 +109,8 @@ class Table:
         begin = 0
         with readable(file):
             opened = pq.ParquetFile(file)
-            at = opened.schema.names.index(name) if name in opened.schema.names else None
+            leaves = [opened.schema.column(leaf).path for leaf in range(len(opened.schema))]
+            at = leaves.index(name) if name in leaves else None
             for group in range(opened.metadata.num_row_groups):
                 told = opened.metadata.row_group(group)
                 stated = None if at is None else told.column(at).statistics
@@ -152,6 +154,7 @@ def ids_of(file: str, column: str) -> Ids:
     Raises:
         InputError: Where they cannot be read.
     """
+    begin = 0
     with readable(file):
         found = []
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1 << 17, columns=[column]):
@@ -161,9 +164,22 @@ def ids_of(file: str, column: str) -> Ids:
                 wide = np.int64 if numbers.dtype.kind == "i" else np.uint64
                 found.append(numbers.astype(wide).view(np.uint64))
             else:
-                texts = np.array(values.to_pylist(), dtype=object)
-                found.append(pd.util.hash_array(texts, categorize=False))
+                found.append(pd.util.hash_array(_texts(values, file, begin, column), categorize=False))
+            begin += len(values)
         return np.concatenate([np.empty(0, np.uint64), *found])
+
+
+def _texts(values: Any, file: str, begin: int, column: str) -> Any:
+    try:
+        return np.array(values.to_pylist(), dtype=object)
+    except UnicodeDecodeError:
+        for at, value in enumerate(values):
+            try:
+                value.as_py()
+            except UnicodeDecodeError:
+                row = begin + at + 1
+                raise InputError(f"{file} row {row}: column {column!r} is not valid UTF-8") from None
+        raise
 
 
 def doubled(pieces: Sequence[Ids]) -> set[int]:
@@ -191,24 +207,23 @@ def readable(file: str) -> Iterator[None]:
         raise InputError(f"{file} cannot be read as Parquet: {told}") from None
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str) -> tuple[list[str], list[str]]:
+    """Those to read, and those to pass over: where a name on the way begins with a dot or an underscore."""
     if "://" in path:
         raise InputError(f"{path} is no path: give one on a file system that every node has")
     there = Path(path)
     if there.is_dir():
-        found = sorted(
-            str(file)
-            for file in there.rglob("*")
-            if file.suffix.lower() == ".parquet"
-            and file.is_file()
-            and not any(part.startswith((".", "_")) for part in file.relative_to(there).parts)
-        )
-        if not found:
+        found: tuple[list[str], list[str]] = [], []
+        for file in sorted(there.rglob("*")):
+            if file.suffix.lower() == ".parquet" and file.is_file():
+                parts = file.relative_to(there).parts
+                found[any(part.startswith((".", "_")) for part in parts)].append(str(file))
+        if not found[0]:
             raise InputError(f"{path} has no .parquet file")
         return found
     if not there.is_file():
         raise InputError(f"{path} is not there: give a Parquet file or a directory of them")
-    return [str(there)]
+    return [str(there)], []
 
 
 def _is_text(kind: Any) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sestina.integrations._ray.output import Run
+from sestina.integrations._ray.runs import Run
 
 
 class Tally:
