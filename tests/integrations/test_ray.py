@@ -38,6 +38,7 @@ from sestina.integrations._ray.bundle import Shipment, arrived, shipment
 from sestina.integrations._ray.cluster import Places, places
 from sestina.integrations._ray.command import main
 from sestina.integrations._ray.output import Output
+from sestina.integrations._ray.pipeline import usual_block
 from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table, doubled
 from sestina.integrations.ray import SestinaEmbedder
@@ -258,6 +259,19 @@ def test_paths_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (tmp_path / "mine" / "letter.txt").read_text("utf-8") == "dear"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "somewhere", "127.0.0.1:port"])
+def test_a_cluster_that_is_not_there(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = table_of(tmp_path / "in.parquet", id=[1], text=["a"])
+    arguments = [str(given), str(tmp_path / "out"), "--column", "text", "--id", "id"]
+    assert main([*arguments, "--address", address]) == 2
+    error = capsys.readouterr().err
+    assert f"there is no Ray cluster at {address}" in error
+    assert len(error.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet"]
+
+
 def piece(run: Run, base: str, ids: list[int], *, mark: bool = True, pending: bool = False) -> None:
     """As Ray writes one table, and what it says of it."""
     pq.write_table(pa.table({"id": ids}), run.rows / f"{base}-0.parquet")
@@ -331,6 +345,13 @@ def test_encoders_leave_room_for_readers() -> None:
     for nodes_, cpus, encoders in (([2], None, None), ([1, 1], None, None), ([4], 4, None), ([4], 1, 3)):
         with pytest.raises(sestina.OptionError, match="which is no room for"):
             places(nodes_, cpus, encoders)
+
+
+def test_blocks_are_for_each_encoder_and_not_too_many_for_the_driver() -> None:
+    assert usual_block(100, 1) == 256
+    assert usual_block(20_000, 2) == 2500
+    assert usual_block(10_000_000, 10) == 8192
+    assert usual_block(1_000_000_000, 1000) == 64_000
 
 
 def test_a_bundle_that_is_sent_is_the_one_that_arrives(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,13 +48,28 @@ def join(address: str | None, cores: int) -> list[int]:
         options |= {"num_cpus": cores + _OTHERS, "include_dashboard": False}
     if not ray.is_initialized():
         try:
+            _knock(address)
             ray.init(address=address, **options)
-        except ConnectionError as error:
-            told = str(error).partition("\n")[0]
+        except (OSError, ValueError) as error:
+            told = str(error).partition("\n")[0].rstrip(".")
             raise OptionError(
-                f"there is no Ray cluster at {address}: {told}; start it, or pass --address"
+                f"there is no Ray cluster at {address} ({told}): start it, or pass another --address"
             ) from None
     return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+
+
+def _knock(address: str) -> None:
+    """Whether somebody listens at HOST:PORT; Ray itself would try for two minutes.
+
+    Raises:
+        OSError, ValueError: Where nobody does, or it is no such address.
+    """
+    if address in ("auto", "local") or "://" in address:
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        raise ValueError("an address is HOST:PORT, auto or local")
+    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def places(nodes: Sequence[int], cpus: int | None, encoders: int | None) -> Places:

@@ -27,11 +27,11 @@ def run(job: Job) -> dict[str, Any]:
         SestinaError: Where anything of it cannot be.
     """
     begun = time.monotonic()
+    _apart(job)
     table = Table(job.input, job.column, job.id_column, nulls=job.options.get("on_null") == "zero")
     if job.vector_column in table.schema.names:
         raise InputError(f"{job.input} has a column {job.vector_column!r} already: pass --vector-column")
     output = Output(job.output, job.id_column, overwrite=job.overwrite)
-    _apart(job)
     facts, cores = _looked_at(job)
     schema = _schema(table, job, facts)
     plan = _plan(table, job, facts)

@@ -20,7 +20,9 @@ from sestina.integrations._ray.table import Table
 from sestina.integrations._ray.tally import Tally, progress, settled
 
 _FILTER_MEMORY = 256 << 20  # bytes that Ray sets aside for who passes over what is done, or what it needs
-_LARGEST_BLOCK, _SMALLEST_BLOCK = 8192, 256
+# Large enough that the driver, which hands out every block, keeps up with the encoders (docs/cluster.md), and
+# small enough that each has several.
+_SMALLEST_BLOCK, _LARGEST_BLOCK, _OF_AN_ENCODER = 256, 8192, 64
 
 
 class Job(NamedTuple):
@@ -99,8 +101,7 @@ class Pipeline:
         # keep them there.
         most = self._where.encoders
         pool = ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
-        fitting = -(-table.rows // (4 * most))
-        rows = job.block_rows or max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, fitting))
+        rows = job.block_rows or usual_block(table.rows, most)
         with DataContext.current(context):
             # One path, even of many files: of several, Ray 2.60 looks at each in a thread, and all of them
             # import a module that may not be there, which Python does not let them do at once.
@@ -151,6 +152,12 @@ class Pipeline:
             "tally": self._tally,
             **job.options,
         }
+
+
+def usual_block(rows: int, encoders: int) -> int:
+    """Rows of a block, of so many in all for so many encoders."""
+    largest = max(_LARGEST_BLOCK, _OF_AN_ENCODER * encoders)
+    return max(_SMALLEST_BLOCK, min(largest, -(-rows // (4 * encoders))))
 
 
 def _ours(error: BaseException | None) -> SestinaError | None:
