@@ -34,6 +34,7 @@ from _cluster import (
     write_input,
 )
 from sestina.integrations._ray import bundle as bundles
+from sestina.integrations._ray import job as jobs
 from sestina.integrations._ray.bundle import Shipment, arrived, shipment
 from sestina.integrations._ray.cluster import Places, places
 from sestina.integrations._ray.command import main
@@ -269,6 +270,30 @@ def test_a_cluster_that_is_not_there(
     error = capsys.readouterr().err
     assert f"there is no Ray cluster at {address}" in error
     assert len(error.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet"]
+
+
+def test_columns_that_cannot_be_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, out = tmp_path / "in.parquet", str(tmp_path / "out")
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, names=["text", "x", "x"]), given)
+    assert main([str(given), out, "--column", "text", "--id", "text"]) == 2
+    assert "there are several columns 'x'" in capsys.readouterr().err
+    assert main([str(given), out, "--column", "text", "--id", "text", "--no-text"]) == 2
+    assert "column 'text' has the ids" in capsys.readouterr().err
+
+
+def test_nodes_that_write_elsewhere_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Elsewhere:
+        def __init__(self, *_: Any) -> None: ...
+
+        def encode(self, _: Run) -> None: ...
+
+    monkeypatch.setattr(jobs, "Pipeline", Elsewhere)
+    given = table_of(tmp_path / "in.parquet", id=[1, 2], text=["a", "b"])
+    assert main([str(given), str(tmp_path / "out"), "--column", "text", "--id", "id"]) == 2
+    assert "has 0 of 2 rows, and encoding adds none: is it on a file system" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import sestina
-from sestina import InputError, OutputError
+from sestina import InputError, OptionError, OutputError
 from sestina.integrations._encoder import Source
 from sestina.integrations._ray.embedder import vector_type
 from sestina.integrations._ray.output import Output
@@ -16,8 +16,6 @@ from sestina.integrations._ray.pipeline import Job, Pipeline
 from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
 from sestina.integrations._ray.tally import Tally, done
-
-_TRIES = 3
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -28,6 +26,8 @@ def run(job: Job) -> dict[str, Any]:
     """
     begun = time.monotonic()
     _apart(job)
+    if job.column == job.id_column and not job.keep_text:
+        raise OptionError(f"column {job.column!r} has the ids: it cannot be left out with --no-text")
     table = Table(job.input, job.column, job.id_column, nulls=job.options.get("on_null") == "zero")
     if job.vector_column in table.schema.names:
         raise InputError(f"{job.input} has a column {job.vector_column!r} already: pass --vector-column")
@@ -42,16 +42,20 @@ def run(job: Job) -> dict[str, Any]:
     with output.locked():
         current = output.begin(plan)
         there = done(current, {})
-        pipeline: Pipeline | None = None
-        for _ in range(_TRIES):
-            if done(current, {}) < table.rows:
-                pipeline = pipeline or Pipeline(job, table, schema, facts, cores)
-                pipeline.encode(current)
+        before, pipeline = there, None
+        while before < table.rows or not output.is_whole(current, ids):
+            pipeline = pipeline or Pipeline(job, table, schema, facts, cores)
+            pipeline.encode(current)
             if output.is_whole(current, ids):
                 break
-            current = output.begin(plan)
-        else:
-            raise OutputError(f"{output.unfinished} has not every id once after {_TRIES} tries: run it again")
+            current = output.begin(plan)  # without what was written twice
+            now = done(current, {})
+            if now <= before:
+                raise OutputError(
+                    f"{output.unfinished} has {now} of {table.rows} rows, and encoding adds none: is it on a "
+                    "file system that every node has?"
+                )
+            before = now
         counted = Tally().told() if pipeline is None else pipeline.counted(table.rows - there)
         told = _told(output, current, table, there, counted, begun)
         said = {**facts, **told, **({} if pipeline is None else pipeline.places())}

@@ -89,18 +89,16 @@ class Table:
         return numbers
 
     def _check(self, file: str) -> None:
+        for name in self.schema.names:
+            if self.schema.names.count(name) > 1:
+                raise InputError(f"{file}: there are several columns {name!r}: rename all but one")
         for name, allowed, what in (
             (self.column, _is_text, "text"),
             (self.id_column, _is_id, "integers or text"),
         ):
-            count = self.schema.names.count(name)
-            if count != 1:
-                there = ", ".join(dict.fromkeys(self.schema.names)) or "none"
-                raise InputError(
-                    f"{file}: there is no column {name!r}; there are {there}"
-                    if count == 0
-                    else f"{file}: there are {count} columns {name!r}: rename all but one"
-                )
+            if name not in self.schema.names:
+                there = ", ".join(self.schema.names) or "none"
+                raise InputError(f"{file}: there is no column {name!r}; there are {there}")
             kind = self.schema.field(name).type
             if not allowed(kind):
                 raise InputError(f"{file}: column {name!r} is {kind}; it must be {what}")
