@@ -96,6 +96,31 @@ def test_a_table_becomes_one_with_vectors(
     )
 
 
+def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
+    """The negative control: a vector that is off by one bit, an id that is there twice, a row that is missing."""
+    given = write_input(tmp_path / "in", 4, files=1)
+    table, right = pq.read_table(given / "part-0.parquet"), in_one_process(4)
+
+    def output(rows: list[int], vectors: Any) -> Path:
+        (tmp_path / "out").mkdir(exist_ok=True)
+        kind = pa.list_(pa.float32(), 512)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors[rows].reshape(-1)), type=kind)
+        pq.write_table(table.take(rows).append_column("vector", column), tmp_path / "out" / "a.parquet")
+        return tmp_path / "out"
+
+    assert_whole(output([2, 0, 1, 3], right), 4)
+    off = right.copy()
+    off[2, 7] = np.nextafter(off[2, 7], np.float32(9))
+    for rows, vectors in (
+        ([0, 1, 2, 3], off),
+        ([0, 1, 2, 2], right),
+        ([0, 1, 2], right),
+        ([0, 1, 2, 3, 3], right),
+    ):
+        with pytest.raises(AssertionError):
+            assert_whole(output(rows, vectors), 4)
+
+
 @pytest.mark.parametrize("victim", ["encoder", "node", "driver"])
 def test_what_is_killed_is_made_good(
     victim: str, cluster: Nodes, source: Path, wanted: Any, tmp_path: Path
