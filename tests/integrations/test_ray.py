@@ -369,6 +369,37 @@ def test_a_run_goes_on_with_what_is_whole_alone(tmp_path: Path) -> None:
         output.begin({"space": "b"})
 
 
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = table_of(tmp_path / "in.parquet", id=[1], text=["a"])
+    letter = tmp_path / "out.unfinished" / "letter.txt"
+    letter.parent.mkdir()
+    letter.write_text("dear", "utf-8")
+    for options in ([], ["--overwrite"]):
+        assert main([str(given), str(tmp_path / "out"), "--column", "text", "--id", "id", *options]) == 2
+        assert "out.unfinished is there and was not written by this" in capsys.readouterr().err
+    assert letter.read_text("utf-8") == "dear"
+    letter.unlink()
+    for damaged in ("{", "[]"):
+        letter.parent.mkdir(exist_ok=True)
+        (letter.parent / "plan.json").write_text(damaged, "utf-8")
+        output = Output(str(tmp_path / "out"), "id", overwrite=False)
+        with output.locked(), pytest.raises(sestina.OutputError, match=r"plan.json .*: remove "):
+            output.begin({"space": "a"})
+
+
+def test_another_output_is_not_begun_over_one_that_has_rows(tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "out"), "id", overwrite=False)
+    with output.locked():
+        output.begin({"space": "a"})
+    with output.locked():  # nothing was done yet
+        piece(output.begin({"space": "b"}), "whole_0", [1])
+    with output.locked(), pytest.raises(sestina.OutputError, match="was begun with another space"):
+        output.begin({"space": "c"})
+    again = Output(str(tmp_path / "out"), "id", overwrite=True)
+    with again.locked():
+        assert again.begin({"space": "c"}).whole() == {}
+
+
 def test_ids_that_are_there_twice() -> None:
     pieces = [np.uint64([1, 5]), np.uint64([2]), np.uint64([9, 5]), np.uint64([])]
     assert doubled(pieces) == {2}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ from sestina.integrations._ray.runs import PENDING, Run, lock, rows_of, writable
 from sestina.integrations._ray.table import Ids, doubled, ids_of
 
 MANIFEST = "_sestina.json"  # readers of folders of Parquet pass over names that begin so
-_PLAN = "plan.json"
+_PLAN, _LOCK, _REPLACED = "plan.json", "lock", "replaced"
+_OURS = re.compile(rf"{re.escape(_PLAN)}(\.tmp)?|{_LOCK}|{_REPLACED}|run-\d+")
 
 
 class Output:
@@ -59,13 +61,8 @@ class Output:
         Raises:
             OutputError: Where one of another plan is there and may not be replaced.
         """
-        try:
-            there: dict[str, Any] = json.loads((self.path / MANIFEST).read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{self.path / MANIFEST} cannot be read: {error}; remove {self.path}") from None
-        if self._overwrite:
+        there = _read(self.path / MANIFEST)
+        if there is None or self._overwrite:
             return None
         if there.get("plan") != dict(plan):
             raise OutputError(f"{self.path} is there already: name another, or pass --overwrite")
@@ -81,7 +78,11 @@ class Output:
         """
         with writable(str(self.path)):
             self.unfinished.mkdir(exist_ok=True)
-            stream = (self.unfinished / "lock").open("wb")
+            if not all(_OURS.fullmatch(each.name) for each in self.unfinished.iterdir()):
+                raise OutputError(
+                    f"{self.unfinished} is there and was not written by this: remove it, or name another"
+                )
+            stream = (self.unfinished / _LOCK).open("wb")
         with stream:
             try:
                 lock(stream)
@@ -92,7 +93,8 @@ class Output:
             try:
                 yield
             except BaseException:
-                if not self._has_rows():  # nothing is lost, and nothing is left
+                if not self._has_rows() and not (self.unfinished / _REPLACED).exists():
+                    # Nothing is lost, and nothing is left.
                     shutil.rmtree(self.unfinished, ignore_errors=True)
                 raise
 
@@ -103,7 +105,7 @@ class Output:
             OutputError: Where the one begun is of another plan and may not be replaced.
         """
         with writable(str(self.path)):
-            there = self._plan()
+            there = _read(self.unfinished / _PLAN)
             if there is not None and there != dict(plan):
                 other = next(key for key in (*plan, *there) if plan.get(key) != there.get(key))
                 if not self._overwrite and self._has_rows():
@@ -114,7 +116,7 @@ class Output:
                 there = None
             if there is None:
                 for each in self.unfinished.iterdir():
-                    if each.name != "lock":
+                    if each.name != _LOCK:
                         shutil.rmtree(each) if each.is_dir() else each.unlink()
                 partial = self.unfinished / f"{_PLAN}.tmp"
                 partial.write_text(json.dumps(plan), "utf-8")
@@ -126,13 +128,6 @@ class Output:
         return any(
             not mark.name.endswith(PENDING) for mark in self.unfinished.glob("run-*/checkpoint/*.parquet")
         )
-
-    def _plan(self) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads((self.unfinished / _PLAN).read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        return found
 
     def _next(self) -> Run:
         before = sorted(int(each.name.partition("-")[2]) for each in self.unfinished.glob("run-*"))
@@ -183,8 +178,25 @@ class Output:
             told = {**facts, "files": [{"file": each.name, "rows": rows_of([each])} for each in files]}
             (run.rows / MANIFEST).write_text(json.dumps(told, indent=1), "utf-8")
             if self.path.exists():
-                old = self.unfinished / "replaced"
+                old = self.unfinished / _REPLACED
                 shutil.rmtree(old, ignore_errors=True)
                 self.path.rename(old)
             run.rows.rename(self.path)
             shutil.rmtree(self.unfinished, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A document of ours; None where there is none.
+
+    Raises:
+        OutputError: Where it cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read ({error}): remove {path.parent}") from None
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} is no document of this command: remove {path.parent}")
+    return found
