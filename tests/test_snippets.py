@@ -37,7 +37,9 @@ def tiny(make_checkpoint: Callable[..., Path]) -> Path:
     return make_checkpoint(n_layers=1)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runs(page) and page not in ELSEWHERE], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runs(page) and page not in ELSEWHERE], ids=name_of
+)
 def test_snippets_run(
     page: Path, exports: Exports, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
