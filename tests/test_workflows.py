@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,7 +119,81 @@ def test_what_must_pass_before_a_change_lands_is_make_targets() -> None:
     program, *words = command.split()
     assert program == "make"
     assert {word for word in words if "=" not in word} <= TARGETS
-    assert {"test", "COVERAGE=1"} <= set(words)
+    assert {"test", "test-wheel", "test-versions", "COVERAGE=1"} <= set(words)
+
+
+def test_the_integrations_are_run_and_their_environment_is_kept() -> None:
+    one = job(read(ROOT / ".github" / "workflows" / "test.yml"), "integrations")
+    *_, cache, run = one["steps"]
+    assert cache["uses"].startswith("actions/cache@")
+    assert cache["with"]["path"] == ".venv-integrations"
+    assert "hashFiles('pyproject.toml')" in cache["with"]["key"]
+    assert run["run"] == "make test-integrations REQUIRED=1"
+
+
+# Tells what it was asked to do, makes environments of itself, and finds packages where PACKAGES is set.
+INTERPRETER = """#!/bin/sh
+case "$2" in
+venv) mkdir -p "$3/bin"; touch "$3/pyvenv.cfg"; cp "$0" "$3/bin/python" ;;
+pip) echo "pip $*" >>"$TOLD"; [ -n "$PACKAGES" ] ;;
+pytest) echo "pytest $PYTHONPATH" >>"$TOLD" ;;
+*) exec "$PYTHON_ITSELF" "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def integrations(tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str], str]]:
+    """Runs make test-integrations with hosts/ for its environment; the result, and what its interpreter was asked for."""
+    if shutil.which("make") is None or os.name == "nt":
+        pytest.skip("make or sh is not here")
+    python, told = tmp_path / "python", tmp_path / "told"
+    python.write_text(INTERPRETER)
+    python.chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+    def run(*, packages: bool, required: str = "") -> tuple[subprocess.CompletedProcess[str], str]:
+        told.write_text("")
+        words = [f"HOSTS={tmp_path}/hosts", f"PYTHON={python}", f"REQUIRED={required}", "SCRIPTS=bin"]
+        made = {"TOLD": str(told), "PACKAGES": "yes" if packages else "", "PYTHON_ITSELF": sys.executable}
+        done = subprocess.run(
+            ["make", "test-integrations", *words], cwd=ROOT, env={**own, **made}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        return done, told.read_text()
+
+    return run
+
+
+def test_the_environment_of_the_integrations_is_made_once(integrations: Any, tmp_path: Path) -> None:
+    done, told = integrations(packages=True)
+    assert done.returncode == 0, done.stderr
+    assert ("torch==2.13.0" in told, "--group integrations" in told) == (True, True)
+    assert told.endswith(f"pytest {ROOT}/runtime\n")  # this clone's, whichever one made it
+    done, told = integrations(packages=False)
+    assert (done.returncode, told) == (0, f"pytest {ROOT}/runtime\n")
+    (tmp_path / "hosts" / "made-of").write_text("other packages\n")
+    _, told = integrations(packages=True)
+    assert "--group integrations" in told
+
+
+@pytest.mark.parametrize("required", ["", "1"])
+def test_without_packages_the_integrations_are_skipped_and_it_is_said(
+    integrations: Any, tmp_path: Path, required: str
+) -> None:
+    done, told = integrations(packages=False, required=required)
+    assert "SKIPPED test-integrations: no package index can be reached" in done.stderr
+    assert (done.returncode != 0) == bool(required)
+    assert "pytest" not in told
+    assert not (tmp_path / "hosts").exists()
+
+
+def test_what_is_no_environment_is_not_removed(integrations: Any, tmp_path: Path) -> None:
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "kept").write_text("")
+    done, told = integrations(packages=True)
+    assert (done.returncode, "is no environment" in done.stderr, told) == (2, True, "")
+    assert (tmp_path / "hosts" / "kept").exists()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
@@ -138,7 +213,7 @@ def test_every_test_runs_once_there_and_coverage_is_held() -> None:
     (plain,) = pytests()
     measured, others = pytests("COVERAGE=1")
     folders = [word for word in measured if word.startswith("tests/")]
-    assert {f"tests/{name}" for name in ("runtime", "export")} == set(folders)
+    assert {f"tests/{name}" for name in ("runtime", "export", "parity")} == set(folders)
     assert sorted(measured) == sorted([*plain, *folders, "--cov", "--cov-report=term"])
     assert sorted(others) == sorted([*plain, *(f"--ignore={folder}" for folder in folders)])
     coverage = SETTINGS["tool"]["coverage"]

@@ -21,15 +21,19 @@ from sestina_export._check.check import PlacementCheck, check
 from sestina_export._errors import ExportError, GraphError, ParityError, QualityError
 from sestina_export._export import ExportResult, export
 from sestina_export._proof.quality import QualityGate
+from sestina_export._proof.task_gates import LabelGate, RankGate, SpanGate
 
 __all__ = [
     "ExportError",
     "ExportResult",
     "GraphError",
+    "LabelGate",
     "ParityError",
     "PlacementCheck",
     "QualityError",
     "QualityGate",
+    "RankGate",
+    "SpanGate",
     "check",
     "export",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -20,7 +21,8 @@ from sestina_export._forms.counts import Counts
 from sestina_export._forms.head import head_nodes_of
 from sestina_export._forms.one_token import pooled_token
 from sestina_export._graph.body import body_nodes
-from sestina_export._graph.interface import OUTPUTS, POOLED_FROM, axes_of, inputs_of
+from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM, TYPES, axes_of, inputs_of, outputs_of
+from sestina_export._graph.interface import OUTPUTS as OUTPUTS
 from sestina_export._graph.passes import name_attention_inputs, whole_attentions
 from sestina_export._graph.weights import checkable, fits, is_large, store, weights_bytes
 from sestina_export._variants import VariantSpec
@@ -34,6 +36,7 @@ LEAST_POSITIONS = 2  # torch.export makes a constant of a length that can only b
 _DTYPES = {"FLOAT": "float32", "INT32": "int32", "INT64": "int64"}
 _TORCH = {"int32": torch.int32, "int64": torch.int64}
 _STANDARD = ("", "ai.onnx")
+_ARGUMENTS = {INPUT: "ids", MASK: "mask", TYPES: "types"}  # of the modules that are traced
 
 
 def build_graph(
@@ -54,28 +57,29 @@ def build_graph(
             None: nowhere, and such a graph is an error.
 
     Returns: A model with the inputs of `spec.shapes` (see docs/format.md) and the outputs
-        `OUTPUTS`.
+        of `outputs_of`.
 
     Raises:
         GraphError: Where the graph is not what the variant promises.
     """
     config = model.encoder.config
-    inputs = inputs_of(spec.shapes, model.head)
+    inputs = inputs_of(spec.shapes, model)
     shape = traced_shape(config)
-    operands = tuple(
-        torch.zeros((1,) if name == POOLED_FROM else shape, dtype=_TORCH[dtype])
+    operands = {
+        name: torch.zeros((1,) if name == POOLED_FROM else shape, dtype=_TORCH[dtype])
         for name, dtype in inputs.items()
-    )
+    }
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=longest(model))}
     with written_as(form, model) as traced, _quiet_exporter():
         program = torch.onnx.export(
             traced,
-            operands,
+            tuple(each for name, each in operands.items() if name != TYPES),
+            kwargs={"types": operands[TYPES]} if TYPES in operands else None,
             dynamo=True,
             opset_version=spec.opset_of(config),
             input_names=list(inputs),
-            output_names=list(OUTPUTS),
-            dynamic_shapes=tuple(None if name == POOLED_FROM else axes for name in inputs),
+            output_names=list(outputs_of(model.head)),
+            dynamic_shapes=_dynamic(inputs, axes),
             external_data=False,
             optimize=True,
             verbose=False,
@@ -94,6 +98,13 @@ def build_graph(
     onnx.helper.set_model_props(graph, {f"sestina.{name}": str(value) for name, value in provenance.items()})
     _check(graph, model, spec, form)
     return graph
+
+
+def _dynamic(inputs: Iterable[str], axes: Any) -> Any:
+    """The dynamic axes of the arguments that are traced: by their place, or by name where one is by name."""
+    if TYPES not in inputs:
+        return tuple(None if name == POOLED_FROM else axes for name in inputs)
+    return {_ARGUMENTS[name]: axes for name in inputs}
 
 
 def traced_shape(config: EncoderConfig) -> tuple[int, int]:
@@ -134,14 +145,15 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
         raise GraphError(f"{spec.file} does not pass onnx.checker: {error}") from error
     d_model = model.encoder.config.d_model
     stated = interface(graph)
+    result, states = outputs_of(model.head)
+    token = ("length",) if model.head.by_token else ()
     wanted = (
         tuple(
-            TensorInfo(name, dtype, axes_of(name))
-            for name, dtype in inputs_of(spec.shapes, model.head).items()
+            TensorInfo(name, dtype, axes_of(name)) for name, dtype in inputs_of(spec.shapes, model).items()
         ),
         (
-            TensorInfo(OUTPUTS[0], "float32", ("batch", model.dimensions)),
-            TensorInfo(OUTPUTS[1], "float32", ("batch", "length", d_model)),
+            TensorInfo(result, "float32", ("batch", *token, model.dimensions)),
+            TensorInfo(states, "float32", ("batch", "length", d_model)),
         ),
     )
     if stated != wanted:

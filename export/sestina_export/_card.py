@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sestina_model.checkpoint import Checkpoint
-from sestina_model.head_config import HeadConfig, pooling_modes
+from sestina_model.head_config import LOGITS, HeadConfig, pooling_modes
 
 __all__ = ["bundle_licence", "bundle_readme"]
 
+_NAMED = 8  # labels that a README shows
 _POOLED = {
     "mean": "the mean over",
     "max": "the maximum over",
@@ -40,6 +41,8 @@ def bundle_licence(checkpoint: Checkpoint) -> str:
 def bundle_readme(checkpoint: Checkpoint) -> str:
     """The text of the bundle's README.md."""
     head = checkpoint.model.head
+    if head.task in LOGITS:
+        return _readme_of_logits(checkpoint)
     pooled = " and ".join(_POOLED[mode] for mode in pooling_modes(head.pooling))
     length = "of length 1" if checkpoint.model.unit_length else "not normalised"
     return f"""# {checkpoint.name}
@@ -57,6 +60,40 @@ A Sestina bundle: a text encoder as ONNX graphs, with its tokenizer. It turns a 
 
 `manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
 and `golden.npy` hold texts with the ids and vectors they must give. Licence of the weights: see LICENSE.
+"""
+
+
+def _readme_of_logits(checkpoint: Checkpoint) -> str:
+    head = checkpoint.model.head
+    labels = ", ".join(head.labels[:_NAMED]) + (", ..." if len(head.labels) > _NAMED else "")
+    if head.task == "rerank":
+        what = "scores how well a document answers a query, reading both together"
+        use = """reranker = sestina.load_reranker("this directory")
+    reranker.rank("a query", ["one document", "another document"], top_k=10)
+    reranker.verify()"""
+    elif head.task == "tag":
+        what = f"labels every token of a text ({labels}), and so finds what stands where"
+        use = """tagger = sestina.load_tagger("this directory")
+    tagger.tag("one text")
+    tagger.verify()"""
+    else:
+        what = f"says which of {len(head.labels)} labels a text has ({labels})"
+        use = """classifier = sestina.load_classifier("this directory")
+    classifier.classify(["one text", "another text"])
+    classifier.verify()"""
+    read = "a query and a document together" if head.pairs else "a text"
+    return f"""# {checkpoint.name}
+
+A Sestina bundle: a text encoder with a head, as ONNX graphs, with its tokenizer. It {what}.
+It reads {head.max_tokens} tokens of {read}.
+
+    pip install sestina
+
+    import sestina
+    {use}       # the same numbers here as where it was exported?
+
+`manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
+and `golden.npy` hold texts with the ids and logits they must give. Licence of the weights: see LICENSE.
 """
 
 

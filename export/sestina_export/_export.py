@@ -6,36 +6,32 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import sestina
-from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS, TOKENIZER, Manifest, TextContract, Variant
-from sestina_export._card import bundle_licence, bundle_readme
+from sestina._bundle.manifest import Manifest
+from sestina_export._contents import TASKS, provenance_of, write_around
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
 from sestina_export._head import check_room, prompted, with_head
 from sestina_export._limits import refuse_beyond
-from sestina_export._produce import VariantJob, file_entry, operators_file, write_text
+from sestina_export._produce import VariantJob
 from sestina_export._proof.goldens import write_goldens
-from sestina_export._proof.quality import QualityGate
 from sestina_export._proof.reference import compare_tokenizer
-from sestina_export._quantise.calibrate import default_texts, split_texts
+from sestina_export._proof.task_gates import AnyGate
+from sestina_export._quantise.pairs import listed, split_given
 from sestina_export._source import Source, check_label, opened
 from sestina_export._target import replaceable, usable_target
 from sestina_export._variants import VariantSpec, choose_specs
 from sestina_export._verified import verified
 from sestina_model._folders import folder_in_place
-from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
+from sestina_model.head_config import Task
 
 __all__ = ["ExportResult", "export"]
-
-LICENCE, README = "LICENSE", "README.md"
-_TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +60,14 @@ def export(
     name: str | None = None,
     licence: str | None = None,
     revision: str | None = None,
+    task: Task | None = None,
     pooling: str | None = None,
     normalize: bool | None = None,
     max_tokens: int | None = None,
     targets: Iterable[str] | None = None,
     precisions: Iterable[str] | None = None,
-    calibration: Iterable[str] | None = None,
-    gate: QualityGate | None = None,
+    calibration: Iterable[str] | Iterable[tuple[str, str]] | None = None,
+    gate: AnyGate | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> ExportResult:
@@ -97,6 +94,9 @@ def export(
         licence: SPDX identifier of the weights' licence; by default what the source states.
         revision: Of a model on the hub: a branch, a tag or a commit; by default the main branch. Whichever it
             is, the commit is written into the bundle.
+        task: What a folder of others or a model of theirs is exported for: "embedding", "rerank" (pairs of
+            texts to scores), "classify" (texts to labels) or "tag" (tokens to labels); by default what it
+            says that it is.
         pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
             "weightedmean", "lasttoken", or several joined by "+".
         normalize: The same of whether vectors are divided by their L2 norm.
@@ -107,9 +107,10 @@ def export(
             "fp32" and "int8", or by default fp32 alone where int8 misses its gate, which the result says.
         calibration: Texts of the kind that will be encoded, for int8: two thirds set its ranges and its
             rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
-            the exporter's own, general texts.
-        gate: How near what is less than float32 must be to PyTorch on the texts held back; by default each
-            variant has its own gate.
+            the exporter's own, general texts. Of a reranker pairs of a query and a document.
+        gate: How near what is less than float32 must be to PyTorch on the texts held back: a `QualityGate`,
+            of a reranker a `RankGate`, of a classifier a `LabelGate`, of a tagger a `SpanGate`; by default
+            each variant has its own.
         overwrite: Whether a bundle that is already at `out` may be replaced; one that holds what its manifest
             does not list never is.
         progress: Called with a line of text before each step. Where it is given, and standard error is a
@@ -128,7 +129,9 @@ def export(
     specs = choose_specs(precisions, targets)
     check_label(name, "name")
     check_label(licence, "licence")
-    texts = split_texts(default_texts() if calibration is None else calibration)
+    if task is not None and task not in TASKS:
+        raise ExportError(f"task is {task!r:.60}; it must be one of {', '.join(TASKS)}, or None")
+    given = listed(calibration)
     say = progress or (lambda _: None)
     say("reading the checkpoint")
     with opened(
@@ -138,6 +141,7 @@ def export(
         name=name,
         licence=licence,
         revision=revision,
+        task=task,
         say=say,
         shown=progress is not None,
     ) as read:
@@ -145,11 +149,11 @@ def export(
         refuse_beyond(specs, checkpoint.model.encoder.config)
         checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
         check_room(checkpoint)
-        texts = prompted(texts, checkpoint.model.head)
+        texts = prompted(split_given(given, checkpoint.model.head), checkpoint.model.head)
         for note in checkpoint.notes:
             say(note)
         compared = compare_tokenizer(read.folder, checkpoint, say, read.tokenizer)
-        job = VariantJob(checkpoint, _provenance(checkpoint), texts, gate, say, specs)
+        job = VariantJob(checkpoint, provenance_of(checkpoint), texts, gate, say, specs)
         optional = _optional(specs) if precisions is None else ()
         noted = {**read.provenance, "tokenizer_compared": compared}
         return _made(job, specs, target, replaceable(out, overwrite), noted, optional=optional)
@@ -186,56 +190,15 @@ def _made(
                     if spec not in optional:
                         raise
                     refused.append(str(error))
-            manifest = _write_around(
-                job.checkpoint, tuple(variants), {**job.provenance, **noted}, folder, job.say
-            )
+            job.say("making goldens with PyTorch")
+            write_goldens(job.checkpoint, folder)
+            made = {**job.provenance, **noted}
+            manifest = write_around(job.checkpoint, space_of(job.checkpoint), tuple(variants), made, folder)
             job.say("verifying the bundle with the runtime")
             manifest, verification = verified(manifest, folder)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error
     return ExportResult(target, manifest, verification, tuple(refused))
-
-
-def _write_around(
-    checkpoint: Checkpoint,
-    variants: tuple[Variant, ...],
-    provenance: Mapping[str, str | None],
-    folder: Path,
-    say: Callable[[str], None],
-) -> Manifest:
-    """Everything of a bundle but its graphs, and the manifest that lists it all."""
-    say("making goldens with PyTorch")
-    write_goldens(checkpoint, folder)
-    write_text(folder / TOKENIZER, checkpoint.tokenizer.to_str() + "\n")
-    write_text(folder / LICENCE, bundle_licence(checkpoint))
-    write_text(folder / README, bundle_readme(checkpoint))
-    head = checkpoint.model.head
-    small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
-    files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
-    return Manifest(
-        name=checkpoint.name,
-        encoder=checkpoint.model.encoder.config.to_dict(),
-        contract=TextContract(
-            head.max_tokens,
-            head.pooling,
-            checkpoint.model.unit_length,
-            checkpoint.dimensions,
-            head.prompts,
-            head.default_prompt,
-            head.similarity,
-            head.include_prompt,
-        ),
-        variants=variants,
-        files=tuple(file_entry(folder / file) for file in files),
-        space=space_of(checkpoint),
-        licence=checkpoint.licence,
-        provenance=provenance,
-    )
-
-
-def _provenance(checkpoint: Checkpoint) -> dict[str, str | None]:
-    versions = {tool: metadata.version(tool) for tool in _TOOLS}
-    return {"source_sha256": checkpoint.source_sha256, "sestina": sestina.__version__, **versions}
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from typing import Any
 from sestina_export._errors import ExportError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.encoder import TransformerEncoder
-from sestina_model.head_config import HeadConfig, pooling_modes
+from sestina_model.head_config import LOGITS, HeadConfig, pooling_modes
+from sestina_model.inputs import Text
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["check_room", "prompted", "with_head"]
 
-Texts = tuple[list[str], list[str]]
+Texts = tuple[list[Text], list[Text]]
 
 
 def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
@@ -32,6 +33,8 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     if not given:
         return checkpoint
     model, old = checkpoint.model, checkpoint.model.head
+    if old.task in LOGITS and (changed := given.keys() - {"max_tokens"}):
+        raise ExportError(f"{min(changed)} is of embeddings; the task {old.task} has what its head says")
     head = replace(old, **given)
     encoder = _reaching(model.encoder, head.max_tokens)
     before, after = (len(pooling_modes(each.pooling)) for each in (old, head))
@@ -70,6 +73,10 @@ def check_room(checkpoint: Checkpoint) -> None:
 
 def prompted(texts: Texts, head: HeadConfig) -> Texts:
     """Both kinds of texts as they will be read: without a prompt and with each that there is, in turn."""
+    if not head.prompts:
+        return texts
     prompts = list(dict.fromkeys(("", *head.prompts.values())))
-    first, second = ([prompts[at % len(prompts)] + text for at, text in enumerate(each)] for each in texts)
-    return first, second
+    first, second = (
+        [f"{prompts[at % len(prompts)]}{text}" for at, text in enumerate(each)] for each in texts
+    )
+    return list(first), list(second)

@@ -27,7 +27,7 @@ class InMemory:
     Attributes:
         model: The object itself.
         tokenizer: Its tokenizer, one of transformers'.
-        sentences: Whether it is a SentenceTransformer, which says how a text becomes a vector.
+        sentences: Whether it is a model of sentence-transformers, which says how a text becomes a vector.
     """
 
     model: Any
@@ -83,16 +83,15 @@ def in_memory(source: object, tokenizer: object) -> InMemory | None:
     if not isinstance(source, torch.nn.Module):
         return None
     _check_adapters(source)
-    if _is(source, "sentence_transformers", "SentenceTransformer"):
+    of_sentences = ("SentenceTransformer", "CrossEncoder")
+    if any(_is(source, "sentence_transformers", name) for name in of_sentences):
+        name = type(source).__name__
         if tokenizer is not None:
-            raise ExportError(
-                "tokenizer goes with a module; a SentenceTransformer has a tokenizer of its own"
-            )
+            raise ExportError(f"tokenizer goes with a module; a {name} has a tokenizer of its own")
         backend = getattr(next(iter(source.children()), None), "backend", "torch")
         if backend != "torch":
             raise ExportError(
-                f"this SentenceTransformer has the backend {backend!r}, and so no weights; load it "
-                f"with 'torch'"
+                f"this {name} has the backend {backend!r}, and so no weights; load it with 'torch'"
             )
         return InMemory(source, getattr(source, "tokenizer", None), True)
     if not _is(source, "transformers.modeling_utils", "PreTrainedModel"):

@@ -20,7 +20,7 @@ from sestina_export._errors import GraphError
 from sestina_export._forms.base import Form
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
-from sestina_export._graph.interface import OUTPUTS
+from sestina_export._graph.interface import outputs_of
 from sestina_export._graph.mobile import to_ort
 from sestina_export._graph.shipped import shipped
 from sestina_export._graph.states_part import in_parts
@@ -33,10 +33,12 @@ from sestina_export._proof.parity import (
     measure_padding,
     measure_shapes,
 )
-from sestina_export._proof.quality import MissedGateError, QualityGate, measure_quality
+from sestina_export._proof.quality import MissedGateError
+from sestina_export._proof.task_gates import AnyGate, gate_of, measure_task
 from sestina_export._variants import FormMaker, VariantSpec
 from sestina_model._files import file_sha256
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 
 __all__ = ["NOT_YET", "VariantJob", "file_entry", "operators_file", "write_text"]
 
@@ -62,8 +64,8 @@ class VariantJob:
 
     checkpoint: Checkpoint
     provenance: Mapping[str, str | None]
-    texts: tuple[Sequence[str], Sequence[str]]
-    gate: QualityGate | None
+    texts: tuple[Sequence[Text], Sequence[Text]]
+    gate: AnyGate | None
     say: Callable[[str], None]
     specs: Sequence[VariantSpec]
     forms: dict[FormMaker, Form] = field(default_factory=dict)
@@ -161,19 +163,19 @@ class VariantJob:
             **_where_it_ran(spec),
         }
         if spec.gate is not None:
-            gate = self.gate or spec.gate
-            parity["cosine"] = measure_quality(ships, self.checkpoint, held_back, gate, spec.file, buckets)
+            gate = gate_of(self.gate, spec.gate, model.head.task)
+            parity |= measure_task(ships, self.checkpoint, held_back, gate, spec.file, buckets)
             if spec.precision == "int8":
                 parity["bit_equal_batches"] = measure_batches(ships, model, spec.file)
             if spec.precision in _CALIBRATED:
                 parity["calibration"] = {"texts": len(calibration), "sha256": _texts_sha256(calibration)}
         elif spec.tolerance is not None:
             differences = measure_shapes(ships, model, spec.tolerance, spec.file)
-            parity["worst"] = {output: _worst(differences, output) for output in OUTPUTS}
+            parity["worst"] = {output: _worst(differences, output) for output in outputs_of(model.head)}
             parity["shapes"] = as_parity(differences)
             if spec.shapes == "static":
                 differences = measure_padding(ships, model, spec.tolerance, spec.file)
-                parity["padded"] = {output: _worst(differences, output) for output in OUTPUTS}
+                parity["padded"] = {output: _worst(differences, output) for output in outputs_of(model.head)}
         return parity
 
 
@@ -204,5 +206,6 @@ def _worst(differences: Sequence[Difference], output: str) -> float:
     return figure(max(each.error for each in differences if each.output == output))
 
 
-def _texts_sha256(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+def _texts_sha256(texts: Sequence[Text]) -> str:
+    lines = (text if isinstance(text, str) else "\t".join(text) for text in texts)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

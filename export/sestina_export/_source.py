@@ -22,6 +22,8 @@ from sestina_model._errors import CheckpointError, ModelError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
+from sestina_model.head_config import Task
+from sestina_model.pretrained import stated_task
 from sestina_model.pretrained.tokenizer import MISSING
 from sestina_model.sentence import SentenceEncoder
 
@@ -78,6 +80,7 @@ def opened(
     revision: str | None,
     say: Callable[[str], None],
     shown: bool,
+    task: Task | None = None,
 ) -> Iterator[Opened]:
     """Any source, read; see `export` for the arguments. What was written for it is gone after the block.
 
@@ -97,7 +100,7 @@ def opened(
             folder = _temporary(stack) / "model"
             found.save(folder)
             with _called(folder, type(found.model).__name__):
-                read = replace(_of_folder(folder, stack, say), tokenizer=found.tokenizer)
+                read = replace(_of_folder(folder, stack, say, task), tokenizer=found.tokenizer)
             name, licence = name or found.name, licence or found.licence
         elif isinstance(source, TransformerEncoder | SentenceEncoder):
             stack.enter_context(_in_eval_mode(source))
@@ -110,15 +113,19 @@ def opened(
                 say(f"fetching {source}")
                 on_hub = fetch(str(source), revision, shown=shown)
                 provenance = {"source": on_hub.model_id, "revision": on_hub.revision}
-                read = replace(_of_folder(on_hub.folder, stack, say), provenance=provenance)
+                read = replace(_of_folder(on_hub.folder, stack, say, task), provenance=provenance)
             else:
-                read = _of_folder(source, stack, say)
+                read = _of_folder(source, stack, say, task)
         checkpoint = replace(
             read.checkpoint,
             name=name or read.checkpoint.name,
             licence=licence or read.checkpoint.licence,
         )
         _check_exportable(checkpoint.model)
+        if task is not None and task != checkpoint.model.head.task:
+            raise ExportError(
+                f"task is {task!r}; this source is of the task {checkpoint.model.head.task!r}: leave it out"
+            )
         check_label(checkpoint.name, "the checkpoint's name")
         check_label(checkpoint.licence, "the checkpoint's licence")
         yield replace(read, checkpoint=checkpoint)
@@ -129,18 +136,21 @@ def _temporary(stack: ExitStack) -> Path:
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sestina-export-")))
 
 
-def _of_folder(source: Source, stack: ExitStack, say: Callable[[str], None]) -> Opened:
-    """A folder, with the tokenizer.json that it may lack made elsewhere."""
+def _of_folder(source: Source, stack: ExitStack, say: Callable[[str], None], task: Task | None) -> Opened:
+    """A folder, with the tokenizer.json that it may lack made elsewhere; read for what it says it is for."""
     if not isinstance(source, str | os.PathLike):
         raise ExportError(
             f"source is {type(source).__name__}; it must be a folder, the id of a model, a Checkpoint, an "
             f"encoder of sestina_model, a SentenceTransformer, or a PreTrainedModel of transformers"
         )
-    contract = checkpoints.pretrained_contract(source) if Path(source).is_dir() else None
-    if contract is None:
+    own = not Path(source).is_dir() or not checkpoints.is_pretrained(source)
+    if own:
         return Opened(checkpoints.load(source), source)
+    task = task or stated_task(Path(source))
+    contract = checkpoints.pretrained_contract(source, task)
+    assert contract is not None  # noqa: S101  as it is theirs
     try:
-        return Opened(checkpoints.load(source), source)
+        return Opened(checkpoints.load(source, task=task), source)
     except CheckpointError as error:
         if MISSING not in str(error):
             raise
@@ -148,7 +158,7 @@ def _of_folder(source: Source, stack: ExitStack, say: Callable[[str], None]) -> 
         if made is None:
             raise
     with _called(made, contract.transformer):
-        return Opened(checkpoints.load(source, made), source)
+        return Opened(checkpoints.load(source, made, task), source)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from sestina_export._quantise.int8 import Int8Form
 from sestina_export._quantise.offenders import finer
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.config import EncoderConfig
+from sestina_model.inputs import Text
 
 __all__ = [
     "CPU_FP32",
@@ -41,29 +42,29 @@ __all__ = [
     "choose_specs",
 ]
 
-FormMaker = Callable[[Checkpoint, Sequence[str]], Form]
-Finer = Callable[[Any, Checkpoint, Sequence[str]], Form | None]
+FormMaker = Callable[[Checkpoint, Sequence[Text]], Form]
+Finer = Callable[[Any, Checkpoint, Sequence[Text]], Form | None]
 DEFAULT_TARGETS = ("cpu",)
 
 
-def _float32(_: Checkpoint, __: Sequence[str]) -> Form:
+def _float32(_: Checkpoint, __: Sequence[Text]) -> Form:
     return Float32Form()
 
 
-def _int8(checkpoint: Checkpoint, texts: Sequence[str]) -> Form:
+def _int8(checkpoint: Checkpoint, texts: Sequence[Text]) -> Form:
     model = checkpoint.model
     return Int8Form(model.encoder.config, calibrate(checkpoint, texts), layer_linears(model))
 
 
-def _float16(_: Checkpoint, __: Sequence[str]) -> Form:
+def _float16(_: Checkpoint, __: Sequence[Text]) -> Form:
     return Float16Form(Float32Form())
 
 
-def _portable(checkpoint: Checkpoint, _: Sequence[str]) -> Form:
+def _portable(checkpoint: Checkpoint, _: Sequence[Text]) -> Form:
     return PortableForm(checkpoint.model.encoder.config)
 
 
-def _portable_float16(checkpoint: Checkpoint, _: Sequence[str]) -> Form:
+def _portable_float16(checkpoint: Checkpoint, _: Sequence[Text]) -> Form:
     return Float16Form(PortableForm(checkpoint.model.encoder.config))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 import sestina
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import compare, read_goldens
+from sestina._bundle.goldens import by_golden, compare, read_goldens
 from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, Manifest
+from sestina._loaders import load_any
 from sestina_export._errors import ParityError
 from sestina_export._produce import NOT_YET, write_text
 from sestina_export._proof.parity import figure, open_graph, run_texts
@@ -50,7 +51,7 @@ def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verifi
     if all(variant.target != "cpu" for variant in variants):
         Bundle(folder).check(None)
         return manifest, verifications[0]
-    with sestina.load(folder, threads=1) as encoder:
+    with load_any(folder, threads=1) as encoder:
         return manifest, encoder.verify()
 
 
@@ -58,15 +59,16 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     """The goldens of a bundle with one variant."""
     (variant,) = manifest.variants
     if variant.target == "cpu":
-        with sestina.load(folder, threads=1) as encoder:
+        with load_any(folder, threads=1) as encoder:
             return encoder.verify()
     bundle = Bundle(folder)
     goldens = read_goldens(bundle)
-    ids = [list(golden.ids) for golden in goldens]
+    ids = [golden.tokens for golden in goldens]
     session = open_graph(bundle.graph(variant.entry.file))
     starts = [golden.pooled_from for golden in goldens]
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
-    return compare(goldens, ids, vectors, variant.tolerance)
+    found = by_golden(goldens, vectors) if manifest.by_token else vectors
+    return compare(goldens, ids, found, variant.tolerance)
 
 
 def _refuse_failures(file: str, verification: sestina.Verification) -> None:

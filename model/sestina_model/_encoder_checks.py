@@ -44,7 +44,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "token_types": get_args(TokenTypes),
 }
 _COUNTS = ("vocab_size", "n_layers", "d_model", "n_heads", "d_ff", "max_positions")
-_OPTIONAL_COUNTS = ("d_embedding", "n_kv_heads", "d_k", "window", "relative_buckets")
+_OPTIONAL_COUNTS = ("d_embedding", "n_kv_heads", "d_k", "window", "relative_buckets", "n_token_types")
 _SWITCHES = (
     "scale_embeddings", "norm_embeddings", "gated", "first_norm", "norm_bias", "attention_bias",
     "projection_bias", "query_key_norm", "causal", "relative_norm", "relative_own_maps",
@@ -75,6 +75,11 @@ def check_encoder(config: EncoderConfig) -> None:
     if not is_whole(config.pad_id) or not 0 <= config.pad_id < config.vocab_size:
         raise ConfigError(
             f"pad_id is {config.pad_id!r:.60}; it must be at least 0 and below {config.vocab_size}"
+        )
+    if config.n_token_types is not None and config.token_types != "none":
+        raise ConfigError(
+            f"n_token_types is {config.n_token_types} and token_types {config.token_types!r}; types that are "
+            "told apart are not folded"
         )
     if config.attention_scale is not None:
         check_number("attention_scale", config.attention_scale)

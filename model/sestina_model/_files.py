@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sestina_model._errors import CheckpointError
 
-__all__ = ["file_sha256", "read_json", "read_json_object"]
+__all__ = ["file_sha256", "flag", "read_json", "read_json_object"]
 
 
 def read_json(path: Path) -> Any:
@@ -44,3 +45,15 @@ def file_sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flag(config: Mapping[str, Any], key: str, path: Path) -> bool:
+    """A flag; null is false there, and here.
+
+    Raises:
+        CheckpointError: Where it is anything else.
+    """
+    value = config.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be true or false")
+    return bool(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def check_growth(text: str, path: Path) -> None:
         UnsupportedCheckpointError: Where one character may become more than 16,384.
     """
     with suppress(json.JSONDecodeError, RecursionError):  # what is no JSON is told by the library
-        document = json.loads(text)
+        document = json.loads(text, parse_int=float)  # Python refuses to read a whole number of 5,000 digits
         normalizer = document.get("normalizer") if isinstance(document, dict) else None
         growth = 1.0
         for step in _steps(normalizer):
@@ -54,15 +55,27 @@ def _steps(state: Any) -> Iterator[dict[str, Any]]:
                 yield step
 
 
+def _of_table(charsmap: str) -> float:
+    """Of SentencePiece's table: the size of a trie, the trie, and replacements that a null byte ends each."""
+    try:
+        table = a2b_base64(charsmap)
+    except ValueError:
+        return 1.0  # the library cannot read it either
+    replacements = table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
+    return max(1.0, *(len(each.decode(errors="replace")) for each in replacements))
+
+
 def _growth(step: dict[str, Any]) -> float:
     """The most characters that a step makes of one."""
     content, prepend = step.get("content"), step.get("prepend")
     if isinstance(content, str):
         pattern = step.get("pattern")
         wanted = pattern.get("String") if isinstance(pattern, dict) else pattern
-        # An expression may match nothing, between any two characters.
-        plain = isinstance(wanted, str) and wanted
-        return max(1.0, len(content) / len(wanted)) if plain else 1.0 + len(content)
+        if isinstance(wanted, str) and wanted:
+            return max(1.0, len(content) / len(wanted))
+        return 1.0 + len(content)  # an expression may match nothing, between any two characters
     if isinstance(prepend, str):
         return 1.0 + len(prepend)
+    if "precompiled_charsmap" in step:
+        return _of_table(str(step["precompiled_charsmap"]))
     return _BY_UNICODE.get(str(step.get("type")), 1)

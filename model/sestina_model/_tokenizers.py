@@ -90,7 +90,7 @@ def _check_charsmaps(text: str, path: Path) -> None:
 
     if "_charsmap" in text or "\\u00" in text:  # its letters may be escaped
         with suppress(json.JSONDecodeError, RecursionError):  # what is no JSON is told below
-            json.loads(text, object_hook=check)
+            json.loads(text, object_hook=check, parse_int=float)  # of any number of digits
 
 
 def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) -> Tokenizer:

@@ -30,13 +30,15 @@ from sestina_model._files import file_sha256, read_json_object
 from sestina_model._folders import folder_in_place
 from sestina_model._state import build_model, halved, state_of
 from sestina_model._target import checkpoint_contents
-from sestina_model._tokenizers import read_tokenizer, settled_tokenizer, sound_tokenizer
+from sestina_model._tokenizers import read_tokenizer, settled_tokenizer
 from sestina_model._weights import all_finite, read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
+from sestina_model.head_config import Task
+from sestina_model.inputs import Operands, Text, check_pairs, encode_texts, operands
 from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "load", "pretrained_contract", "save"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "is_pretrained", "load", "pretrained_contract", "save"]
 
 FORMAT_VERSION = 1
 
@@ -82,34 +84,39 @@ class Checkpoint:
                 raise CheckpointError(f"{name} holds NaN or infinity; load or train the model again")
         rows, limit = self.model.encoder.config.vocab_size, self.model.head.max_tokens
         object.__setattr__(self, "tokenizer", settled_tokenizer(self.tokenizer, rows, limit))
+        if self.model.head.pairs:
+            check_pairs(self.tokenizer, self.model.head, self.model.encoder.config.n_token_types)
 
     @property
     def dimensions(self) -> int:
         """The width of a sentence vector, d."""
         return self.model.dimensions
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens added, cut to `max_tokens`."""
+    def tokenize(self, texts: Sequence[Text]) -> list[list[int]]:
+        """Token ids of each text, or pair of texts, special tokens added, cut to `max_tokens`."""
         return [encoding.ids for encoding in self.encodings(texts)]
 
-    def encodings(self, texts: Sequence[str]) -> list[Encoding]:
-        """What the tokenizer makes of each text, special tokens added, cut to `max_tokens`.
-
-        The cut takes ordinary tokens from the end, so that a final [SEP] stays, as in the reference
-        tokenizers.
+    def encodings(self, texts: Sequence[Text]) -> list[Encoding]:
+        """What the tokenizer makes of each, special tokens added, cut to `max_tokens` as `inputs` says.
 
         Raises:
             CheckpointError: Where the tokenizer fails on a text.
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
-        room = self.model.head.max_tokens - self.tokenizer.num_special_tokens_to_add(False)
-        rows = []
-        with sound_tokenizer("the tokenizer fails on a text:"):
-            for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
-                encoding.truncate(room)
-                rows.append(self.tokenizer.post_process(encoding, None, True))
-        return rows
+        return encode_texts(self.tokenizer, texts, self.model.head.max_tokens)
+
+    def operands(self, texts: Sequence[Text]) -> list[Operands | None]:
+        """What the model is given of each text alone; None for one without tokens."""
+        head, device = self.model.head, self.model.encoder.tokens.weight.device
+        return [operands(each, head, device) if each.ids else None for each in self.encodings(texts)]
+
+    def rows(self, texts: Sequence[Text]) -> list[list[Any]]:
+        """What a graph reads of each text: its ids, or where the encoder is told types [id, type] of each."""
+        encodings = self.encodings(texts)
+        if self.model.encoder.config.n_token_types is None:
+            return [encoding.ids for encoding in encodings]
+        return [[[*pair] for pair in zip(each.ids, each.type_ids, strict=True)] for each in encodings]
 
     def pooled_from(self, prompt: str) -> int:
         """The first token that is pooled of a text with this prompt: 0 where the prompt's are pooled too.
@@ -122,24 +129,26 @@ class Checkpoint:
         added = self.tokenizer.get_added_tokens_decoder()
         return len(ids) - (bool(ids) and ids[-1] in added and added[ids[-1]].special)
 
-    def encode(self, texts: Sequence[str], prompt: str = "") -> npt.NDArray[np.float32]:
-        """The reference vectors: each text computed alone, without padding. Returns: (n, d) float32.
+    def encode(self, texts: Sequence[Text], prompt: str = "") -> npt.NDArray[np.float32]:
+        """The reference vectors or logits, (n, d) float32: each text computed alone, without padding.
+
+        Of tasks by token those of all tokens of the texts, one after the other.
 
         A text without a single token, which only tokenizers without special tokens can give, has the
         zero vector. The `prompt` is put before each text, whatever the head's default is.
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
-        rows = self.tokenize([prompt + text for text in texts])
-        device = self.model.encoder.tokens.weight.device
-        vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
-        pooled_from = torch.tensor([self.pooled_from(prompt)], device=device)
+        rows = self.operands([prompt + text if isinstance(text, str) else text for text in texts])
+        by_token = self.model.head.by_token
+        vectors = [np.zeros((0 if by_token else 1, self.dimensions), dtype=np.float32) for _ in rows]
+        pooled_from = torch.tensor([self.pooled_from(prompt)], device=self.model.encoder.tokens.weight.device)
         with torch.inference_mode():
-            for vector, ids in zip(vectors, rows, strict=True):
-                if ids:
-                    given = self.model(torch.tensor([ids], device=device), None, pooled_from)
-                    vector[:] = given.sentence_embedding[0].cpu()
-        return vectors
+            for at, row in enumerate(rows):
+                if row is not None:
+                    given = self.model(row.ids, None, pooled_from, row.types).sentence_embedding
+                    vectors[at] = (given[0] if by_token else given).cpu().numpy()
+        return np.concatenate(vectors) if rows else np.zeros((0, self.dimensions), dtype=np.float32)
 
 
 def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = False) -> None:
@@ -185,12 +194,13 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str], *, half: bool = F
         raise CheckpointError(f"{target} cannot be written: {reason}") from error
 
 
-def load(path: str | os.PathLike[str], tokenizer: Path | None = None) -> Checkpoint:
+def load(path: str | os.PathLike[str], tokenizer: Path | None = None, task: Task = "embedding") -> Checkpoint:
     """Read a checkpoint folder: our own layout, or Hugging Face's and sentence-transformers'.
 
     Args:
         path: The folder.
         tokenizer: Where the files of its tokenizer are, for a layout that is not our own; None: in it.
+        task: What is read of a layout that is not our own: of "rerank" and "classify" its head, too.
 
     Raises:
         CheckpointError: Where the folder is absent, incomplete or damaged; every tensor that is missing,
@@ -207,7 +217,7 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None) -> Checkpo
     if (folder / _CONFIG).is_file():
         return _load_own(folder)
     if pretrained.recognises(folder):
-        source = pretrained.read(folder, tokenizer)
+        source = pretrained.read(folder, tokenizer, task)
         return Checkpoint(
             model=SentenceEncoder(source.encoder, source.head, source.steps).eval(),
             tokenizer=source.tokenizer,
@@ -222,11 +232,15 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None) -> Checkpo
     )
 
 
-def pretrained_contract(path: str | os.PathLike[str]) -> Contract | None:
+def pretrained_contract(path: str | os.PathLike[str], task: Task = "embedding") -> Contract | None:
     """The text contract of a folder as others lay it out; None: `load` reads it as our own, or not at all."""
+    return read_contract(Path(path), task) if is_pretrained(path) else None
+
+
+def is_pretrained(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is laid out as others do, and not as our own."""
     folder = Path(path)
-    own = (folder / _CONFIG).is_file()
-    return None if own or not pretrained.recognises(folder) else read_contract(folder)
+    return not (folder / _CONFIG).is_file() and pretrained.recognises(folder)
 
 
 def _load_own(folder: Path) -> Checkpoint:

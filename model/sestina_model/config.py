@@ -42,7 +42,7 @@ class EncoderConfig:
         scale_embeddings: Whether token embeddings are multiplied by sqrt(d_model) (section 3.4).
         norm_embeddings: Whether a norm follows the sum of token and position embeddings (BERT).
         token_types: "folded" records that a pretrained token-type row 0 has been added to the token
-            table when the checkpoint was imported; the module itself never needs token types.
+            table when the checkpoint was imported, as a text alone is all of type 0.
         dropout: Probability, on sublayer outputs and on the embedding sum (section 5.4).
         layer_norm_eps: Added to the variance, or the mean square, in every norm.
         pad_id: The token id that fills the end of a shorter row of a batch.
@@ -73,6 +73,8 @@ class EncoderConfig:
         relative_terms: The products of disentangled attention.
         relative_norm: Whether its embeddings pass a norm.
         relative_own_maps: Whether they have linear maps of their own, else those of queries and keys.
+        n_token_types: Rows of the table of token types, where texts come in pairs that are told apart by
+            these; None: there is none.
 
     Raises:
         ConfigError: Where a value is not one that the encoder can be built from.
@@ -119,6 +121,7 @@ class EncoderConfig:
     relative_terms: tuple[choices.DisentangledTerm, ...] = ()
     relative_norm: bool = False
     relative_own_maps: bool = False
+    n_token_types: int | None = None
 
     def __post_init__(self) -> None:
         check_encoder(self)

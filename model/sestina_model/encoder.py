@@ -104,10 +104,12 @@ class TransformerEncoder(nn.Module):
 
     Attributes:
         positions: The position table (position_rows, embedding width), where positions are added.
+        token_types: The token-type table (n_token_types, embedding width), where texts have types.
         layers: The layers that have weights of their own; `stack` has them in the order they are run in.
     """
 
     positions: Tensor
+    token_types: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -120,6 +122,8 @@ class TransformerEncoder(nn.Module):
             self.register_buffer("positions", table, persistent=False)
         elif config.has_position_table:
             self.positions = nn.Parameter(torch.empty(config.position_rows, width))
+        if config.n_token_types is not None:
+            self.token_types = nn.Parameter(torch.empty(config.n_token_types, width))
         last = config.projection == "before_norm"
         self.embedding_norm = (
             make_norm(config, config.d_model if last else width) if config.norm_embeddings else None
@@ -139,7 +143,7 @@ class TransformerEncoder(nn.Module):
     def reset_parameters(self) -> None:
         """Draw fresh weights from torch's global generator."""
         for name, parameter in self.named_parameters():
-            if name in ("tokens.weight", "positions"):
+            if name in ("tokens.weight", "positions", "token_types"):
                 nn.init.normal_(parameter, std=self.config.d_model**-0.5)
             elif parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
@@ -159,8 +163,10 @@ class TransformerEncoder(nn.Module):
         layers = cast("Sequence[Layer]", self.layers)
         return (layers[number] for number in self.config.shared_layers or range(len(layers)))
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """Token embedding (times sqrt(D) where configured) plus position. (B, S) int64 -> (B, S, D)."""
+    def embed(self, ids: Tensor, types: Tensor | None = None) -> Tensor:
+        """Token embedding (times sqrt(D) where configured) plus position, plus token type where there are
+        such (None: all 0). Twice (B, S) int64 -> (B, S, D).
+        """
         x: Tensor = self.tokens(ids)
         if self.embedding_scale != 1.0:
             x = x * self.embedding_scale
@@ -168,6 +174,8 @@ class TransformerEncoder(nn.Module):
             x = x + F.embedding(counted_positions(ids, self.config.pad_id), self.positions)
         elif self.config.has_position_table:
             x = x + self.positions[: ids.shape[1]]
+        if self.config.n_token_types is not None:
+            x = x + (self.token_types[0] if types is None else F.embedding(types, self.token_types))
         out: Tensor = self.dropout(self.project(x))
         return out
 
@@ -181,12 +189,13 @@ class TransformerEncoder(nn.Module):
             x = self.embedding_projection(x)
         return x
 
-    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor | None = None, types: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer.
 
         Args:
             ids: (B, S) int64 token ids, S at most `config.max_positions`.
             mask: (B, S) bool, True where a token is real. None where every token is.
+            types: (B, S) int64 token types, of an encoder that has them; None: all 0.
 
         Returns: (B, S, D). Rows at padded positions hold no meaning.
 
@@ -198,7 +207,7 @@ class TransformerEncoder(nn.Module):
                 f"the sequence has {ids.shape[1]} tokens; this encoder has positions for "
                 f"{self.config.max_positions}: truncate the text"
             )
-        return self.transform(self.embed(ids), mask)
+        return self.transform(self.embed(ids, types), mask)
 
     def transform(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The N layers, and the norm that follows them in a pre-norm encoder. (B, S, D) -> same."""

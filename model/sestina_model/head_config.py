@@ -11,11 +11,25 @@ from typing import Any, Literal, get_args
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
 
-__all__ = ["MOST_MODES", "POOLINGS", "HeadConfig", "Pooling", "Similarity", "pooling_modes"]
+__all__ = [
+    "LOGITS",
+    "MOST_MODES",
+    "POOLINGS",
+    "Activation",
+    "HeadConfig",
+    "Pooling",
+    "Similarity",
+    "Task",
+    "pooling_modes",
+]
 
 # One of `POOLINGS`, or several joined by "+": their vectors one after the other.
 Pooling = str
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+Task = Literal["embedding", "rerank", "classify", "tag", "sparse", "multi-vector"]
+Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
+
+LOGITS = ("rerank", "classify", "tag")  # tasks whose result is a logit for each label
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 MOST_MODES = 16
@@ -37,7 +51,10 @@ def pooling_modes(pooling: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadConfig:
-    """How the hidden states of a text become its one vector, and how much of which text is read.
+    """How the hidden states of a text become what is asked for, and how much of which text is read.
+
+    The logits of a sequence classification head are a vector like any other: a pooling, and steps of which
+    the last gives one number for each label.
 
     In this order: pooling, `steps`, `normalize`, `truncate_dim`.
 
@@ -53,6 +70,9 @@ class HeadConfig:
         prompts: By name, what is put before a text.
         default_prompt: The name of the one that is put before a text where none is asked for; or None.
         similarity: How vectors are compared.
+        task: What is asked for. "rerank" reads a pair of texts where others read one.
+        labels: What each number stands for, of `LOGITS` tasks.
+        activation: What becomes of logits at last, outside the graph.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -67,6 +87,19 @@ class HeadConfig:
     prompts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     default_prompt: str | None = None
     similarity: Similarity = "cosine"
+    task: Task = "embedding"
+    labels: tuple[str, ...] = ()
+    activation: Activation = "identity"
+
+    @property
+    def pairs(self) -> bool:
+        """Whether two texts are read at once."""
+        return self.task == "rerank"
+
+    @property
+    def by_token(self) -> bool:
+        """Whether each token has a result of its own, so that nothing is pooled."""
+        return self.task == "tag"
 
     def __post_init__(self) -> None:
         pooling_modes(self.pooling)
@@ -83,11 +116,30 @@ class HeadConfig:
             raise ConfigError(
                 f"truncate_dim is {self.truncate_dim!r:.60}; it must be a whole number of at least 1, or null"
             )
-        if self.similarity not in get_args(Similarity):
-            raise ConfigError(
-                f"similarity is {self.similarity!r:.60}; it must be one of {', '.join(get_args(Similarity))}"
-            )
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r:.60}; it must be one of {', '.join(allowed)}"
+                )
         self._check_prompts()
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        logits = self.task in LOGITS
+        if not isinstance(self.labels, tuple) or not all(isinstance(label, str) for label in self.labels):
+            raise ConfigError(f"labels is {self.labels!r:.60}; it must be a tuple of strings")
+        if logits != bool(self.labels) or len(set(self.labels)) != len(self.labels):
+            raise ConfigError(
+                f"labels is {self.labels!r:.60}; the task {self.task} "
+                f"{'needs one different label for each number that it gives' if logits else 'has none'}"
+            )
+        if logits and (self.normalize or self.truncate_dim is not None or self.prompts):
+            raise ConfigError(f"the task {self.task} has neither normalize, nor truncate_dim, nor prompts")
+        last = self.steps[-1].out_features if self.steps else None
+        if logits and last != len(self.labels):
+            raise ConfigError(f"labels has {len(self.labels)} members; the head gives {last} numbers")
+        if not logits and self.activation != "identity":
+            raise ConfigError(f"activation is {self.activation!r}; the task {self.task} has 'identity'")
 
     def _check_prompts(self) -> None:
         if not isinstance(self.prompts, Mapping):
@@ -139,6 +191,8 @@ class HeadConfig:
             values["steps"] = [step.to_dict() for step in self.steps]
         if self.prompts:
             values["prompts"] = dict(self.prompts)
+        if self.labels:
+            values["labels"] = list(self.labels)
         return values
 
     @classmethod
@@ -156,9 +210,16 @@ class HeadConfig:
             if not isinstance(given["steps"], list):
                 raise ConfigError(f"steps is {given['steps']!r:.60}; it must be a list")
             given["steps"] = tuple(map(Step.from_dict, given["steps"]))
+        if isinstance(given.get("labels"), list):
+            given["labels"] = tuple(given["labels"])
         return cls(**given)
 
 
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "similarity": get_args(Similarity),
+    "task": get_args(Task),
+    "activation": get_args(Activation),
+}
 _FIRST = ("pooling", "normalize", "max_tokens")
 _DEFAULTS: Mapping[str, Any] = {
     each.name: getattr(HeadConfig(), each.name) for each in dataclasses.fields(HeadConfig)

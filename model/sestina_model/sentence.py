@@ -84,7 +84,7 @@ def make_steps(head: HeadConfig, d_model: int) -> nn.ModuleList:
 class SentenceOutput(NamedTuple):
     """What a `SentenceEncoder` gives, named as in the exported graph."""
 
-    sentence_embedding: Tensor  # (B, d)
+    sentence_embedding: Tensor  # (B, d), or of tasks by token (B, S, d)
     last_hidden_state: Tensor  # (B, S, D)
 
 
@@ -129,12 +129,18 @@ class SentenceEncoder(nn.Module):
         return self.head.normalize and self.dimensions == self.head.full_width(self.encoder.config.d_model)
 
     def forward(
-        self, ids: Tensor, mask: Tensor | None = None, pooled_from: Tensor | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        pooled_from: Tensor | None = None,
+        types: Tensor | None = None,
     ) -> SentenceOutput:
-        """(B, S) int64 ids, their mask, and (1,) int64 the first token that is pooled, where the head leaves
-        prompts out -> vectors (B, d) and hidden states (B, S, D).
+        """(B, S) int64 ids, their mask, (1,) int64 the first token that is pooled, where the head leaves
+        prompts out, and (B, S) int64 token types -> vectors or logits (B, d) and hidden states (B, S, D).
         """
-        hidden = self.encoder(ids, mask)
+        hidden = self.encoder(ids, mask, types)
+        if self.head.by_token:
+            return SentenceOutput(self.finish(hidden), hidden)
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
 

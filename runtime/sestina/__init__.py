@@ -13,6 +13,8 @@ from sestina._errors import (
     BundleNotFoundError,
     BundlePermissionError,
     ClosedError,
+    EmptyTextError,
+    EmptyTextWarning,
     ForkError,
     InputError,
     MissingExtraError,
@@ -25,6 +27,8 @@ from sestina._errors import (
     TextValueError,
     TruncationError,
     TruncationWarning,
+    UnknownAttributeError,
+    UsageError,
 )
 from sestina._process import native as _native  # at once: what registers first is called last at the end
 
@@ -32,31 +36,50 @@ TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for i
 if TYPE_CHECKING:
     from sestina._async import AsyncEncoder
     from sestina._bundle.goldens import GoldenResult, Verification
+    from sestina._classifier import Classifier, Label
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
     from sestina._load import load
+    from sestina._loaders import load_classifier, load_reranker, load_tagger
     from sestina._report import Report
+    from sestina._reranker import Ranked, Reranker
     from sestina._search import Corpus, Matches, search
+    from sestina._tagger import Span, Tagger
     from sestina._text.tokenizer import Tokens
 else:
     # What needs numpy is imported when it is first used, so that `import sestina` and `sestina --help`
     # cost nothing.
     _LAZY = {
         "AsyncEncoder": "_async",
+        "Classifier": "_classifier",
         "Corpus": "_search",
         "Encoder": "_encoder",
         "Explanation": "_explain.explanation",
         "GoldenResult": "_bundle.goldens",
+        "Label": "_classifier",
         "Matches": "_search",
+        "Ranked": "_reranker",
         "Report": "_report",
+        "Reranker": "_reranker",
+        "Span": "_tagger",
+        "Tagger": "_tagger",
         "Tokens": "_text.tokenizer",
         "Verification": "_bundle.goldens",
         "load": "_load",
+        "load_classifier": "_loaders",
+        "load_reranker": "_loaders",
+        "load_tagger": "_loaders",
         "search": "_search",
     }
 
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
+            if not name.startswith("_"):
+                with _native.opening:
+                    from sestina._familiar import MODULE
+
+                if name in MODULE:
+                    raise UnknownAttributeError(f"sestina has no {name}: {MODULE[name]}", name=name)
             raise AttributeError(f"module 'sestina' has no attribute {name!r}")
         with _native.opening:
             from importlib import import_module
@@ -77,27 +100,40 @@ __all__ = [
     "BundleIntegrityError",
     "BundleNotFoundError",
     "BundlePermissionError",
+    "Classifier",
     "ClosedError",
     "Corpus",
+    "EmptyTextError",
+    "EmptyTextWarning",
     "Encoder",
     "Explanation",
     "ForkError",
     "GoldenResult",
     "InputError",
+    "Label",
     "Matches",
     "MissingExtraError",
     "OptionError",
     "OutputError",
     "ProviderError",
     "ProviderWarning",
+    "Ranked",
     "Report",
+    "Reranker",
     "SestinaError",
+    "Span",
+    "Tagger",
     "TextTypeError",
     "TextValueError",
     "Tokens",
     "TruncationError",
     "TruncationWarning",
+    "UnknownAttributeError",
+    "UsageError",
     "Verification",
     "load",
+    "load_classifier",
+    "load_reranker",
+    "load_tagger",
     "search",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[Any]  # float32, or the form that was asked for
 Ids = npt.NDArray[np.int64]
 
 

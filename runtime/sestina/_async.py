@@ -10,42 +10,31 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from sestina._arguments import plain_str, text_sequence, whole_number
-from sestina._caller import kept_warnings, warn_caller
+from sestina._caller import warn_caller
 from sestina._errors import ClosedError, OptionError
 from sestina._process.fork import this_process
 from sestina._process.native import opening
-from sestina._text.tokenizer import check_text
+from sestina._requests import Request, encoded
+from sestina._text.checked import text_or_null
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from sestina._arrays import Column, Vectors
+    from sestina._arrays import Column, Embeddings
     from sestina._encoder import Encoder
 
 _CLOSED = "this AsyncEncoder is closed: make another"
 
 
-class _Request(NamedTuple):
-    """What one caller waits for: vectors of some texts, or of the only one. Those of one kind go together."""
-
-    texts: list[str]
-    alone: bool
-    options: dict[str, Any]
-    kind: str
-    answer: asyncio.Future[Any]
-
-
 class AsyncEncoder:
     """An `Encoder` for coroutines: an async context manager, of one event loop at a time.
 
-    Vectors are those of `Encoder.encode`, bit for bit where the variant's are in any company (int8), and
-    errors are those of the caller's own texts. A cancelled request is encoded no more, unless its batch is
-    under way.
+    Vectors are those of the same method of `Encoder`, bit for bit where the variant's are in any company
+    (int8), and errors are those of the caller's own texts. A cancelled request is encoded no more, unless its
+    batch is under way.
 
     Args:
         encoder: What encodes. It is the caller's, and stays open after `aclose`.
@@ -60,7 +49,7 @@ class AsyncEncoder:
         self.encoder = encoder
         self._most = whole_number("max_batch", max_batch, 1, 1 << 20)
         self._room = whole_number("max_pending", max_pending, 1, 1 << 24)
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
         self._outside: deque[tuple[asyncio.Future[None], int]] = deque()
         self._pending = 0  # texts of requests that are let in
         self._task: asyncio.Task[None] | None = None
@@ -69,34 +58,48 @@ class AsyncEncoder:
         self._process = this_process()
         self._closed = False
 
-    async def encode(self, texts: str | Sequence[str] | Column, **options: Any) -> Vectors:
+    async def encode(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
         """`Encoder.encode`, with its options, awaited.
 
-        Returns: (d,) float32 for one text; (n, d) for several, in their order.
+        Returns: (d,) for one text; (n, d) for several, in their order; in float32, or as `output` says.
 
         Raises:
             ClosedError: After `aclose`.
             SestinaError: As `Encoder.encode`.
         """
+        return await self._answered("encode", texts, options)
+
+    async def encode_query(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
+        """`Encoder.encode_query`, awaited; else as `encode`."""
+        return await self._answered("encode_query", texts, options)
+
+    async def encode_document(self, texts: str | Sequence[str | None] | Column, **options: Any) -> Embeddings:
+        """`Encoder.encode_document`, awaited; else as `encode`."""
+        return await self._answered("encode_document", texts, options)
+
+    async def _answered(
+        self, method: str, texts: str | Sequence[str | None] | Column, options: dict[str, Any]
+    ) -> Embeddings:
         if self._closed:
             raise ClosedError(_CLOSED)
         self._be_of(asyncio.get_running_loop())
         text = plain_str(texts)
         listed = text_sequence(texts) if text is None else [text]
-        checked = [check_text(each, None if text is not None else at) for at, each in enumerate(listed)]
+        nulls = plain_str(options.get("on_null")) == "zero"
+        places = [None] if text is not None else range(len(listed))
+        checked = [text_or_null(each, at, nulls=nulls) for each, at in zip(listed, places, strict=True)]
         count = max(1, len(checked))
         await self._let_in(count)
         try:
             answer = asyncio.get_running_loop().create_future()
-            self._waiting.append(
-                _Request(checked, text is not None, options, repr(sorted(options.items())), answer)
-            )
+            kind = repr((method, sorted(options.items())))
+            self._waiting.append(Request(method, checked, text is not None, options, kind, answer))
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._work())
             vectors, told = await answer
             for warning in told:
                 warn_caller(warning)
-            found: Vectors = vectors
+            found: Embeddings = vectors
             return found
         finally:
             self._leave(count)
@@ -191,9 +194,9 @@ class AsyncEncoder:
                 else:
                     request.answer.set_result(result)
 
-    def _next_batch(self) -> list[_Request]:
+    def _next_batch(self) -> list[Request]:
         """Requests with the options of the first, in their order, as many as may be together."""
-        batch: list[_Request] = []
+        batch: list[Request] = []
         count = 0
         while self._waiting:
             first = self._waiting[0]
@@ -206,39 +209,11 @@ class AsyncEncoder:
             count += len(first.texts)
         return batch
 
-    async def _outside_the_loop(self, batch: list[_Request]) -> list[Any]:
+    async def _outside_the_loop(self, batch: list[Request]) -> list[Any]:
         if self._pool is None:
             with opening:
                 from concurrent.futures import ThreadPoolExecutor
 
             # One thread: a batch has all cores to itself.
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="sestina-async")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _encoded, self.encoder, batch)
-
-
-def _encoded(encoder: Encoder, batch: list[_Request]) -> list[Any]:
-    """What each request gets: its vectors and warnings, or the error of its own."""
-    if len(batch) > 1:
-        # A text over the limit is told to its caller, in its place among the caller's own.
-        options = batch[0].options
-        if options.get("on_truncate", "warn") == "warn":
-            options = {**options, "on_truncate": "error"}
-        try:
-            vectors = encoder.encode([text for each in batch for text in each.texts], **options)
-        except Exception:  # noqa: BLE001  of one of them: each alone says whose it is
-            return [_alone(encoder, each) for each in batch]
-        ends = np.cumsum([len(each.texts) for each in batch])
-        parts = np.split(vectors, ends[:-1])
-        return [
-            ((part[0] if each.alone else part).copy(), ()) for part, each in zip(parts, batch, strict=True)
-        ]
-    return [_alone(encoder, batch[0])]
-
-
-def _alone(encoder: Encoder, request: _Request) -> Any:
-    try:
-        with kept_warnings() as told:
-            vectors = encoder.encode(request.texts[0] if request.alone else request.texts, **request.options)
-    except Exception as error:  # noqa: BLE001  it is raised where it is awaited
-        return error
-    return vectors, told
+        return await asyncio.get_running_loop().run_in_executor(self._pool, encoded, self.encoder, batch)

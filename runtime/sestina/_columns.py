@@ -2,7 +2,7 @@
 
 Nothing is imported: a column's library was imported by whoever has the column. An array of numpy, a Series,
 an Index or a Categorical of pandas with whatever index, a Series of polars, an array of Arrow in one chunk or
-many: each gives its members in its order, and what stands for a missing one gives None.
+many: each gives its members in its order, and what stands for a missing one is a null.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from sestina._errors import TextTypeError
 
 _LIBRARIES = ("numpy", "pandas", "polars", "pyarrow")
+_OF_NUMPY = ("float16", "float32", "longdouble", "datetime64", "timedelta64")  # float64 is Python's
 _PIECE = 1 << 14  # members of an array that are made into objects of Python at once
 
 
@@ -50,8 +51,8 @@ def column(texts: Any) -> Iterator[object] | None:
     if shape is None or not hasattr(texts, way):
         return None
     if library == "pandas":
-        return map(_none_for_missing, _pieces(getattr(texts, "array", texts), way))
-    return map(_none_for_missing, _pieces(texts, way))
+        return _pieces(getattr(texts, "array", texts), way)
+    return _pieces(texts, way)
 
 
 def _pieces(array: Any, way: str) -> Iterator[object]:
@@ -60,9 +61,18 @@ def _pieces(array: Any, way: str) -> Iterator[object]:
         yield from getattr(array[begin : begin + _PIECE], way)()
 
 
-def _none_for_missing(member: Any) -> object:
-    """None for NaN, NaT and NA, none of which equals itself; a text as it is."""
-    if type(member) is str or member is None:
-        return member
-    kind = type(member).__name__
-    return None if kind in ("NAType", "NaTType") or (kind == "float" and member != member) else member
+def is_null(member: Any) -> bool:
+    """Whether it stands for a missing text: None, NaN of any library, NA, NaT, or a masked member."""
+    if member is None:
+        return True
+    kind = type(member)
+    if kind is str:
+        return False
+    if issubclass(kind, float):
+        return float.__ne__(member, member)
+    library, name = str(kind.__module__).partition(".")[0], kind.__name__
+    if library == "numpy":
+        return name == "MaskedConstant" or (name in _OF_NUMPY and bool(member != member))
+    if library == "decimal":
+        return name == "Decimal" and bool(member.is_nan())
+    return library == "pandas" and name in ("NAType", "NaTType")

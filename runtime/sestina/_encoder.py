@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
-from sestina._loaded import Reloading
+from sestina._facts import Facts
+from sestina._familiar import ENCODING, with_one_name
+from sestina._output import Output, OutputForm
 from sestina._process.native import opening
 from sestina._progress import progress_bar
 from sestina._schedule.stream import begin_stream
 from sestina._text.distinct import Distinct
+from sestina._text.policy import OnEmpty, OnNull, Policy
 from sestina._text.prompt import Prompt, Prompts
 from sestina._text.tokenizer import Tokens
-from sestina._text.truncation import OnTruncate, TruncationWatch
+from sestina._text.truncation import OnTruncate
 from sestina._vectors import as_rows, shorten
 
 if TYPE_CHECKING:
-    from sestina._arrays import Column, Vectors
-    from sestina._bundle.goldens import Verification
+    from sestina._arrays import Column, Embeddings, Vectors
     from sestina._explain.explanation import Explanation
     from sestina._loaded import Loaded
     from sestina._recipe import Recipe
-    from sestina._report import Report
 
 
-class Encoder(Reloading):
+class Encoder(Facts):
     """Texts to vectors. Made by `load`; a context manager; safe to use from many threads at once.
 
     Vectors do not depend on what is encoded beside a text, on its position, on the batch size or on the
     number of threads (within 1e-6 in fp32). A text without a single token (such as "" where the tokenizer
-    adds no special tokens) has the zero vector.
+    adds no special tokens) has the zero vector; `on_empty` has more to say of such texts.
 
     It can be pickled and copied: what travels is how it was loaded (an absolute path, the arguments of
     `load`, the space), and the bundle is loaded anew where it arrives. In a forked child the same happens at
@@ -46,46 +47,20 @@ class Encoder(Reloading):
         count = None if contract.include_prompt else lambda prompt: self._engine.prompt_tokens(prompt)
         self._prompts = Prompts(contract.prompts, contract.default_prompt, count)
 
-    @property
-    def dimensions(self) -> int:
-        """d, the width of a vector."""
-        return self._contract.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """The length limit in tokens, special tokens included."""
-        return self._contract.max_tokens
-
-    @property
-    def space(self) -> str:
-        """Fingerprint of the embedding space: vectors are comparable where it is equal."""
-        return self._bundle.manifest.space
-
-    @property
-    def prompts(self) -> Mapping[str, str]:
-        """What may be put before a text, by name; cannot be changed."""
-        return self._contract.prompts
-
-    @property
-    def default_prompt(self) -> str | None:
-        """The name of the prompt that stands before every text for which none is asked; None: none does."""
-        return self._contract.default_prompt
-
-    @property
-    def similarity_function(self) -> str:
-        """How `similarity` compares: "cosine", "dot", "euclidean" or "manhattan"."""
-        return self._contract.similarity
-
+    @with_one_name(ENCODING)
     def encode(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
         dimensions: int | None = None,
         on_truncate: OnTruncate = "warn",
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
+        output: Output = "float32",
         progress: bool = False,
-    ) -> Vectors:
+    ) -> Embeddings:
         """Encode one text or a sequence of texts.
 
         Args:
@@ -96,129 +71,166 @@ class Encoder(Reloading):
                 normalises. Meaningful for models trained for it (Matryoshka, Kusupati et al. 2022).
             on_truncate: What to do where a text is over the limit: "error", "warn" (once per call) or
                 "ignore".
+            on_null: What to do where a row is null (None, NaN, NA, NaT): "error", or "zero" for a zero
+                vector.
+            on_empty: What to do where a text has no token of its own, or is white space alone: "zero" for a
+                zero vector, "warn" for that and a warning, "error"; None: the vector that the model itself
+                gives it, zero where its tokenizer adds no special tokens.
+            output: The form of the vectors: "float32", "float16", "int8" (each scaled by its largest number
+                to 127: for cosines) or "binary" (signs, eight a byte). `Corpus` searches all of them.
             progress: Show a progress bar (needs tqdm).
 
         Returns:
-            (d,) float32 for one text; (n, d) float32 in input order for a sequence, (0, d) for an empty one.
+            (d,) for one text; (n, d) in input order for a sequence, (0, d) for an empty one. float32, float16
+            or int8; "binary" has ceil(d / 8) uint8 in place of d.
 
         Raises:
-            TextTypeError, TextValueError: Where a text is not a valid Unicode str, or has no tokens.
+            TextTypeError, TextValueError: Where a row is null or not a valid Unicode str, or the tokenizer
+                fails on it.
+            EmptyTextError: Where a text is empty and `on_empty` is "error".
             TruncationError: Where a text is over the limit and `on_truncate` is "error".
-            OptionError: Where `dimensions` or `on_truncate` is not allowed, or there is no such prompt.
+            OptionError: Where an option is not allowed or not for this bundle, or there is no such prompt.
             ClosedError, ForkError, ProviderError: As their names say.
         """
         chosen = self._prompts.choose(prompt, prompt_text)
-        return self._encode(texts, chosen, dimensions, on_truncate, progress)
+        policy = Policy(on_truncate, on_null, on_empty)
+        return self._encode(texts, chosen, policy, dimensions, output, progress)
 
+    @with_one_name(ENCODING)
     def encode_query(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
         dimensions: int | None = None,
         on_truncate: OnTruncate = "warn",
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
+        output: Output = "float32",
         progress: bool = False,
-    ) -> Vectors:
+    ) -> Embeddings:
         """As `encode`, of what is searched for: unless told otherwise with the prompt "query".
 
         Where there is none of that name there is none at all, as in sentence-transformers.
         """
         chosen = self._prompts.for_query(prompt, prompt_text)
-        return self._encode(texts, chosen, dimensions, on_truncate, progress)
+        policy = Policy(on_truncate, on_null, on_empty)
+        return self._encode(texts, chosen, policy, dimensions, output, progress)
 
+    @with_one_name(ENCODING)
     def encode_document(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
         dimensions: int | None = None,
         on_truncate: OnTruncate = "warn",
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
+        output: Output = "float32",
         progress: bool = False,
-    ) -> Vectors:
+    ) -> Embeddings:
         """As `encode`, of what is searched: unless told otherwise with the prompt "document", "passage" or
         "corpus", the first that there is.
 
         Where there is none of these there is none at all, as in sentence-transformers.
         """
         chosen = self._prompts.for_document(prompt, prompt_text)
-        return self._encode(texts, chosen, dimensions, on_truncate, progress)
+        policy = Policy(on_truncate, on_null, on_empty)
+        return self._encode(texts, chosen, policy, dimensions, output, progress)
 
     def _encode(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         prompt: Prompt,
+        policy: Policy,
         dimensions: int | None,
-        on_truncate: OnTruncate,
+        output: Output,
         progress: bool,
-    ) -> Vectors:
-        width = self._width(dimensions)
-        watch = self._watch(on_truncate, prompt)
+    ) -> Embeddings:
+        width, form = self._width(dimensions), self._form(output)
+        watch = policy.watch(self.max_tokens, prompted=bool(prompt.text))
         show = truth("progress", progress)
         text = plain_str(texts)
         if text is not None:
-            vector: Vectors = self._shorten(self._engine.vector(text, watch, prompt), width)[0]
+            vector: Embeddings = form.of(self._shorten(self._engine.vector(text, watch, prompt), width))[0]
             watch.report()
             return vector
         # In a list of our own: whoever changes the sequence meanwhile does not change the work.
-        distinct = Distinct(text_sequence(texts))
+        distinct = Distinct(text_sequence(texts), nulls=watch.takes_null)
         self._engine.sessions()  # a closed encoder refuses an empty sequence too
-        vectors: Vectors = np.empty((len(distinct.texts), width), dtype=np.float32)
+        vectors: Embeddings = np.empty((len(distinct.texts), form.width(width)), dtype=form.dtype)
         seen, end = distinct.watched(watch), 0
         with progress_bar(len(distinct.texts) + distinct.repeated, show) as advance:
             for rows in self._engine.vectors(distinct.texts, lambda: seen, advance, prompt):
                 begin, end = end, end + len(rows)
-                vectors[begin:end] = self._shorten(rows, width)
+                vectors[begin:end] = form.of(self._shorten(rows, width))
             advance(distinct.repeated)
         watch.report()
         return distinct.spread(vectors)
 
+    @with_one_name(ENCODING)
     def stream(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
         dimensions: int | None = None,
         on_truncate: OnTruncate = "warn",
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
+        output: Output = "float32",
         on_progress: Callable[[int], object] | None = None,
-    ) -> Iterator[Vectors]:
+    ) -> Iterator[Embeddings]:
         """Encode any iterable, endless ones included, in bounded memory.
 
         Texts are taken in windows, the first of 256, later ones of up to 4,096, and vectors come in bursts.
         What gives names instead of texts (a mapping, a table) or has no order (a set) is refused; a file
-        gives its lines, line breaks included. Other arguments and errors are those of `encode`; a truncation
-        warning comes once per window. `on_progress` is called with the number of texts of each batch that is
-        done. After an error each further `next` is an error too, as the texts are not at their end.
+        gives its lines, line breaks included. Other arguments and errors are those of `encode`; a warning of
+        truncated or empty texts comes once per window. `on_progress` is called with the number of texts of
+        each batch that is done. After an error each further `next` is an error too, as the texts are not at
+        their end.
 
-        Yields: (d,) float32 for each text, in input order.
+        Yields: (d,) for each text, in input order, as `encode` gives it.
         """
         chosen = self._prompts.choose(prompt, prompt_text)
-        width = self._width(dimensions)
-        self._watch(on_truncate, chosen)
+        width, form = self._width(dimensions), self._form(output)
+        policy = Policy(on_truncate, on_null, on_empty)
+        watch = partial(policy.watch, self.max_tokens, prompted=bool(chosen.text))
+        watch()  # refuses now what is not allowed
         tell = callback("on_progress", on_progress)
         given = text_iterator(texts)
         self._engine.sessions()  # refuses now, not at the first vector
-        watch = partial(self._watch, on_truncate, chosen)
-        return begin_stream(self._engine, given, watch, tell, lambda rows: self._shorten(rows, width), chosen)
 
+        def finish(rows: Vectors) -> Embeddings:
+            return form.of(self._shorten(rows, width))
+
+        return begin_stream(self._engine, given, watch, tell, finish, chosen)
+
+    @with_one_name(ENCODING)
     def hidden_states(
         self,
-        texts: str | Sequence[str] | Column,
+        texts: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
         on_truncate: OnTruncate = "warn",
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
     ) -> list[Vectors]:
         """The last layer's vector of every token, those of the prompt included; prompts as `encode` has them.
 
-        Returns: for each text, (n_tokens, d_model) float32 in the order of `tokenize(text).ids`.
+        Returns: for each text, (n_tokens, d_model) float32 in the order of `tokenize(text).ids`; (0, d_model)
+            where `on_null` or `on_empty` says that its vector would be zero.
 
         Raises: as `encode`; OptionError where the variant in use gives none.
         """
         chosen = self._prompts.choose(prompt, prompt_text)
-        watch = self._watch(on_truncate, chosen)
+        policy = Policy(on_truncate, on_null, on_empty)
+        watch = policy.watch(self.max_tokens, prompted=bool(chosen.text))
         text = plain_str(texts)
         listed: Sequence[Any] = text_sequence(texts) if text is None else [text]
         ids = self._engine.ids(listed, 0 if text is None else None, watch, chosen)
@@ -257,26 +269,31 @@ class Encoder(Reloading):
             from sestina._explain.explanation import explain
 
         chosen = self._prompts.choose(prompt, prompt_text)
-        watch = self._watch(on_truncate, chosen)
+        watch = Policy(on_truncate).watch(self.max_tokens, prompted=bool(chosen.text))
         explanation = explain(self._engine, self._bundle.manifest, text, watch, chosen)
         watch.report()
         return explanation
 
+    @with_one_name(ENCODING)
     def similarity(
         self,
-        a: str | Sequence[str] | Column,
-        b: str | Sequence[str] | Column,
+        a: str | Sequence[str | None] | Column,
+        b: str | Sequence[str | None] | Column,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
+        on_null: OnNull = "error",
+        on_empty: OnEmpty | None = None,
     ) -> Vectors:
         """Every pair compared as `similarity_function` says: the higher, the more alike.
 
         Args:
-            a: A text, a sequence of texts, or vectors as `encode` gives them.
+            a: A text, a sequence of texts, or vectors of floats as `encode` gives them.
             b: The same, for the columns.
             prompt: Of texts on either side, as for `encode`.
             prompt_text: The same.
+            on_null: Of texts on either side, as for `encode`.
+            on_empty: The same.
 
         Returns: (n_a, n_b) float32. "cosine": in [-1, 1]; a zero vector is similar to nothing: 0. "dot": the
             dot product. "euclidean", "manhattan": the distance with its sign turned, so 0 at most.
@@ -287,34 +304,10 @@ class Encoder(Reloading):
             from sestina._similarity import similarity
 
         chosen = self._prompts.choose(prompt, prompt_text)
-        return similarity(self.similarity_function, self._rows(a, chosen), self._rows(b, chosen))
-
-    def verify(self) -> Verification:
-        """Encode the bundle's goldens here and compare with what PyTorch made of them.
-
-        Checks the SHA-256 of every file of the bundle too, the graphs of other variants included.
-
-        Raises:
-            BundleFormatError: Where the goldens cannot be read.
-            BundleIntegrityError: Where a file is not the one that was exported.
-            ClosedError, ForkError, ProviderError: As their names say.
-        """
-        with opening:
-            from sestina._verification import verify
-
-        return verify(self._engine, self._bundle, self._loaded.tolerance)
-
-    def report(self) -> Report:
-        """What was asked for, what is used, and why."""
-        self._engine.sessions()  # those of this process
-        return self._loaded.describe(self._reloaded)
-
-    def __repr__(self) -> str:
-        choice = self._loaded.choice
-        return (
-            f"<sestina.Encoder {self._bundle.manifest.name}: {self.dimensions} dimensions, "
-            f"{self.max_tokens} tokens, {choice.variant.precision} on {choice.provider}>"
-        )
+        policy = Policy(on_null=on_null, on_empty=on_empty)
+        policy.watch(self.max_tokens, prompted=False)  # refuses what is not allowed, of vectors too
+        left, right = (self._rows(given, chosen, policy) for given in (a, b))
+        return similarity(self.similarity_function, left, right)
 
     def _shorten(self, rows: Vectors, width: int) -> Vectors:
         return shorten(rows, width, self._contract.normalize)
@@ -324,11 +317,13 @@ class Encoder(Reloading):
             return self.dimensions
         return whole_number("dimensions", dimensions, 1, self.dimensions)
 
-    def _watch(self, on_truncate: OnTruncate, prompt: Prompt) -> TruncationWatch:
-        return TruncationWatch(on_truncate, self.max_tokens, prompted=bool(prompt.text))
+    def _form(self, output: Output) -> OutputForm:
+        contract = self._contract
+        return OutputForm(output, direction=contract.normalize or contract.similarity == "cosine")
 
-    def _rows(self, given: str | Sequence[str] | Column, prompt: Prompt) -> Vectors:
+    def _rows(self, given: str | Sequence[str | None] | Column, prompt: Prompt, policy: Policy) -> Vectors:
         if isinstance(given, np.ndarray) and not (given.ndim == 1 and given.dtype.kind in "OTU"):
             return as_rows(given)
         text = plain_str(given)
-        return self._encode(given if text is None else [text], prompt, None, "warn", progress=False)
+        texts = given if text is None else [text]
+        return self._encode(texts, prompt, policy, None, "float32", progress=False)

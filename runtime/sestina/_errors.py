@@ -13,6 +13,8 @@ __all__ = [
     "BundleNotFoundError",
     "BundlePermissionError",
     "ClosedError",
+    "EmptyTextError",
+    "EmptyTextWarning",
     "ForkError",
     "InputError",
     "MissingExtraError",
@@ -25,6 +27,8 @@ __all__ = [
     "TextValueError",
     "TruncationError",
     "TruncationWarning",
+    "UnknownAttributeError",
+    "UsageError",
 ]
 
 
@@ -63,6 +67,22 @@ class OptionError(SestinaError, ValueError):
     """An option has a value that is not allowed, or that this bundle cannot serve."""
 
 
+class UsageError(SestinaError, TypeError):
+    """A call is written as another library has it; the message says what to write here."""
+
+
+class UnknownAttributeError(SestinaError, AttributeError):
+    """An attribute has the name that another library gives it; the message says what to write.
+
+    Attributes:
+        name: Which; `obj`: of what, as in every `AttributeError`.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None, obj: object = None) -> None:
+        super().__init__(message)
+        self.name, self.obj = name, obj
+
+
 class ProviderError(SestinaError, RuntimeError):
     """No execution provider that was allowed could run the bundle."""
 
@@ -85,8 +105,8 @@ class TextValueError(SestinaError, ValueError):
     """
 
 
-class TruncationError(SestinaError, ValueError):
-    """A text is longer than the bundle reads, and `on_truncate` is "error".
+class _OneText(Exception):  # noqa: N818  a part of what is raised
+    """What is said of one text.
 
     Attributes:
         position: Of the text in the input, from 0; None where it was given alone.
@@ -97,11 +117,11 @@ class TruncationError(SestinaError, ValueError):
         self.position = position
 
 
-class TruncationWarning(UserWarning):
-    """A text is longer than the bundle reads; only its beginning was encoded.
+class _SomeTexts(UserWarning):
+    """What is said of some texts at once.
 
     Attributes:
-        count: How many texts were.
+        count: How many they are.
         first: Position of the first in the input, from 0; None where it was given alone.
     """
 
@@ -109,6 +129,40 @@ class TruncationWarning(UserWarning):
         super().__init__(*_lines((message,)))
         self.count = count
         self.first = first
+
+
+class EmptyTextError(_OneText, TextValueError):
+    """A text has no token of its own, and `on_empty` is "error", or it was meant for a store.
+
+    Attributes:
+        position: Of the text in the input, from 0; None where it was given alone.
+    """
+
+
+class EmptyTextWarning(_SomeTexts):
+    """A text has no token of its own, and got a zero vector.
+
+    Attributes:
+        count: How many texts did.
+        first: Position of the first in the input, from 0; None where it was given alone.
+    """
+
+
+class TruncationError(_OneText, SestinaError, ValueError):
+    """A text is longer than the bundle reads, and `on_truncate` is "error".
+
+    Attributes:
+        position: Of the text in the input, from 0; None where it was given alone.
+    """
+
+
+class TruncationWarning(_SomeTexts):
+    """A text is longer than the bundle reads; only its beginning was encoded.
+
+    Attributes:
+        count: How many texts were.
+        first: Position of the first in the input, from 0; None where it was given alone.
+    """
 
 
 class ClosedError(SestinaError, RuntimeError):

@@ -1,16 +1,17 @@
-"""From a path to an `Encoder`: check the bundle, choose a provider and a variant, open its sessions."""
+"""From a path to what a bundle is for: check it, choose a provider and a variant, open its sessions."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sestina._arguments import one_of, path_text, truth, whole_number
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.paths import absolute, bundle_path
 from sestina._caller import warn_caller
 from sestina._errors import BundleIntegrityError, OptionError, OutputError, ProviderWarning, SestinaError
+from sestina._familiar import LOADING, with_one_name
 from sestina._process.background import BackgroundCall
 from sestina._process.fork import this_process
 from sestina._process.native import opening
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
     from sestina._report import Report
 
-_PLACE = ("path", "space")
+_PLACE = ("path", "space", "task")
 
 
+@with_one_name(LOADING)
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -77,12 +79,34 @@ def load(
 
     Raises:
         BundleError: Where the bundle is missing, foreign, damaged or unreadable (see its subclasses).
-        OptionError: On an argument that is not allowed or that this bundle cannot serve.
+        OptionError: On an argument that is not allowed or that this bundle cannot serve, as where it is of
+            another task: the message names what loads it.
         ProviderError: Where no variant runs on a provider that was allowed; the message has every reason.
         OutputError: Where `cache_dir` cannot be written.
         ForkError: In a process that was forked while another thread was loading, or in the middle of this.
         ClosedError: Where Python is ending: in another thread than the main one once handlers of `atexit`
             are called, and everywhere after these.
+    """
+    options = (provider, precision, threads, max_memory_mb, strict, cache_dir, on_fork)
+    encoder: Encoder = load_task("embedding", path, *options)
+    return encoder
+
+
+def load_task(
+    task: str | None,
+    path: str | os.PathLike[str] | None,
+    provider: ProviderArgument,
+    precision: str,
+    threads: int | None,
+    max_memory_mb: int | None,
+    strict: bool,
+    cache_dir: str | os.PathLike[str] | None,
+    on_fork: OnFork,
+) -> Any:
+    """Open a bundle of a task, or None: of whichever it is; see `load`.
+
+    Raises:
+        OptionError: Where the bundle is of another task, naming what loads it.
     """
     process = this_process()
     if threads is not None:
@@ -104,6 +128,14 @@ def load(
             path = default_bundle()
         bundle = Bundle(path)
     manifest = bundle.manifest
+    if task is None:
+        task = manifest.task
+    elif manifest.task != task:
+        with opening:
+            from sestina._tasks import other_task
+
+        bundle.close()
+        raise other_task(bundle.path, manifest.task, task)
     asked_threads, threads = threads, threads or usable_cores()
     order = in_order(named, manifest.variants, strict=strict)
     accepted, tried = None, tuple[str, ...]()
@@ -175,20 +207,27 @@ def load(
 
     kept = AUTO if named is None else tuple((asked.provider.name, dict(asked.options)) for asked in named)
     recipe = Recipe(
-        place, manifest.space, kept, precision, asked_threads, max_memory_mb, strict, cache_dir, on_fork
+        place, manifest.space, kept, precision, asked_threads, max_memory_mb, strict, cache_dir, on_fork, task
     )
-    return Encoder(Loaded(process, bundle, choice, engine, tolerance, describe), recipe, load_again)
+    loaded = Loaded(process, bundle, choice, engine, tolerance, describe)
+    if task == "embedding":
+        return Encoder(loaded, recipe, load_again)
+    with opening:
+        from sestina._tasks import face_of
+
+    return face_of(task)(loaded, recipe, load_again)
 
 
-def load_again(recipe: Recipe) -> Encoder:
+def load_again(recipe: Recipe) -> Any:
     """Load what an encoder was loaded from, in another process or once more in this one.
 
     Raises:
         BundleIntegrityError: Where another model lies there by now: its vectors would not be comparable.
         SestinaError: As `load`.
     """
-    path, space, *_ = recipe
-    encoder = load(path, **{name: value for name, value in recipe._asdict().items() if name not in _PLACE})
+    path, space = recipe.path, recipe.space
+    given = {name: value for name, value in recipe._asdict().items() if name not in _PLACE}
+    encoder = load_task(recipe.task, path, **given)
     if encoder.space != space:
         encoder.close()
         where = "the bundle that comes with this sestina" if path is None else in_one_line(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sestina._bundle.bundle import Bundle
 from sestina._errors import ClosedError
 from sestina._process.fork import ForkLock, this_process
+from sestina._process.native import opening
 from sestina._providers.choice import Choice
 from sestina._recipe import Recipe
 from sestina._schedule.engine import Engine
@@ -16,6 +17,7 @@ from sestina._schedule.engine import Engine
 if TYPE_CHECKING:
     from typing import Self
 
+    from sestina._bundle.goldens import Verification
     from sestina._report import Report
 
     Describe = Callable[[bool], Report]
@@ -45,7 +47,9 @@ class Loaded(NamedTuple):
 
 
 class Reloading:
-    """What is loaded from a bundle, by recipe: a copy, a pickle and a forked child load it anew.
+    """What is loaded from a bundle, of whatever task, and what all of these have in common.
+
+    By recipe: a copy, a pickle and a forked child load it anew.
 
     Args:
         loaded: What it is in this process.
@@ -93,6 +97,47 @@ class Reloading:
     @property
     def _bundle(self) -> Bundle:
         return self._loaded.bundle
+
+    @property
+    def max_tokens(self) -> int:
+        """The length limit in tokens, special tokens included."""
+        return self._contract.max_tokens
+
+    @property
+    def space(self) -> str:
+        """Fingerprint of the embedding space: vectors are comparable where it is equal."""
+        return self._bundle.manifest.space
+
+    def verify(self) -> Verification:
+        """Encode the bundle's goldens here and compare with what PyTorch made of them.
+
+        Checks the SHA-256 of every file of the bundle too, the graphs of other variants included.
+
+        Raises:
+            BundleFormatError: Where the goldens cannot be read.
+            BundleIntegrityError: Where a file is not the one that was exported.
+            ClosedError, ForkError, ProviderError: As their names say.
+        """
+        with opening:
+            from sestina._verification import verify
+
+        return verify(self._engine, self._bundle, self._loaded.tolerance)
+
+    def report(self) -> Report:
+        """What was asked for, what is used, and why."""
+        self._engine.sessions()  # those of this process
+        return self._loaded.describe(self._reloaded)
+
+    def __repr__(self) -> str:
+        choice = self._loaded.choice
+        return (
+            f"<sestina.{type(self).__name__} {self._bundle.manifest.name}: {self._facts()}, "
+            f"{self.max_tokens} tokens, {choice.variant.precision} on {choice.provider}>"
+        )
+
+    def _facts(self) -> str:
+        """What is worth telling of it in a few words."""
+        return f"{len(self._contract.labels)} labels"
 
     def close(self) -> None:
         """Free weights and files. Encoding or tokenizing then raises ClosedError; closing twice is fine."""

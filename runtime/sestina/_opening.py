@@ -24,7 +24,7 @@ from sestina._session.sessions import Sessions
 from sestina._text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sestina._selection.selection import Accepted
 
@@ -63,7 +63,18 @@ def open_engine(
         variant = choice.variant if choice.provider == "cpu" else choose(bundle, "cpu", "auto").variant
         return open_introspection(bundle, variant, threads, names)
 
-    tokenizer = Tokenizer(bundle.read(TOKENIZER), contract.max_tokens, budget.tokenized_characters)
+    content, manifest = bundle.read(TOKENIZER), bundle.manifest
+    limits = (contract.max_tokens, budget.tokenized_characters)
+    make: Callable[..., Engine] = Engine
+    tokenizer: Tokenizer
+    if manifest.task == "rerank":
+        with opening:
+            from sestina._schedule.pair_engine import PairEngine
+            from sestina._text.pairs import PairTokenizer
+
+        make, tokenizer = PairEngine, PairTokenizer(content, *limits, types=manifest.token_types)
+    else:
+        tokenizer = Tokenizer(content, *limits)
     if accepted is not None:
         run = accepted.run
         sessions = Sessions(lambda _: run, inside, 1)
@@ -74,4 +85,4 @@ def open_engine(
             sessions = Sessions(partial(open_whole, states=False), inside, threads, open_whole)
         else:
             sessions = Sessions(open_whole, inside, threads)
-    return Engine(process, tokenizer, sessions, budget, contract.dimensions)
+    return make(process, tokenizer, sessions, budget, contract.dimensions, manifest.result)

@@ -15,6 +15,7 @@ class Recipe(NamedTuple):
         path: Of the bundle, absolute; None: the bundle that comes with Sestina, wherever that is.
         space: Of the bundle. Another one at the same place is not what was meant.
         provider, precision, threads, max_memory_mb, strict, cache_dir, on_fork: As they were given.
+        task: Of the bundle.
     """
 
     path: str | None
@@ -26,3 +27,4 @@ class Recipe(NamedTuple):
     strict: bool
     cache_dir: str | None
     on_fork: OnFork
+    task: str = "embedding"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 
 from sestina._arguments import one_of, whole_number
+from sestina._bits import differing, packed_signs, signs
 from sestina._bundle.manifest import Similarity
 from sestina._errors import OptionError
 from sestina._similarity import similarity
@@ -40,9 +41,9 @@ class Corpus:
     """Vectors to search, looked through once: their norms are kept, the vectors are not copied.
 
     Args:
-        vectors: (n, d) float32, float16 or float64; int8, of whatever one scale a vector has, which a
-            cosine does not see; or uint8, eight signs a byte as `numpy.packbits(vectors > 0, axis=1)` gives
-            them, compared bit by bit. A mapped file (`numpy.load(path, mmap_mode="r")`) stays in place.
+        vectors: As `Encoder.encode` gives them in any of its forms: (n, d) float32 or float16, and float64;
+            int8, of whatever one scale a vector has, which a cosine does not see; or uint8, eight signs a
+            byte, compared bit by bit. A mapped file (`numpy.load(path, mmap_mode="r")`) stays in place.
         metric: What is near. Bits have a cosine alone: 1 - 2 * differing / all.
 
     Raises:
@@ -73,14 +74,15 @@ class Corpus:
 
     @property
     def dimensions(self) -> int:
-        """d, of a query too."""
+        """d, of a query too; of bits rounded up to whole bytes, as a query's are."""
         return int(self._vectors.shape[1]) * (8 if self._bits else 1)
 
     def search(self, queries: npt.NDArray[Any], k: int = 10, *, max_memory_mb: int = 64) -> Matches:
         """The `k` nearest of each query, or all where there are fewer.
 
         Args:
-            queries: (d,) or (n, d) of any float type; of a corpus of bits also uint8, packed as it is.
+            queries: (d,) or (n, d) of any float type or int8; of a corpus of bits also uint8, packed
+                as it is.
             k: How many to find.
             max_memory_mb: Ceiling for what is computed at once, besides the result; a row of the corpus and a
                 score of each query are the least.
@@ -90,30 +92,71 @@ class Corpus:
         """
         k = whole_number("k", k, 1, 1 << 31)
         room = whole_number("max_memory_mb", max_memory_mb, 1, 1 << 24) * _MIB
-        rows = self._queries(queries)
+        rows, width = self._queries(queries)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in rows]
         for begin, block in self._blocks(room, len(rows)):
-            for at, scores in enumerate(self._scores(rows, begin, block)):
+            for at, scores in enumerate(self._scores(rows, width, begin, block)):
                 best, values = _best(scores, k)
                 indices, kept = found[at]
                 values = np.concatenate([kept, values])
                 order = np.argsort(-values, kind="stable")[:k]
                 found[at] = (np.concatenate([indices, best + begin])[order], values[order])
-        width = min(k, len(self))
-        return Matches(
-            np.array([indices for indices, _ in found], np.int64).reshape(len(rows), width),
-            np.array([scores for _, scores in found], np.float32).reshape(len(rows), width),
-        )
+        return _matches(found, min(k, len(self)))
 
-    def _queries(self, queries: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        packed = self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8
-        rows: npt.NDArray[Any] = np.atleast_2d(queries) if packed else as_rows(queries)
-        width = rows.shape[1] * (8 if packed else 1)
-        if rows.ndim != 2 or width != self.dimensions:
-            raise OptionError(f"queries have {width} dimensions, and the corpus {self.dimensions}")
+    def rescore(self, queries: npt.NDArray[Any], matches: Matches, k: int = 10) -> Matches:
+        """The `k` best of what a coarser search has found, by the vectors of this corpus.
+
+        Find some times as many by bits and look at those alone more closely: by the same vectors in float16
+        or int8, which may lie in a mapped file, or by the bits themselves, whose signs a query that is not
+        packed tells apart better than its own signs do.
+
+        Args:
+            queries: (d,) or (n, d) of any float type or int8, those of the search.
+            matches: Of a corpus with the same rows.
+            k: How many to keep, or all where there are fewer.
+
+        Raises:
+            OptionError: As `search`; where there are matches for another number of queries, or of other rows.
+        """
+        k = whole_number("k", k, 1, 1 << 31)
+        rows = _floats(queries)
+        self._check_width(rows.shape[1])
+        indices = np.asarray(matches.indices)
+        if indices.ndim != 2 or indices.dtype.kind not in "iu" or len(indices) != len(rows):
+            raise OptionError(
+                f"matches are {indices.dtype} of shape {indices.shape}; they must be whole numbers of shape "
+                f"({len(rows)}, k), a row for each query"
+            )
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
+            raise OptionError(
+                f"matches have rows from {indices.min()} to {indices.max()}; there are {len(self)}"
+            )
+        found = []
+        for row, candidates in zip(rows, indices, strict=True):
+            near = self._vectors[candidates]
+            exact = signs(near, len(row)) if self._bits else near.astype(np.float32)
+            scores = similarity(self.metric, row[np.newaxis], exact)[0]
+            order = np.lexsort((candidates, -scores))[:k]
+            found.append((candidates[order].astype(np.int64), scores[order]))
+        return _matches(found, min(k, indices.shape[1]))
+
+    def _queries(self, queries: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
+        """Queries as they are compared, and of how many dimensions they are."""
+        if self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8:
+            packed = np.atleast_2d(queries)
+            if packed.ndim != 2:
+                raise OptionError(f"queries are of shape {queries.shape}; they must be (w,) or (n, w) bytes")
+            self._check_width(8 * packed.shape[1])
+            return packed, 8 * packed.shape[1]
+        rows = _floats(queries)
+        self._check_width(rows.shape[1])
         if self._bits:
-            return rows if packed else np.packbits(rows > 0, axis=1)
-        return unit_rows(rows) if self.metric == "cosine" else rows
+            return packed_signs(rows), rows.shape[1]
+        return unit_rows(rows) if self.metric == "cosine" else rows, rows.shape[1]
+
+    def _check_width(self, width: int) -> None:
+        if (-(-width // 8) * 8 if self._bits else width) != self.dimensions:
+            raise OptionError(f"queries have {width} dimensions, and the corpus {self.dimensions}")
 
     def _blocks(self, room: int, queries: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """Rows of the corpus, as float32 but for bits, and where they begin."""
@@ -127,13 +170,12 @@ class Corpus:
             yield begin, block if self._bits else np.asarray(block, dtype=np.float32)
 
     def _scores(
-        self, rows: npt.NDArray[Any], begin: int, block: npt.NDArray[Any]
+        self, rows: npt.NDArray[Any], width: int, begin: int, block: npt.NDArray[Any]
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Of each query, (block,) float32."""
         if self._bits:
             for row in rows:
-                differing = _ones(block ^ row).sum(1, dtype=np.int64)
-                yield (1.0 - 2.0 * differing / self.dimensions).astype(np.float32)
+                yield (1.0 - 2.0 * differing(block, row) / width).astype(np.float32)
         elif self.metric == "cosine":
             products = rows @ block.T
             products *= self._inverse_norms[begin : begin + len(block)]
@@ -184,6 +226,18 @@ def search(
     return looked_through.search(queries, k, max_memory_mb=max_memory_mb)
 
 
+def _floats(queries: npt.NDArray[Any]) -> Vectors:
+    of_levels = isinstance(queries, np.ndarray) and queries.dtype == np.int8
+    return as_rows(queries.astype(np.float32) if of_levels else queries)
+
+
+def _matches(found: list[tuple[Ids, Vectors]], width: int) -> Matches:
+    return Matches(
+        np.array([indices for indices, _ in found], np.int64).reshape(len(found), width),
+        np.array([scores for _, scores in found], np.float32).reshape(len(found), width),
+    )
+
+
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[Ids, npt.NDArray[np.float32]]:
     """The `k` highest and where they are, best first; of equal ones those that come first."""
     if k < len(scores):
@@ -193,14 +247,3 @@ def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[Ids, npt.NDArray[np.
         among = np.arange(len(scores))
     order = among[np.argsort(-scores[among], kind="stable")[:k]]
     return order, scores[order]
-
-
-_IN_A_BYTE = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
-
-
-def _ones(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """How many bits of each byte are set."""
-    if hasattr(np, "bitwise_count"):  # numpy 2
-        counted: npt.NDArray[np.uint8] = np.bitwise_count(packed)
-        return counted
-    return _IN_A_BYTE[packed]

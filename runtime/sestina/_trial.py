@@ -124,9 +124,9 @@ def _try(name: str, precision: str, path: str | None) -> dict[str, Any]:
 
 
 def _auto(precision: str, path: str) -> dict[str, Any]:
-    from sestina._load import load
+    from sestina._loaders import load_any
 
-    with load(path, precision=precision) as encoder:
+    with load_any(path, precision=precision) as encoder:
         report = encoder.report()
     return {"provider": report.provider, "variant": report.variant, "precision": report.precision}
 

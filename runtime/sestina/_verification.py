@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import Verification, compare, read_goldens
+from sestina._bundle.goldens import Golden, Verification, compare, read_goldens
 from sestina._schedule.engine import Engine
+from sestina._schedule.pair_engine import PairEngine
 from sestina._text.prompt import Prompt
 from sestina._text.truncation import TruncationWatch
 
@@ -16,8 +17,14 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
     engine.sessions()  # refuses before all files are read
     bundle.check(None)
     goldens = read_goldens(bundle)
+    if bundle.manifest.task == "rerank":
+        return _of_pairs(engine, goldens, tolerance)
     contract = bundle.manifest.contract
     watch = TruncationWatch("ignore", contract.max_tokens)
+    if bundle.manifest.by_token:
+        tokens = engine.ids([golden.text for golden in goldens], 0, watch)
+        found = engine.hidden_states(tokens, contract.dimensions, bundle.manifest.result)
+        return compare(goldens, tokens, found, tolerance)
     ids: list[list[int]] = [[]] * len(goldens)
     vectors = np.zeros((len(goldens), contract.dimensions), dtype=np.float32)
     for text in dict.fromkeys(golden.prompt for golden in goldens):
@@ -28,3 +35,12 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
             ids[at] = row
         vectors[places] = np.concatenate(list(engine.vectors(texts, lambda: watch, lambda _: None, prompt)))
     return compare(goldens, ids, vectors, tolerance)
+
+
+def _of_pairs(engine: Engine, goldens: list[Golden], tolerance: float) -> Verification:
+    assert isinstance(engine, PairEngine)  # noqa: S101  that of such a bundle is
+    watch = TruncationWatch("ignore", 1)
+    pairs = [(golden.text, golden.pair or "") for golden in goldens]
+    rows = engine.pair_rows(pairs, 0, watch)
+    vectors = np.concatenate(list(engine.pair_vectors(pairs, lambda: watch, lambda _: None)))
+    return compare(goldens, rows, vectors, tolerance)

@@ -18,7 +18,7 @@ SECONDS = 20
 # Expressions, so that a recipe can tell any object. All are harmless to evaluate.
 _VALUES = (
     "None", "True", "False", "0", "1", "2", "-1", "32", "33", "2**31", "2**63", "10**5000", "1.0", "2.5", "float('nan')", "float('inf')", "1j",
-    "''", "'auto'", "'fp32'", "'int8'", "'cpu'", "'warn'", "'error'", "'x' * 5000", "'a\\nb'", "'\\ud800'", "'a\\0b'", "b'cpu'", "[]", "['cpu']",
+    "''", "'auto'", "'fp32'", "'int8'", "'cpu'", "'warn'", "'error'", "'zero'", "'float16'", "'binary'", "['a', None, '']", "'x' * 5000", "'a\\nb'", "'\\ud800'", "'a\\0b'", "b'cpu'", "[]", "['cpu']",
     "['cpu', 'cpu']", "('cpu', {})", "[('cpu', {})]", "[('cpu', {'x': 1})]", "[('cpu', None)]", "[('cpu',)]", "[['cpu', {}]]", "[None]", "{}",
     "{'cpu': 1}", "set()", "object()", "int", "lambda: 1", "np.array(['cpu'])", "np.array([1, 2])", "np.array(2)", "np.int64(2)", "np.bool_(True)",
     "np.float32(2)", "np.str_('cpu')", "np.str_('fp32')", "np.array('warn')", "np.ma.masked", "Liar('cpu')", "Liar('nothing')", "Unhashable()",
@@ -27,12 +27,18 @@ _VALUES = (
 )  # fmt: skip
 _CALLS = {
     "load": ("path", "provider", "precision", "threads", "max_memory_mb", "strict", "cache_dir"),
-    "encode": ("texts", "dimensions", "on_truncate", "progress"),
-    "stream": ("texts", "dimensions", "on_truncate", "on_progress"),
-    "hidden_states": ("texts", "on_truncate"),
+    "encode": ("texts", "dimensions", "on_truncate", "on_null", "on_empty", "output", "progress"),
+    "stream": ("texts", "dimensions", "on_truncate", "on_null", "on_empty", "output", "on_progress"),
+    "hidden_states": ("texts", "on_truncate", "on_null", "on_empty"),
     "tokenize": ("text",),
     "explain": ("text", "on_truncate"),
-    "similarity": ("a", "b"),
+    "similarity": ("a", "b", "on_null", "on_empty"),
+}
+_ALLOWED = {  # of these values; as if by default first
+    "on_truncate": ("'warn'", "'error'", "np.array('warn')"),
+    "on_null": ("'error'", "'zero'"),
+    "on_empty": ("None", "'zero'", "'warn'", "'error'"),
+    "output": ("'float32'", "'float16'", "'int8'", "'binary'"),
 }
 _OTHERS = {
     "texts": "['a text', 'b']",
@@ -167,7 +173,12 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         near(encoder.encode("a text"), right, "the vector afterwards")
         if isinstance(found, Refused):
             return "refused"
-        if recipe["call"] in ("encode", "stream") and recipe["given"]["texts"] == _OTHERS["texts"]:
+        for name, allowed in _ALLOWED.items():
+            if (odd := recipe["given"].get(name, allowed[0])) not in allowed:
+                raise Fault(f"{name} takes anything", odd)
+        formed = recipe["given"].get("output", "'float32'") != "'float32'"
+        whole = recipe["call"] in ("encode", "stream") and not formed
+        if whole and recipe["given"]["texts"] == _OTHERS["texts"]:
             width = len(found[0])
             near(
                 found[0][:1] / right[:1],
@@ -177,9 +188,6 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
             )
             if "dimensions" in given and given["dimensions"] is not None and width != given["dimensions"]:
                 raise Fault("vectors of other dimensions", f"{width} for {recipe['given']['dimensions']}")
-        odd = recipe["given"].get("on_truncate", "'warn'")
-        if odd not in ("'warn'", "'error'", "np.array('warn')"):
-            raise Fault("on_truncate takes anything", odd)
     return "right"
 
 
@@ -193,7 +201,7 @@ def _similar(base: Path, sides: list[Any], told: list[Any]) -> str:
         found = attempt(lambda: encoder.similarity(*sides))
     if isinstance(found, Refused):
         return "refused"
-    if any(side["made"] == "masked" for side in told):
+    if any(side["made"] == "masked" and np.size(given) for side, given in zip(told, sides, strict=True)):
         raise Fault("masked values are taken for values", "")
     rows = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
     units = []

@@ -78,11 +78,13 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     bundle = copied(world, BASE, scratch)
     for place in (bundle, scratch):  # whatever is looked for by its name is there, with other values
         (place / "other.bin").write_bytes(b"\x3f\x80\x00\x3f" * (1 << 18))
-    steps = recipe.get("steps", [])
+    steps, changed = recipe.get("steps", []), False
     if steps:
-        tree = wire.parsed((bundle / _GRAPH).read_bytes())
+        before = (bundle / _GRAPH).read_bytes()
+        tree = wire.parsed(before)
         for step in steps:
             _apply(tree, step)
+        changed = wire.serialised(tree) != before  # a way to write a size changes nothing of a number
         put(bundle / _GRAPH, wire.serialised(tree))
         listed(bundle, _GRAPH)
     if "weights" in recipe:
@@ -102,7 +104,7 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
         threads=2,
         cli=recipe.get("cli", False),
     )
-    if ended == "right" and any(step[0] in _NEVER for step in steps):
+    if ended == "right" and changed and any(step[0] in _NEVER for step in steps):
         raise Fault("weights elsewhere are said in another way and not refused", str(steps))
     return ended
 

@@ -445,9 +445,10 @@ class TestTeacher:
     def test_layers_must_be_as_many(self, folder: Path) -> None:
         teacher = load(folder / "teacher")
         start = Start(TransformerEncoder(dataclasses.replace(STUDENT, n_layers=3)), None)
+        shape = teacher.model.encoder.config
         with pytest.raises(ConfigError, match="the teacher has 2 layers, the student 3.*layer_weight to 0"):
-            Learner(start, teacher.model.encoder.config, settings(folder), "cpu")
-        Learner(start, teacher.model.encoder.config, settings(folder, layer_weight=0.0), "cpu")
+            Learner(start, shape.d_model, shape.n_layers, settings(folder), "cpu")
+        Learner(start, shape.d_model, shape.n_layers, settings(folder, layer_weight=0.0), "cpu")
 
 
 class TestLearning:
@@ -703,6 +704,9 @@ class TestConfig:
                 Recipe.from_file(path)
 
     def test_the_shipped_recipe(self) -> None:
+        crops = Recipe.from_file(Path(__main__.__file__).with_name("crops.json"))["whole"]
+        assert crops.second_teacher == "all-mpnet-base-v2"
+        assert crops.student(12_000) == EncoderConfig.base(12_000)
         recipe = Recipe.from_file(Path(__main__.__file__).with_name("base.json"))
         assert [stage.name for stage in recipe.stages] == [
             "begin", "settle", "further", "larger", "near", "nearer", "words"

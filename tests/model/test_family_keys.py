@@ -198,6 +198,7 @@ def test_what_is_not_carried(family: str, changes: Mapping[str, Any], message: s
             {"num_hidden_groups": 5},
             "num_hidden_groups is 5; it must be at most num_hidden_layers, which is 4",
         ),
+        ("t5", {"d_kv": None}, "d_kv is None; it must be a whole number of at least 1"),
         ("electra", {"embedding_size": -1}, "embedding_size is -1; it must be a whole number of at least 1"),
         (
             "t5",

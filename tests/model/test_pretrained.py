@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -1096,6 +1097,15 @@ class TestCard:
         assert load(target).name == "tiny-v4"
 
 
+@pytest.mark.parametrize("more", ["", '"precompiled_charsmap": "", '])
+def test_a_number_that_python_does_not_read(more: str, tmp_path: Path) -> None:
+    """What is looked at before the library does is not what refuses the file, of 5,000 digits either."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text('{"version": "1.0", ' + more + '"normalizer": null, "truncation": ' + "9" * 5000 + "}")
+    with pytest.raises(CheckpointError, match="is not a tokenizer that can be read"):
+        read_tokenizer(path)
+
+
 @pytest.mark.parametrize("name", ["precompiled_charsmap", "precompiled_char\\u0073map"])
 def test_a_table_that_says_to_be_larger_than_it_is(name: str, tmp_path: Path) -> None:
     """The library would take memory for all of it, and end the process where there is none."""
@@ -1117,12 +1127,16 @@ def test_a_table_that_says_to_be_larger_than_it_is(name: str, tmp_path: Path) ->
         ([{"type": "Prepend", "prepend": "x" * 200}, {"type": "Sequence", "normalizers": [
             {"type": "Replace", "pattern": {"Regex": "."}, "content": "x" * 99}]}], True),
         ([{"type": "NFKD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "NFKC"}], True),
+        ([{"type": "Precompiled", "precompiled_charsmap": b64encode(bytes(4) + b"x" * 200 + bytes(1)).decode()}] * 2,
+            True),
         ([{"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 200}], False),
         ([{"type": "Replace", "pattern": {"String": "``"}, "content": '"'}] * 40, False),
         ([{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "_"}], False),
     ],
 )  # fmt: skip
-def test_a_normalizer_that_multiplies_a_text(steps: list[dict[str, object]], refused: bool, tmp_path: Path) -> None:
+def test_a_normalizer_that_multiplies_a_text(
+    steps: list[dict[str, object]], refused: bool, tmp_path: Path
+) -> None:
     """The library runs it on added tokens as it reads the file, and ends the process where memory does."""
     path = tmp_path / "tokenizer.json"
     document = {

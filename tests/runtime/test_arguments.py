@@ -457,9 +457,9 @@ class TestColumns:
         [
             (np.array([["a"]]), r"texts is ndarray of shape \(1, 1\); it must be a column"),
             (np.array("a"), r"texts is ndarray of shape \(\); it must be a column"),
-            (np.array(["a", None], dtype=object), "text 1 is NoneType; it must be str"),
-            (np.array(["a", float("nan")], dtype=object), "text 1 is NoneType; it must be str"),
-            (np.ma.array(["a", "b"], mask=[False, True]), "text 1 is NoneType; it must be str"),
+            (np.array(["a", None], dtype=object), "row 1 is null; it must be str"),
+            (np.array(["a", float("nan")], dtype=object), "row 1 is null; it must be str"),
+            (np.ma.array(["a", "b"], mask=[False, True]), "row 1 is null; it must be str"),
             (np.array([1.5]), "text 0 is float; it must be str"),
             (np.array([b"a"]), "text 0 is bytes; it must be str"),
             (np.zeros(2, dtype=[("a", "U3")]), "text 0 is tuple; it must be str"),

@@ -175,7 +175,7 @@ CALLS: dict[str, Callable[[sestina.Encoder, Any], object]] = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("texts, said", [
     (["a", 7], "text 1 is int; it must be str"),
-    ([None], "text 0 is NoneType; it must be str"),
+    ([None], "row 0 is null; it must be str: leave it out, or pass on_null='zero' for a zero vector"),
     (["a", b"bytes"], "text 1 is bytes; it must be str"),
     ([["nested"]], "text 0 is list; it must be str"),
 ])  # fmt: skip

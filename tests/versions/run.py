@@ -61,14 +61,16 @@ def found(versions: list[str]) -> dict[str, str]:
     return {version: programs[version] for version in versions if version in programs}
 
 
-def tried(name: str, program: str, packages: list[str], bundles: Path) -> tuple[str, bool, str]:
-    """One environment made and used: its name, whether all went well, and what there is to say."""
+def tried(name: str, program: str, packages: list[str], tiny: Path) -> tuple[str, bool, str]:
+    """One environment made and used: its name, whether all went well, and what there is to say.
+
+    `tiny` is the bundle to try, beside which those lie that tests have made.
+    """
     place = ENVIRONMENTS / name
     python = str(place / SCRIPTS / "python")
-    (tiny,) = bundles.glob("wordpiece-*.sestina")
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-        "SESTINA_TESTS_MADE": str(bundles),
+        "SESTINA_TESTS_MADE": str(tiny.parent),
     }
     begun = time.monotonic()
     said = []
@@ -94,7 +96,7 @@ def main() -> int:
     sys.path.insert(0, str(TESTS))
     import _made
 
-    _made.kept_bundle()
+    tiny = _made.kept_bundle()
     versions = promised(project)
     programs = found(versions)
     first, program = next(iter(programs.items()))
@@ -105,7 +107,7 @@ def main() -> int:
         if version not in programs:
             print(f"python{version}: NOT TESTED, there is none on PATH and none of pyenv's")
     with ThreadPoolExecutor(2) as pool:
-        done = [pool.submit(tried, name, *job, _made.folder()) for name, job in jobs.items()]
+        done = [pool.submit(tried, name, *job, tiny) for name, job in jobs.items()]
         results = [each.result() for each in done]
     for name, passed, said in results:
         print(f"{name}: {'passed' if passed else 'FAILED'}: {said}")

@@ -140,13 +140,18 @@ class RowEncoder(nn.Module):
         """Those of the fused attention."""
         return self.fused.head_norms
 
-    def forward(self, ids: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
-        """(B, S) int64, and (1,) int64 the first token that is pooled where the head leaves prompts out ->
-        vectors (B, d) and hidden states (B, S, D).
+    def forward(
+        self, ids: Tensor, pooled_from: Tensor | None = None, types: Tensor | None = None
+    ) -> SentenceOutput:
+        """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, and
+        (B, S) int64 token types where texts have such -> vectors (B, d) and hidden states (B, S, D).
         """
-        x = self.embed(ids)
+        x = self.embed(ids, types)
         self.fused.begin(ids)
         token = pooled_token(self.model)
+        if self.model.head.by_token:
+            rows = self.model.encoder.transform(x.flatten(0, 1))
+            return SentenceOutput(finish_rows(self.model, rows).view(*x.shape[:2], -1), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
@@ -163,9 +168,9 @@ class RowEncoder(nn.Module):
         rows = list(encoder.stack())[-1](rows)
         return rows if encoder.final_norm is None else encoder.final_norm(rows)
 
-    def embed(self, ids: Tensor) -> Tensor:
+    def embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """(B, S) -> (B, S, D)."""
-        x: Tensor = self.model.encoder.embed(ids)
+        x: Tensor = self.model.encoder.embed(ids, types)
         return x
 
 

@@ -20,7 +20,13 @@ def pooled_token(model: SentenceEncoder) -> int | None:
     """The one token whose last state becomes the vector, 0 or -1, where no other need be computed for it."""
     head, config = model.head, model.encoder.config
     token = _POOLED.get(head.pooling)  # several at once read all
-    if token is None or not head.include_prompt or not config.n_layers or (config.causal and token == 0):
+    if (
+        token is None
+        or head.by_token
+        or not head.include_prompt
+        or not config.n_layers
+        or (config.causal and token == 0)
+    ):
         return None
     by_content = any(isinstance(each.scoring.bias, DisentangledBias) for each in attentions(model))
     return None if by_content else token

@@ -170,14 +170,19 @@ class MaskedEncoder(nn.Module):
         """Those of the core."""
         return self.core.head_norms
 
-    def forward(self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None) -> SentenceOutput:
-        """(B, S) int32, 1 where a token is real, else 0, and where prompts are left out (1,) int32, the first
-        token that is pooled -> vectors (B, d), hidden states (B, S, D).
+    def forward(
+        self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None, types: Tensor | None = None
+    ) -> SentenceOutput:
+        """(B, S) int32, 1 where a token is real, else 0, where prompts are left out (1,) int32, the first
+        token that is pooled, and where texts have types (B, S) int32 -> vectors (B, d), hidden states
+        (B, S, D).
         """
         self.core.begin(ids)
         real = mask.to(torch.float32)
         added = (1.0 - real)[:, None, None, :] * self.masked  # (B, 1, 1, S)
-        hidden = self.model.encoder.transform(self._embed(ids), added)
+        hidden = self.model.encoder.transform(self._embed(ids, types), added)
+        if self.model.head.by_token:
+            return SentenceOutput(finish_masked(self.model, hidden), hidden)
         pooled = pool_masked(
             hidden,
             real[:, :, None],
@@ -188,7 +193,7 @@ class MaskedEncoder(nn.Module):
         )
         return SentenceOutput(finish_masked(self.model, pooled), hidden)
 
-    def _embed(self, ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """As `TransformerEncoder.embed`; the end of the positions is a Shape, a constant once it is fixed."""
         encoder = self.model.encoder
         x: Tensor = encoder.tokens(ids)
@@ -196,6 +201,9 @@ class MaskedEncoder(nn.Module):
             x = x + node("Gather", (encoder.positions, self._counted(ids)), x.shape, axis=0)
         elif encoder.config.has_position_table:
             x = x + self.core.cut(encoder.positions)
+        if types is not None:
+            rows = (*types.shape, x.shape[2])
+            x = x + node("Gather", (encoder.token_types, types), rows, axis=0)
         return encoder.project(x)
 
     def _places(self) -> Tensor:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sestina._bundle.manifest import RESULTS
 from sestina_model.head_config import HeadConfig
+from sestina_model.sentence import SentenceEncoder
 
-__all__ = ["INPUT", "INPUTS", "MASK", "OUTPUTS", "POOLED_FROM", "axes_of", "inputs_of"]
+__all__ = [
+    "INPUT",
+    "INPUTS",
+    "MASK",
+    "OUTPUTS",
+    "POOLED_FROM",
+    "STATES",
+    "TYPES",
+    "axes_of",
+    "inputs_of",
+    "outputs_of",
+    "result_of",
+]
 
-INPUT, MASK, POOLED_FROM = "input_ids", "attention_mask", "pooled_from"
-OUTPUTS = ("sentence_embedding", "last_hidden_state")
+INPUT, MASK, TYPES, POOLED_FROM = "input_ids", "attention_mask", "token_type_ids", "pooled_from"
+STATES = "last_hidden_state"
+OUTPUTS = (RESULTS["embedding"], STATES)
 
 # By a variant's `shapes`: its inputs, (batch, length) each, in order, and their types.
 INPUTS: Mapping[str, Mapping[str, str]] = {
@@ -18,10 +33,24 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def inputs_of(shapes: str, head: HeadConfig) -> Mapping[str, str]:
-    """All inputs of a graph with this head, in order, and their types."""
-    inputs = INPUTS[shapes]
-    return inputs if head.include_prompt else {**inputs, POOLED_FROM: inputs[INPUT]}
+def inputs_of(shapes: str, model: SentenceEncoder) -> Mapping[str, str]:
+    """All inputs of a model's graph, in order, and their types."""
+    inputs = dict(INPUTS[shapes])
+    if model.encoder.config.n_token_types is not None:
+        inputs[TYPES] = inputs[INPUT]
+    if not model.head.include_prompt:
+        inputs[POOLED_FROM] = inputs[INPUT]
+    return inputs
+
+
+def result_of(head: HeadConfig) -> str:
+    """The output that the task asks for."""
+    return RESULTS[head.task]
+
+
+def outputs_of(head: HeadConfig) -> tuple[str, str]:
+    """All outputs of a graph with this head, in order: the result, and the hidden states."""
+    return result_of(head), STATES
 
 
 def axes_of(name: str) -> tuple[str | int, ...]:

@@ -12,11 +12,9 @@ import onnx
 
 from sestina._bundle.mapped import MODEL_GRAPH
 from sestina._bundle.protobuf import sized
-from sestina_export._graph.interface import OUTPUTS
+from sestina_export._graph.interface import STATES
 
 __all__ = ["STATES", "in_parts", "needed_for", "serialised"]
-
-VECTORS, STATES = OUTPUTS
 
 
 def needed_for(graph: onnx.GraphProto, output: str) -> set[str]:
@@ -38,7 +36,7 @@ def serialised(model: onnx.ModelProto) -> bytes:
 
 def in_parts(model: onnx.ModelProto) -> tuple[bytes, bytes]:
     """The bytes of a model without the states' part, and those of the part, which has no weights; or none."""
-    needed = needed_for(model.graph, VECTORS)
+    needed = needed_for(model.graph, model.graph.output[0].name)
     rest = [node for node in model.graph.node if not needed.intersection(node.output)]
     if not rest or STATES in needed:
         return _bytes(model), b""

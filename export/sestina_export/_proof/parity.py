@@ -14,7 +14,7 @@ from sestina._bundle.graph import Graph
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
-from sestina_export._graph.interface import INPUT, MASK, OUTPUTS, POOLED_FROM
+from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM, TYPES, outputs_of
 from sestina_export._proof.shapes import parity_shapes
 from sestina_model.sentence import SentenceEncoder
 
@@ -28,6 +28,9 @@ __all__ = [
     "open_graph",
     "run_texts",
 ]
+
+
+Types = dict[str, npt.NDArray[np.integer[Any]]]  # token types by the name of their input, or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,15 @@ def measure_shapes(
     Raises:
         ParityError: At the first output that differs by more than is allowed, or is not finite.
     """
-    session = open_graph(graph)
+    session, outputs = open_graph(graph), outputs_of(model.head)
     generator = np.random.default_rng(seed)
     differences = []
     for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        start = _any_start(model, generator, length)
-        got = session.run(list(OUTPUTS), _unpadded(session, ids, start))
-        reference = _reference(model, ids, start)
-        differences += _within(_compare(got, reference, ids.shape, tolerance), where)
+        start, types = _any_start(model, generator, length), _any_types(model, generator, ids)
+        got = session.run(list(outputs), _unpadded(session, ids, start, types))
+        reference = _reference(model, ids, start, types)
+        differences += _within(_compare(outputs, got, reference, ids.shape, tolerance), where)
     return differences
 
 
@@ -78,20 +81,23 @@ def measure_padding(
     Raises:
         ParityError: At the first output that differs by more than is allowed, or is not finite.
     """
-    session = open_graph(graph)
+    session, outputs = open_graph(graph), outputs_of(model.head)
     generator = np.random.default_rng(seed)
     differences = []
     for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
-        start = _any_start(model, generator, length)
-        vectors, hidden = session.run(list(OUTPUTS), {INPUT: ids, MASK: mask, **_started(session, start)})
+        start, types = _any_start(model, generator, length), _any_types(model, generator, ids)
+        feeds = {INPUT: ids, MASK: mask, **types, **_started(session, start)}
+        vectors, hidden = session.run(list(outputs), feeds)
         for row, own in enumerate(lengths):
-            reference = _reference(model, ids[row : row + 1, :own], start)
-            got = (vectors[row : row + 1], hidden[row : row + 1, :own])
+            some = {name: each[row : row + 1, :own] for name, each in types.items()}
+            reference = _reference(model, ids[row : row + 1, :own], start, some)
+            mine = vectors[row : row + 1, :own] if vectors.ndim == 3 else vectors[row : row + 1]
+            got = (mine, hidden[row : row + 1, :own])
             padding = f" in a row of {own}, padded,"
-            differences += _within(_compare(got, reference, ids.shape, tolerance), where, padding)
+            differences += _within(_compare(outputs, got, reference, ids.shape, tolerance), where, padding)
     return differences
 
 
@@ -108,12 +114,15 @@ def _within(differences: Iterable[Difference], where: str, how: str = "") -> lis
     return checked
 
 
-def _unpadded(session: Any, ids: npt.NDArray[np.int64], start: int) -> dict[str, npt.NDArray[Any]]:
+def _unpadded(
+    session: Any, ids: npt.NDArray[np.int64], start: int, types: Types
+) -> dict[str, npt.NDArray[Any]]:
     """The inputs of a graph, with or without a mask, for rows of one length."""
     if MASK not in (tensor.name for tensor in session.get_inputs()):
-        return {INPUT: ids, **_started(session, start)}
+        return {INPUT: ids, **types, **_started(session, start)}
     mask = np.ones(ids.shape, dtype=np.int32)
-    return {INPUT: ids.astype(np.int32), MASK: mask, **_started(session, start)}
+    small = {name: each.astype(np.int32) for name, each in {INPUT: ids, **types}.items()}
+    return {**small, MASK: mask, **_started(session, start)}
 
 
 def _started(session: Any, start: int) -> dict[str, npt.NDArray[Any]]:
@@ -129,11 +138,21 @@ def _any_start(model: SentenceEncoder, generator: np.random.Generator, length: i
     return 0 if model.head.include_prompt else int(generator.integers(0, length + 2))
 
 
+def _any_types(
+    model: SentenceEncoder, generator: np.random.Generator, ids: npt.NDArray[np.integer[Any]]
+) -> Types:
+    """Token types of any kind, by the name of the input, where an encoder is told such."""
+    rows = model.encoder.config.n_token_types
+    return {} if rows is None else {TYPES: generator.integers(0, rows, ids.shape).astype(ids.dtype)}
+
+
 def _reference(
-    model: SentenceEncoder, ids: npt.NDArray[np.integer[Any]], start: int
+    model: SentenceEncoder, ids: npt.NDArray[np.integer[Any]], start: int, types: Types
 ) -> list[npt.NDArray[np.float32]]:
+    told = torch.from_numpy(types[TYPES]) if types else None
     with torch.inference_mode():
-        return [tensor.numpy() for tensor in model(torch.from_numpy(ids), None, torch.tensor([start]))]
+        given = model(torch.from_numpy(ids), None, torch.tensor([start]), told)
+        return [tensor.numpy() for tensor in given]
 
 
 def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, seed: int = 0) -> list[int]:
@@ -144,16 +163,18 @@ def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, se
     Raises:
         ParityError: At the first row that depends on its neighbours.
     """
-    session = open_graph(graph)
+    session, outputs = open_graph(graph), outputs_of(model.head)
     generator = np.random.default_rng(seed)
     shapes = [shape for shape in parity_shapes(model.head.max_tokens, model.encoder.config) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
         start = _started(session, _any_start(model, generator, length))
-        together = session.run(list(OUTPUTS), {INPUT: ids, **start})
+        types = _any_types(model, generator, ids)
+        together = session.run(list(outputs), {INPUT: ids, **types, **start})
         for row in range(batch):
-            alone = session.run(list(OUTPUTS), {INPUT: ids[row : row + 1], **start})
-            for output, here, there in zip(OUTPUTS, together, alone, strict=True):
+            some = {name: each[row : row + 1] for name, each in types.items()}
+            alone = session.run(list(outputs), {INPUT: ids[row : row + 1], **some, **start})
+            for output, here, there in zip(outputs, together, alone, strict=True):
                 if here[row].tobytes() != there[0].tobytes():
                     raise ParityError(
                         f"{where}: {output} of one row at batch {batch}, length {length} is not bit-equal to "
@@ -177,12 +198,13 @@ def figure(value: float) -> float:
 
 
 def _compare(
+    outputs: Sequence[str],
     got: Sequence[npt.NDArray[np.float32]],
     reference: Sequence[npt.NDArray[np.float32]],
     shape: tuple[int, ...],
     tolerance: float,
 ) -> Iterator[Difference]:
-    for output, here, there in zip(OUTPUTS, got, reference, strict=True):
+    for output, here, there in zip(outputs, got, reference, strict=True):
         if here.shape != there.shape:
             raise ParityError(f"{output} has shape {here.shape} where PyTorch gives {there.shape}")
         allowed = tolerance * max(1.0, float(np.abs(there).max()))
@@ -194,27 +216,34 @@ def open_graph(graph: bytes | Graph) -> Any:
 
     Where the weights stay in a mapped file, the graph must outlive it.
     """
-    options = session_options(1)
+    options, providers = session_options(1), ["CPUExecutionProvider"]
     content = graph.source(options, b"", mapped=graph.maps) if isinstance(graph, Graph) else graph
-    return onnxruntime().InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )
+    return onnxruntime().InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
 def run_texts(
     session: Any,
-    ids: Sequence[Sequence[int]],
+    ids: Sequence[Sequence[Any]],
     width: int,
     buckets: Sequence[int] = (),
     starts: Sequence[int] = (),
 ) -> npt.NDArray[np.float32]:
-    """Sentence vectors (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
+    """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
-    The tokens of a text are pooled from its member of `starts` on, by default all.
+    The tokens of a text are pooled from its member of `starts` on, by default all. Of pairs with types `ids`
+    has [id, type] for each token. Of tasks by token the rows of all tokens follow one another.
     """
-    vectors = np.zeros((len(ids), width), dtype=np.float32)
-    for vector, row, start in zip(vectors, ids, starts or [0] * len(ids), strict=True):
+    result = session.get_outputs()[0]
+    by_token = len(result.shape) == 3
+    found = [np.zeros((0 if by_token else 1, width), dtype=np.float32)] * len(ids)
+    for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):
         if row:
-            feed = padded(row, buckets) if buckets else {INPUT: np.array([row], dtype=np.int64)}
-            vector[:] = session.run([OUTPUTS[0]], {**feed, **_started(session, start)})[0][0]
-    return vectors
+            feed = padded(row, buckets) if buckets else _fed(np.array([row], dtype=np.int64))
+            given = session.run([result.name], {**feed, **_started(session, start)})[0]
+            found[at] = given[0, : len(row)] if by_token else given
+    return np.concatenate(found) if found else np.zeros((0, width), dtype=np.float32)
+
+
+def _fed(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    """(1, S) ids, or (1, S, 2) with their types, as a graph without a mask takes them."""
+    return {INPUT: rows} if rows.ndim == 2 else {INPUT: rows[..., 0].copy(), TYPES: rows[..., 1].copy()}

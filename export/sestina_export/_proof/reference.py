@@ -18,10 +18,12 @@ from sestina_model import checkpoint as checkpoints
 from sestina_model._errors import CheckpointError
 from sestina_model._tokenizers import sound_tokenizer
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 from sestina_model.pretrained.tokenizer import lower_cased
 
 __all__ = ["compare_tokenizer"]
 
+_MOST_CHARACTERS = 10_000  # of a text of a pair
 _SHOWN = 24  # ids of a text in an error
 
 
@@ -45,7 +47,7 @@ def compare_tokenizer(
     """
     if not isinstance(source, str | os.PathLike):
         return None
-    contract = checkpoints.pretrained_contract(source)
+    contract = checkpoints.pretrained_contract(source, checkpoint.model.head.task)
     version = installed()
     if contract is None or version is None:
         return None
@@ -69,8 +71,37 @@ def compare_tokenizer(
     # Of the others no encoder can make a vector.
     held = [(text, ids) for text, ids in found if max(ids, default=0) < rows]
     kept = [text for text, _ in held]
-    _hold(kept, checkpoint.tokenize(kept), [ids for _, ids in held], version)
+    if checkpoint.model.head.pairs:
+        _hold_pairs(checkpoint, reference, kept, version)
+    else:
+        _hold(kept, checkpoint.tokenize(kept), [ids for _, ids in held], version)
     return version
+
+
+def _hold_pairs(checkpoint: Checkpoint, reference: Any, texts: Sequence[str], version: str) -> None:
+    """Each text with the next, and with one far away: short and long ones on either side.
+
+    The longest of all, whose tokens by the million are cut to the same few, stay out of it.
+    """
+    texts = [text for text in texts if len(text) <= _MOST_CHARACTERS]
+    pairs: list[Text] = [
+        (text, texts[(at + step) % len(texts)])
+        for step in (1, len(texts) // 2)
+        for at, text in enumerate(texts)
+    ]
+    limit = checkpoint.model.head.max_tokens
+    with quiet(), sound_tokenizer("the tokenizer:"), offline():
+        encoded = reference(
+            [pair[0] for pair in pairs],
+            [pair[1] for pair in pairs],
+            truncation="longest_first",
+            max_length=limit,
+            return_token_type_ids=True,
+        )
+    ours = checkpoint.encodings(pairs)
+    _hold(pairs, [each.ids for each in ours], encoded["input_ids"], version)
+    if checkpoint.model.encoder.config.n_token_types is not None:
+        _hold(pairs, [each.type_ids for each in ours], encoded["token_type_ids"], version)
 
 
 def _reference(folder: str, given: Any = None, *, lower_case: bool) -> Any:
@@ -87,12 +118,12 @@ def _reference(folder: str, given: Any = None, *, lower_case: bool) -> Any:
 
 
 def _hold(
-    texts: Sequence[str], ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]], version: str
+    texts: Sequence[Text], ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]], version: str
 ) -> None:
     rows = zip(texts, ours, theirs, strict=True)
     differing = [row for row in rows if list(row[1]) != list(row[2])]
     if differing:
-        text, here, there = min(differing, key=lambda row: (len(row[0]), row[0]))
+        text, here, there = min(differing, key=lambda row: (len(str(row[0])), str(row[0])))
         raise ParityError(
             f"the tokenizer gives {text!r:.100} the ids {_listed(here)} where transformers {version} gives "
             f"{_listed(there)}; save the folder again with save_pretrained, or export it as a module with "

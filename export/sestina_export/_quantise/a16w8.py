@@ -27,6 +27,7 @@ from sestina_export._quantise.calibrate import InputStatistics, calibrate
 from sestina_export._quantise.rounding import ANY_PAIR, column_scales, round_to_int8
 from sestina_export._tools import quiet_tools
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 
 __all__ = ["LEAST_ON_HTP", "A16W8Form"]
 
@@ -50,16 +51,22 @@ class A16W8Form(PortableForm):
     masked = -100.0
     rewrites_weights = True
 
-    def __init__(self, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+    def __init__(self, checkpoint: Checkpoint, texts: Sequence[Text]) -> None:
         super().__init__(checkpoint.model.encoder.config)
+        alone = [text for text in texts if isinstance(text, str)]
+        if len(alone) < len(texts):
+            raise GraphError(
+                "a16w8 is calibrated on texts alone, and this encoder reads pairs: export it for cpu, "
+                "portable, cuda, webgpu or mobile-cpu"
+            )
         size = sum(4 * parameter.numel() for parameter in checkpoint.model.parameters())
         if not fits(size):
             raise GraphError(
                 f"the float32 graph that a16w8 is made of would have {size} bytes, and with its weights "
                 "inside it must have less than 2 GiB: this encoder is too large for a16w8"
             )
-        self._statistics: Mapping[str, InputStatistics] = calibrate(checkpoint, texts)
-        ids = checkpoint.tokenize([*texts, *_extremes(texts, checkpoint.model.head.max_tokens)])
+        self._statistics: Mapping[str, InputStatistics] = calibrate(checkpoint, alone)
+        ids = checkpoint.tokenize([*alone, *_extremes(alone, checkpoint.model.head.max_tokens)])
         self._ids = [each for each in ids if each]
         self._buckets = buckets_for(checkpoint.model.head.max_tokens, LEAST_ON_HTP)
         head = checkpoint.model.head

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from sestina._text.tokenizer import check_text
+from sestina._text.checked import check_text
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._forms.base import layer_linears
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 
-__all__ = ["InputStatistics", "calibrate", "default_texts", "readers_of", "split_texts"]
+__all__ = ["InputStatistics", "calibrate", "default_texts", "in_two", "readers_of", "split_texts"]
+
+T = TypeVar("T")
 
 _LEADERS = {"key": "query", "value": "query", "gate": "inner"}
-_FEWEST = 32  # texts; fewer say too little of a range
+_FEWEST = 32  # texts or pairs; fewer say too little of a range
 
 
 @dataclass(slots=True)
@@ -56,15 +60,31 @@ def split_texts(calibration: Iterable[str]) -> tuple[list[str], list[str]]:
         ExportError: Where it is no sequence of texts, or one of too few to say anything.
         sestina.TextTypeError, sestina.TextValueError: Where a member is not a `str`, or not valid Unicode.
     """
+    return in_two(calibration, "texts", check_text, str.strip)
+
+
+def in_two(
+    calibration: object, what: str, check: Callable[[Any, int], T], says: Callable[[T], object]
+) -> tuple[list[T], list[T]]:
+    """Two thirds and the third that is held back, of what is not blank and not repeated.
+
+    Args:
+        calibration: Members of any kind.
+        what: Its name for several.
+        check: Makes one of what was given and its place, or raises.
+        says: Whether one is not blank.
+
+    Raises:
+        ExportError: Where it is no sequence, or one of too few.
+    """
     if isinstance(calibration, str | bytes) or not isinstance(calibration, Iterable):
-        raise ExportError(f"calibration is a {type(calibration).__name__}; it must be a sequence of texts")
-    checked = [check_text(text, position) for position, text in enumerate(calibration)]
-    texts = list(dict.fromkeys(text for text in checked if text.strip()))
-    if len(texts) < _FEWEST:
-        rest = "" if len(texts) == len(checked) else " that are neither blank nor repeated"
-        raise ExportError(f"{len(texts)} calibration texts are too few; give at least {_FEWEST}{rest}")
-    held_back = texts[2::3]
-    return [text for at, text in enumerate(texts) if at % 3 != 2], held_back
+        raise ExportError(f"calibration is a {type(calibration).__name__}; it must be a sequence of {what}")
+    checked = [check(each, at) for at, each in enumerate(calibration)]
+    kept = list(dict.fromkeys(each for each in checked if says(each)))
+    if len(kept) < _FEWEST:
+        rest = "" if len(kept) == len(checked) else " that are neither blank nor repeated"
+        raise ExportError(f"{len(kept)} calibration {what} are too few; give at least {_FEWEST}{rest}")
+    return [each for at, each in enumerate(kept) if at % 3 != 2], kept[2::3]
 
 
 def readers_of(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -77,7 +97,7 @@ def readers_of(paths: Iterable[str]) -> dict[str, list[str]]:
     return readers
 
 
-def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, InputStatistics]:
+def calibrate(checkpoint: Checkpoint, texts: Sequence[Text]) -> Mapping[str, InputStatistics]:
     """Run PyTorch on the texts and watch the input of every layer's linear maps, by path.
 
     Maps that share their input share one `InputStatistics`.
@@ -102,9 +122,9 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[str]) -> Mapping[str, Inpu
         hooks.append(linear.register_forward_pre_hook(watch))
     try:
         with torch.inference_mode():
-            for ids in checkpoint.tokenize(texts):
-                if ids:
-                    model(torch.tensor([ids]))
+            for given in checkpoint.operands(texts):
+                if given is not None:
+                    model(given.ids, types=given.types)
     finally:
         for hook in hooks:
             hook.remove()

@@ -16,6 +16,7 @@ from sestina_export._forms.base import layer_linears
 from sestina_export._quantise.calibrate import readers_of
 from sestina_export._quantise.int8 import Input, Int8Form
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.inputs import Text
 
 __all__ = ["finer", "worst_first"]
 
@@ -23,7 +24,7 @@ _SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the inputs whose products are kept
 _TEXTS = 48  # that they are measured on
 
 
-def finer(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[str]) -> Int8Form | None:
+def finer(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[Text]) -> Int8Form | None:
     """The same form with more products in float32: the worst of all, never more than half; None: it has them.
 
     Args:
@@ -41,7 +42,7 @@ def finer(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[str]) -> Int8F
     return form.keeping(form.ranking[: more[0]])
 
 
-def worst_first(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[str]) -> list[str]:
+def worst_first(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[Text]) -> list[str]:
     """The inputs, by the first map that reads each, from that whose products are the most rounded on."""
     linears = layer_linears(checkpoint.model)
     errors = {leader: _Share() for leader in readers_of(linears)}
@@ -61,9 +62,9 @@ def worst_first(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[str]) ->
         hooks.append(linears[leader].register_forward_pre_hook(watch))
     try:
         with torch.inference_mode():
-            for ids in checkpoint.tokenize(texts[:: max(1, len(texts) // _TEXTS)]):
-                if ids:
-                    checkpoint.model(torch.tensor([ids]))
+            for given in checkpoint.operands(texts[:: max(1, len(texts) // _TEXTS)]):
+                if given is not None:
+                    checkpoint.model(given.ids, types=given.types)
     finally:
         for hook in hooks:
             hook.remove()

@@ -81,10 +81,12 @@ class Int8RowEncoder(RowEncoder):
             table = model.encoder.positions.detach()[:rows]
             self.positions = _Positions(table, sinusoidal=config.positions == "sinusoidal")
 
-    def embed(self, ids: Tensor) -> Tensor:
+    def embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """As `TransformerEncoder.embed`, of scaled tokens. (B, S) -> (B, S, D)."""
         encoder = self.model.encoder
         x: Tensor = encoder.tokens(ids)
         if self.positions is not None:
             x = x + self.positions(ids, encoder.config)
+        if types is not None:
+            x = x + F.embedding(types, encoder.token_types)
         return encoder.project(x)

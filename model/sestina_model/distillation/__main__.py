@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", nargs="+", metavar="FILE", help="instead of the configuration's texts")
     parser.add_argument("--data", metavar="FOLDER", help="instead of the configuration's dev tasks")
     parser.add_argument("--teacher", metavar="FOLDER", help="instead of the configuration's teacher")
+    parser.add_argument("--second-teacher", metavar="FOLDER", help="instead of the configuration's second")
     parser.add_argument("--bundle", metavar="FOLDER", help="the teacher's, to compute kept vectors faster")
     parser.add_argument("--threads", type=int, metavar="N", help="torch's (default: as it chooses)")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
@@ -76,6 +77,7 @@ def _asked(args: argparse.Namespace) -> Recipe:
         "texts": args.texts and tuple(args.texts),
         "data": args.data,
         "teacher": args.teacher,
+        "second_teacher": args.second_teacher,
         "threads": args.threads,
     }
     recipe = recipe.changed(**{name: value for name, value in given.items() if value is not None})

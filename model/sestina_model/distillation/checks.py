@@ -10,13 +10,13 @@ from sestina_model._errors import ConfigError
 if TYPE_CHECKING:
     from sestina_model.distillation.config import DistillationConfig
 
-__all__ = ["SMALLEST_BATCH", "check"]
+__all__ = ["CROPS", "KINDS", "SMALLEST_BATCH", "WHOLE", "check"]
 
 SMALLEST_BATCH = 8  # texts that a batch must have for its pairs to teach
 _LARGEST = sys.float_info.max
-_MIXED = ("words", "terms", "lines", "passages")
-_CUT = ("windows", "lines", "passages")
-_CROPS = ("words", "terms", *_CUT, "altered", "queries")
+KINDS = ("words", "terms", "lines", "passages")  # of a mix
+WHOLE = ("windows", "lines", "passages")  # of crops, what a search looks through
+CROPS = ("words", "terms", *WHOLE, "altered", "queries")
 
 _POSITIVE = (
     "tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "run_texts", "bank_texts",
@@ -98,13 +98,13 @@ def _check_drawn(config: DistillationConfig) -> None:
             )
         return
     if config.mix is not None:
-        _check_shares("mix", "the mix", config.mix, _MIXED)
+        _check_shares("mix", "the mix", config.mix, KINDS)
     else:
-        _check_shares("crops", "the crops", config.crops, _CROPS)
+        _check_shares("crops", "the crops", config.crops, CROPS)
     name = "crops" if config.mix is None else "a mix"
-    if config.crops is not None and not set(_CUT) & set(config.crops):
+    if config.crops is not None and not set(WHOLE) & set(config.crops):
         raise ConfigError(
-            f"crops is {config.crops!r}; altered texts and queries are drawn from {', '.join(_CUT)}: give "
+            f"crops is {config.crops!r}; altered texts and queries are drawn from {', '.join(WHOLE)}: give "
             "one of these a share"
         )
     if len(config.phases) > 1:

@@ -13,13 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sestina_model.distillation.checks import CROPS, WHOLE
 from sestina_model.distillation.corpus import Rows, stretches
 from sestina_model.distillation.units import Units
 
 __all__ = ["CROPS", "Crops", "Pool"]
-
-CROPS = ("words", "terms", "windows", "lines", "passages", "altered", "queries")
-_WHOLE = ("windows", "lines", "passages")  # what a search looks through
 
 _COMMONNESS = 0.4  # a word is drawn as often as the 0.4th power of how often it stands
 _TERM, _WINDOW, _QUERY = (2, 6), (6, 31), (2, 8)  # units, from and below
@@ -113,11 +111,11 @@ class Crops:
         draw = np.random.default_rng(seed)
         spans = {
             kind: self._limited(*getattr(self, f"_{kind}")(numbers[kind], draw))
-            for kind in ("words", "terms", *_WHOLE)
+            for kind in ("words", "terms", *WHOLE)
             if kind in numbers
         }
         texts = {kind: _Texts(*self._cut(*span)) for kind, span in spans.items()}
-        there = [spans[kind] for kind in _WHOLE if kind in spans]
+        there = [spans[kind] for kind in WHOLE if kind in spans]
         begins, ends = (
             (np.concatenate(side) for side in zip(*there, strict=True)) if there else (_NONE, _NONE)
         )
@@ -236,7 +234,7 @@ class Crops:
             Rows(rows.flat(units), np.cumsum(side[fits]))
             for rows, side in zip(self._rows, tokens, strict=True)
         )
-        whole = np.flatnonzero(np.isin(kinds, [CROPS.index(kind) for kind in _WHOLE]))
+        whole = np.flatnonzero(np.isin(kinds, [CROPS.index(kind) for kind in WHOLE]))
         return Pool(kinds, student, tuple(teachers), whole if len(whole) else np.arange(len(kinds)))
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError, DivergenceError
-from sestina_model.distillation.arithmetic import fast_products
+from sestina_model.distillation.arithmetic import fast_products, prepare
 from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.objective import Losses, Objective, Weights
 from sestina_model.distillation.optimiser import named_weights, new_optimiser, rate
@@ -67,11 +67,7 @@ class Learner:
         objective.start_from(start.projections or ())
         if config.holds_space:
             objective.hold()
-        if self._device.type == "cuda":
-            # What is not in bfloat16 is in TF32: three decimal digits of a factor, and sums as ever.
-            torch.set_float32_matmul_precision("high")
-            # It plans for every new shape, and there are hundreds: 27 seconds for a pool that takes 12.
-            torch.backends.cuda.enable_cudnn_sdp(False)
+        prepare(self._device)
         self.encoder = start.encoder.to(self._device)
         self._objective = objective.to(self._device)
         for module in self.encoder.modules():

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sestina_model._lines import read_lines
+from sestina_model.distillation.checks import KINDS
 from sestina_model.evaluation.held_out import as_number, is_held_out
 from sestina_model.evaluation.sample import words
 
 __all__ = ["KINDS", "Text", "material"]
 
-KINDS = ("words", "terms", "lines", "passages")
 
 _COMMON = 250  # the most frequent words: no term begins or ends with one
 _INSIDE = ("and", "of", "the")  # may stand within a term

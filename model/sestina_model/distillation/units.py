@@ -7,15 +7,16 @@ after another. Each distinct unit is tokenized once.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import sys
-import unicodedata
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +33,6 @@ __all__ = ["Units", "keep_units", "split_units"]
 
 _VERSION = 2  # of how units are cut
 _ASCII = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # some of these are symbols to Unicode
-_MARKS = re.escape(
-    "".join(
-        sorted(
-            {*_ASCII, *(chr(n) for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n))[0] == "P")}
-        )
-    )
-)
-_UNIT = re.compile(rf"[{_MARKS}]|[^{_MARKS}\s]+")
 _COMPARED = 500  # lines whose tokens are compared with those of their units
 _ALIKE = 0.98  # of them at least must be alike: a sign that only one side takes for punctuation is rare
 _LETTERS = range(2, 25)  # of a word that is a text of its own
@@ -79,7 +72,15 @@ class Units(NamedTuple):
 
 def split_units(text: str) -> list[str]:
     """Words and marks of punctuation, in lower case."""
-    return _UNIT.findall(text.lower())
+    return _unit().findall(text.lower())
+
+
+@functools.cache
+def _unit() -> re.Pattern[str]:
+    """A mark of punctuation, or what stands between two. Looking for all marks takes a tenth of a second."""
+    every = map(chr, range(sys.maxunicode + 1))
+    marks = re.escape("".join(sorted({*_ASCII, *(each for each in every if category(each)[0] == "P")})))
+    return re.compile(rf"[{marks}]|[^{marks}\s]+")
 
 
 def keep_units(

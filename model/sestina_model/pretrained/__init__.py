@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -12,15 +13,19 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 from sestina_model.config import HeadConfig
 from sestina_model.encoder import TransformerEncoder
+from sestina_model.head_config import LOGITS, Task
 from sestina_model.pretrained.card import read_licence, read_name
-from sestina_model.pretrained.families import read_architecture
+from sestina_model.pretrained.families import Architecture, read_architecture
+from sestina_model.pretrained.families.keys import Keys
 from sestina_model.pretrained.modules import read_steps, step_files
 from sestina_model.pretrained.sentence_transformers import MODULES, Contract, read_contract
+from sestina_model.pretrained.sequence_heads import read_sequence_head, read_token_head
 from sestina_model.pretrained.static import read_static
+from sestina_model.pretrained.tasks import read_activation, stated_task
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
-from sestina_model.pretrained.weights import read_encoder, weight_files, weights_sha256
+from sestina_model.pretrained.weights import read_with_head, weight_files, weights_sha256
 
-__all__ = ["CONFIG", "Pretrained", "read", "recognises"]
+__all__ = ["CONFIG", "Pretrained", "read", "recognises", "stated_task"]
 
 CONFIG = "config.json"
 
@@ -44,18 +49,19 @@ def recognises(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or (folder / MODULES).is_file()
 
 
-def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
+def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") -> Pretrained:
     """Read a folder.
 
     Args:
         folder: The folder.
         tokenizer: Where the files of its tokenizer are; None: in it.
+        task: What is read: of `LOGITS` tasks the head of sequence classification too.
 
     Raises:
         CheckpointError: Where it is incomplete or damaged.
         UnsupportedCheckpointError: Naming what Sestina's encoder or head does not have.
     """
-    contract = read_contract(folder)
+    contract = read_contract(folder, task)
     root = contract.transformer
     if contract.static:
         return _read_static(folder, contract)
@@ -75,19 +81,33 @@ def read(folder: Path, tokenizer: Path | None = None) -> Pretrained:
         architecture.family.tokenizer,
         lower_case=contract.lower_case,
         rows=architecture.config.vocab_size,
+        pairs=task == "rerank",
     )
     if found.token_types and architecture.n_token_types:
-        _check_token_types(found.tokenizer, root)
+        if task == "rerank":
+            architecture = _with_types(architecture, found.tokenizer)
+        else:
+            _check_token_types(found.tokenizer, root)
     _check_ids(found.tokenizer, architecture.config.vocab_size, root)
     files = weight_files(root)
     stated = contract.max_seq_length
     architecture = architecture.reaching(stated if architecture.states_positions else stated or found.limit)
     limits = (stated or found.limit, architecture.config.max_positions)
-    encoder, notes = read_encoder(files, architecture)
+    limit = min(value for value in limits if value is not None)
+    sequence = None
+    if task in LOGITS:
+        read_head = read_token_head if task == "tag" else read_sequence_head
+        sequence = read_head(Keys(config, root / CONFIG), architecture.config.d_model)
+    encoder, steps, notes = read_with_head(files, architecture, sequence)
+    if sequence is None:
+        head, steps = contract.head(limit), read_steps(contract.modules, architecture.config.d_model)
+    else:
+        activation = read_activation(folder, config, task, len(sequence.labels))
+        head = sequence.config(task, activation, limit)
     return Pretrained(
         encoder=encoder,
-        head=contract.head(min(value for value in limits if value is not None)),
-        steps=read_steps(contract.modules, architecture.config.d_model),
+        head=head,
+        steps=steps,
         tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
@@ -123,6 +143,14 @@ def _check_chat(root: Path) -> None:
             f"supported; take it out (tokenizer.chat_template = None before save_pretrained) to encode texts "
             f"as they are"
         )
+
+
+def _with_types(architecture: Architecture, tokenizer: Tokenizer) -> Architecture:
+    """The same whose encoder is told types apart, where a pair of texts has several."""
+    if not any(tokenizer.encode("a", "b").type_ids):
+        return architecture
+    changes: dict[str, Any] = {"token_types": "none", "n_token_types": architecture.n_token_types}
+    return replace(architecture, config=replace(architecture.config, **changes))
 
 
 def _check_token_types(tokenizer: Tokenizer, root: Path) -> None:

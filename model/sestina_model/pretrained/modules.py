@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-from sestina_model._files import read_json, read_json_object
+from sestina_model._files import flag, read_json, read_json_object
 from sestina_model._weights import check_fit, read_tensors
 from sestina_model.head_config import MOST_MODES, POOLINGS, Pooling, pooling_modes
 from sestina_model.head_steps import ACTIVATIONS, MOST, Step, is_count, make_step
 
-__all__ = ["MODULES", "Module", "Modules", "flag", "read_modules", "read_steps", "step_files"]
+__all__ = [
+    "MODULES",
+    "Module",
+    "Modules",
+    "listed_modules",
+    "read_modules",
+    "read_steps",
+    "step_files",
+]
 
 MODULES = "modules.json"
 
@@ -76,7 +84,7 @@ def read_modules(folder: Path) -> Modules:
         CheckpointError: Where a file is damaged.
         UnsupportedCheckpointError: Naming the module or option that is not supported.
     """
-    modules = _listed(folder)
+    modules = listed_modules(folder)
     kinds = [kind for kind, _ in modules]
     static = kinds[:1] == ["StaticEmbedding"]
     begin = 1 if static else 2
@@ -93,7 +101,7 @@ def read_modules(folder: Path) -> Modules:
     return Modules(modules[0][1], pooling, include_prompt, between, normalize, static)
 
 
-def _listed(folder: Path) -> list[tuple[str, Path]]:
+def listed_modules(folder: Path) -> list[tuple[str, Path]]:
     """Kind and folder of each module. Dropout is left out: it does nothing once a model is trained."""
     listed, modules = read_json(folder / MODULES), []
     if not isinstance(listed, list) or not all(
@@ -234,15 +242,3 @@ def _count(config: Mapping[str, Any], key: str, path: Path) -> int:
     if not is_count(value) or value > MOST:
         raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be a whole number from 1 to {MOST}")
     return int(value)
-
-
-def flag(config: Mapping[str, Any], key: str, path: Path) -> bool:
-    """A flag; null is false there, and here.
-
-    Raises:
-        CheckpointError: Where it is anything else.
-    """
-    value = config.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be true or false")
-    return bool(value)

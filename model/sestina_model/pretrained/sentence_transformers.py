@@ -13,26 +13,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
-from sestina_model._files import read_json_object
-from sestina_model.head_config import HeadConfig, Pooling, Similarity
+from sestina_model._files import flag, read_json_object
+from sestina_model.head_config import LOGITS, HeadConfig, Pooling, Similarity, Task
 from sestina_model.head_steps import is_count
-from sestina_model.pretrained.modules import MODULES, Modules, flag, read_modules
+from sestina_model.pretrained.modules import MODULES, Modules, listed_modules, read_modules
 from sestina_model.pretrained.static import MODEL_TYPE
+from sestina_model.pretrained.tasks import CROSS_ENCODER
+from sestina_model.pretrained.transformer_module import SEQUENCE, options_of, read_transformer
 
 __all__ = ["MODULES", "Contract", "read_contract"]
-
-# The Transformer's own file is named after the model in some versions; the first that exists is read.
-_TRANSFORMER_CONFIGS = tuple(
-    f"sentence_{name}_config.json"
-    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
-# Options of how a model is loaded and run, not of what it computes but for rounding.
-_WITHOUT_EFFECT = frozenset(
-    {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"}
-    | {"use_cache", "use_safetensors"}
-)
-# Options of where files come from; trust_remote_code is ignored there as here, the tokenizers here are fast.
-_OF_LOADING = {"cache_dir", "force_download", "local_files_only", "token", "trust_remote_code", "use_fast"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +65,15 @@ class Contract:
         )
 
 
-def read_contract(folder: Path) -> Contract:
-    """Read the text contract of a folder.
+def read_contract(folder: Path, task: Task = "embedding") -> Contract:
+    """Read the text contract of a folder; of `LOGITS` tasks all of it but the head, which its model has.
 
     Raises:
         CheckpointError: Where a file is damaged or a listed module is not there.
         UnsupportedCheckpointError: Naming the module, pooling or option that is not supported.
     """
+    if task in LOGITS:
+        return _sequence_contract(folder)
     if not (folder / MODULES).is_file():
         path = folder / "config.json"
         config = read_json_object(path, optional=True)
@@ -94,7 +85,7 @@ def read_contract(folder: Path) -> Contract:
     config = read_json_object(path, optional=True)
     _check_model(path, config)
     prompts, default = _prompts(path, config)
-    limit, lower_case = (None, False) if modules.static else _transformer(modules.transformer or folder)
+    limit, lower_case = (None, False) if modules.static else read_transformer(modules.transformer or folder)
     return Contract(
         transformer=modules.transformer or folder,
         modules=modules,
@@ -106,6 +97,43 @@ def read_contract(folder: Path) -> Contract:
         similarity=config.get("similarity_fn_name") or "cosine",
         static=modules.static,
     )
+
+
+def _sequence_contract(folder: Path) -> Contract:
+    """Of a model of sequence classification: a CrossEncoder of one module, or a folder of transformers'."""
+    if not (folder / MODULES).is_file():
+        limit, lower_case = read_transformer(folder, SEQUENCE)
+        return Contract(folder, max_seq_length=limit, lower_case=lower_case)
+    root = _lone_transformer(folder)
+    path = folder / "config_sentence_transformers.json"
+    config = read_json_object(path, optional=True)
+    if config.get("model_type", CROSS_ENCODER) != CROSS_ENCODER:
+        raise UnsupportedCheckpointError(
+            f"{path}: model_type {config['model_type']!r:.60} has no head of sequence classification; "
+            f"{CROSS_ENCODER!r} has"
+        )
+    if any(options_of(config, "prompts", path).values()):
+        raise UnsupportedCheckpointError(
+            f"{path}: prompts of a {CROSS_ENCODER} are not supported; leave them out"
+        )
+    limit, lower_case = read_transformer(root, SEQUENCE)
+    return Contract(root, max_seq_length=limit, lower_case=lower_case)
+
+
+def _lone_transformer(folder: Path) -> Path:
+    """The folder of the Transformer that is the only module, as of a cross-encoder whose model has its head.
+
+    Raises:
+        CheckpointError: Where modules.json is damaged.
+        UnsupportedCheckpointError: Where there are others.
+    """
+    modules = listed_modules(folder)
+    if [kind for kind, _ in modules] != ["Transformer"]:
+        raise UnsupportedCheckpointError(
+            f"{folder / MODULES}: the modules {', '.join(kind for kind, _ in modules) or '(none)':.160} of a "
+            f"cross-encoder are not supported; one Transformer is"
+        )
+    return modules[0][1]
 
 
 def _usual_pooling(config: Mapping[str, Any]) -> Pooling:
@@ -143,7 +171,7 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, str], str
     text that is encoded as a document gets no prompt there, even if the file has one for a "passage". Prompts
     that are all empty are none.
     """
-    found, default = _options(config, "prompts", path), config.get("default_prompt_name")
+    found, default = options_of(config, "prompts", path), config.get("default_prompt_name")
     prompts = {}
     for name, text in found.items():
         if not isinstance(text, str | None):
@@ -163,87 +191,3 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, str], str
     if "document" not in prompts and {"passage", "corpus"} & prompts.keys():
         prompts["document"] = ""
     return prompts, default if default in prompts else None
-
-
-def _transformer(folder: Path) -> tuple[int | None, bool]:
-    """The length limit, and whether texts are lower-cased first."""
-    path = next(
-        (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()),
-        folder / _TRANSFORMER_CONFIGS[0],
-    )
-    config = read_json_object(path, optional=True)
-    if config.get("transformer_task", "feature-extraction") != "feature-extraction":
-        raise UnsupportedCheckpointError(
-            f"{path}: transformer_task {config['transformer_task']!r:.60} is not supported; "
-            f"'feature-extraction' is"
-        )
-    _check_modalities(path, config)
-    # The lengths cut queries and documents at other places than other texts.
-    for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
-        if config.get(key) is not None:
-            raise UnsupportedCheckpointError(
-                f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"
-            )
-    # The tokenizer's own keyword for the limit outranks max_seq_length there.
-    limit = config.get("max_seq_length")
-    for key in ("tokenizer_args", "processor_kwargs"):
-        options = dict(_options(config, key, path))
-        limit = options.pop("model_max_length", limit)
-        _refuse_options(path, key, options)
-    for key in ("config_args", "config_kwargs"):
-        _refuse_options(path, key, _options(config, key, path))
-    by_kind = _options(config, "processing_kwargs", path)
-    _refuse_options(path, "processing_kwargs", {kind: each for kind, each in by_kind.items() if each != {}})
-    for key in ("model_args", "model_kwargs"):
-        _refuse_options(path, key, _options(config, key, path), _WITHOUT_EFFECT)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise CheckpointError(
-            f"{path}: max_seq_length is {limit!r:.60}; it must be a whole number of at least 1"
-        )
-    return limit, flag(config, "do_lower_case", path)
-
-
-def _options(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
-    """An object of options; null is none."""
-    value = config.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: {key} is {value!r:.60}; it must be an object")
-    return value
-
-
-def _check_modalities(path: Path, config: Mapping[str, Any]) -> None:
-    kinds = _options(config, "modality_config", path)
-    if "message" in kinds:  # then texts are none of "text" there: each becomes a message
-        raise UnsupportedCheckpointError(
-            f"{path}: the modality 'message' of modality_config is not supported, which puts every text into "
-            f"a chat template; take it out to encode texts as they are"
-        )
-    if config.get("modality_config") is not None and "text" not in kinds:
-        raise UnsupportedCheckpointError(
-            f"{path}: modality_config {dict(kinds)!r:.60} is not supported; it must have 'text'"
-        )
-    text = _options(kinds, "text", path)
-    given = (
-        text.get("method", "forward"),
-        text.get("method_output_name", "last_hidden_state"),
-        config.get("module_output_name", "token_embeddings"),
-    )
-    if given != ("forward", "last_hidden_state", "token_embeddings"):
-        raise UnsupportedCheckpointError(
-            f"{path}: the output {' to '.join(map(str, given)):.160} is not supported; forward to "
-            f"last_hidden_state to token_embeddings is"
-        )
-
-
-def _refuse_options(
-    path: Path, key: str, options: Mapping[str, Any], without_effect: frozenset[str] = frozenset()
-) -> None:
-    """A value of false or 0 is one too: it overrides what another file says; null is none."""
-    allowed = without_effect | _OF_LOADING
-    changing = {name: value for name, value in options.items() if name not in allowed and value is not None}
-    if changing:
-        raise UnsupportedCheckpointError(
-            f"{path}: {key} {changing!r:.120} is not supported; save the model with these options applied"
-        )

@@ -54,6 +54,7 @@ def read_folder_tokenizer(
     *,
     lower_case: bool,
     rows: int | None = None,
+    pairs: bool = False,
 ) -> FolderTokenizer:
     """The tokenizer of a folder.
 
@@ -63,6 +64,7 @@ def read_folder_tokenizer(
         default_class: The tokenizer class where neither configuration names one.
         lower_case: Whether sentence-transformers lower-cases texts first.
         rows: Of the token table; None: as many as there are tokens.
+        pairs: Whether it is to read pairs of texts, so that what stands around these counts.
 
     Raises:
         CheckpointError: Where tokenizer.json is absent (then `MISSING` is in the message) or cannot be read,
@@ -87,7 +89,7 @@ def read_folder_tokenizer(
     )
     options = read_options(folder, document)
     with sound_tokenizer(f"{path} cannot be set up as its class asks:"):
-        tokenizer = _as_made(tokenizer, document.get("padding"), kind, options)
+        tokenizer = _as_made(tokenizer, document.get("padding"), kind, options, pairs=pairs)
         tokenizer, left_out = _within(tokenizer, rows, options)
         if lower_case:
             tokenizer.normalizer = lower_cased(tokenizer.normalizer)
@@ -109,7 +111,7 @@ def _within(
 
 
 def _as_made(
-    tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: TokenizerOptions
+    tokenizer: Tokenizer, padding: Any, kind: TokenizerClass, options: TokenizerOptions, *, pairs: bool
 ) -> Tokenizer:
     """The tokenizer, with those of its parts replaced that the class makes otherwise."""
     document = json.loads(tokenizer.to_str())
@@ -118,7 +120,7 @@ def _as_made(
     made = as_class(document, kind, options)
     built = json.loads(made.to_str())
     changes = {part: built[part] for part in _PARTS if not _alike(document[part], built[part])}
-    if not _around_alike(tokenizer, made):
+    if not _around_alike(tokenizer, made, pairs=pairs):
         changes["post_processor"] = built["post_processor"]
     if not changes:
         return tokenizer
@@ -138,10 +140,10 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _around_alike(one: Tokenizer, other: Tokenizer) -> bool:
-    """Whether two put the same around a text. What they put depends on nothing in it."""
+def _around_alike(one: Tokenizer, other: Tokenizer, *, pairs: bool) -> bool:
+    """Whether two put the same around a text, or a pair. What they put depends on nothing in it."""
     encoding = one.encode("a", add_special_tokens=False)
-    put = [each.post_process(encoding, None, True) for each in (one, other)]
+    put = [each.post_process(encoding, encoding if pairs else None, True) for each in (one, other)]
     return bool(put[0].ids == put[1].ids and put[0].type_ids == put[1].type_ids)
 
 

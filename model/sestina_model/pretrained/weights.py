@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from sestina_model._errors import CheckpointError
@@ -14,8 +16,10 @@ from sestina_model._weights import build_encoder, check_fit, encoder_shapes, rea
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.pretrained.families import Architecture, Source
 from sestina_model.pretrained.prefix import find_prefix, left_out
+from sestina_model.pretrained.sequence_heads import BASE, SequenceHead
+from sestina_model.sentence import make_steps
 
-__all__ = ["read_encoder", "weight_files", "weights_sha256"]
+__all__ = ["Read", "read_encoder", "read_with_head", "weight_files", "weights_sha256"]
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -55,8 +59,32 @@ def weights_sha256(files: list[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+class Read(NamedTuple):
+    """What was read of weight files.
+
+    Attributes:
+        encoder: With its weights.
+        steps: Those of a head's steps, as `SentenceEncoder.steps` has them.
+        notes: What is to be said of the rest.
+    """
+
+    encoder: TransformerEncoder
+    steps: dict[str, Tensor]
+    notes: tuple[str, ...]
+
+
 def read_encoder(files: list[Path], architecture: Architecture) -> tuple[TransformerEncoder, tuple[str, ...]]:
     """Our encoder with the weights of these files, and what is to be said of the rest of them.
+
+    Raises:
+        CheckpointError: As `read_with_head`.
+    """
+    encoder, _, notes = read_with_head(files, architecture, None)
+    return encoder, notes
+
+
+def read_with_head(files: list[Path], architecture: Architecture, head: SequenceHead | None) -> Read:
+    """Our encoder with the weights of these files, and its head's.
 
     Raises:
         CheckpointError: Naming, as the folder does, every missing and misshapen tensor, or those that
@@ -66,6 +94,7 @@ def read_encoder(files: list[Path], architecture: Architecture) -> tuple[Transfo
     holders = _holders(files)
     config = architecture.config
     shapes = encoder_shapes(config)
+    shapes.pop("token_types", None)  # told by the family, not by its names
     layouts = architecture.sources(list(shapes))
     asked = [{source.name for source in sources.values()} for _, sources in layouts]
     found = find_prefix(set(holders), asked, origin)
@@ -82,13 +111,62 @@ def read_encoder(files: list[Path], architecture: Architecture) -> tuple[Transfo
     tensors = _read(files, holders, wanted, found.prefix)
     check_fit(expected, tensors, origin)
 
-    types = None if token_types is None else tensors.pop(token_types)[0].clone()
+    types = None if token_types is None else tensors.pop(token_types)
     ours = _renamed(tensors, sources)
     if "positions" in ours:
         ours["positions"] = ours["positions"][architecture.skipped_positions :].clone()
-    if types is not None:  # a text alone is all of type 0: one row, the same for every token
-        ours["tokens.weight"] += types
-    return build_encoder(config, ours, origin), left_out(holders.keys() - wanted, wanted, origin)
+    if types is not None and config.n_token_types is not None:
+        ours["token_types"] = types
+    elif types is not None:  # a text alone is all of type 0: one row, the same for every token
+        ours["tokens.weight"] += types[0]
+    steps = {} if head is None else _head(files, holders, found.prefix, head, config.d_model)
+    read = wanted if head is None else wanted | set(_head_names(holders, found.prefix, head))
+    return Read(build_encoder(config, ours, origin), steps, left_out(holders.keys() - read, read, origin))
+
+
+def _head_names(holders: Mapping[str, tuple[Path, str]], prefix: str, head: SequenceHead) -> dict[str, str]:
+    """The weights of a head that are there, and what they are called here."""
+    root = prefix.removesuffix(".").rpartition(".")[0]
+    names: dict[str, str] = {}
+    for at, name in enumerate(head.names):
+        theirs = name.replace(BASE, prefix) if BASE in name else f"{root}.{name}" if root else name
+        part = "linear." if head.steps[at].kind == "dense" else ""
+        names |= {f"{theirs}.{kind}": f"{at}.{part}{kind}" for kind in ("weight", "bias")}
+    return {theirs: ours for theirs, ours in names.items() if theirs in holders}
+
+
+def _head(
+    files: list[Path],
+    holders: Mapping[str, tuple[Path, str]],
+    prefix: str,
+    head: SequenceHead,
+    d_model: int,
+) -> dict[str, Tensor]:
+    """The weights of a head, each as it is asked for.
+
+    Raises:
+        CheckpointError: Naming every one that is missing or misshapen.
+    """
+    names = _head_names(holders, prefix, head)
+    tensors = {names[name]: each for name, each in _read(files, holders, set(names), "").items()}
+    with torch.device("meta"):
+        blank = make_steps(head.config("classify", "identity", 1), d_model)
+    expected = {name: tuple(each.shape) for name, each in blank.state_dict().items()}
+    for name in head.biasless:
+        tensors.setdefault(name, torch.zeros(expected[name]))
+    known = {ours: theirs for theirs, ours in names.items()}
+    check_fit(
+        {known.get(name, _theirs(name, head)): shape for name, shape in expected.items()},
+        {known.get(name, _theirs(name, head)): each for name, each in tensors.items()},
+        files[0].parent,
+    )
+    return tensors
+
+
+def _theirs(name: str, head: SequenceHead) -> str:
+    """What a weight of ours would be called there, for messages."""
+    number, _, rest = name.partition(".")
+    return f"{head.names[int(number)].replace(BASE, '')}.{rest.removeprefix('linear.')}"
 
 
 def _holders(files: list[Path]) -> dict[str, tuple[Path, str]]:

@@ -106,6 +106,10 @@ PEERS: dict[str, tuple[str, str]] = {
     "sestina-default": ("sestina._bench.sestina", "SestinaDefault"),
     "torch": ("sestina._bench.torch", "Torch"),
     "sentence-transformers": ("sestina._bench.sentence_transformers", "SentenceTransformers"),
+    "sentence-transformers-onnx": (
+        "sestina._bench.sentence_transformers_onnx",
+        "SentenceTransformersOnnx",
+    ),
     "fastembed": ("sestina._bench.fastembed", "FastEmbed"),
     "ctranslate2": ("sestina._bench.ctranslate2", "CTranslate2"),
     "openvino": ("sestina._bench.openvino", "OpenVino"),

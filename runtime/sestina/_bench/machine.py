@@ -17,6 +17,7 @@ _PACKAGES = (
     "torch",
     "transformers",
     "sentence-transformers",
+    "optimum-onnx",
     "fastembed",
     "ctranslate2",
     "openvino",

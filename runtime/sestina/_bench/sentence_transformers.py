@@ -27,8 +27,8 @@ class SentenceTransformers:
         """Its default is its best on PyTorch."""
         return (
             "backend torch, as it comes: batches of 32 sorted by length (sbert.net/docs/sentence_transformer/"
-            "usage/efficiency.html: for CPU it advises its ONNX and OpenVINO backends, whose runtimes are "
-            "measured under their own names)"
+            "usage/efficiency.html: for CPU it advises its ONNX and OpenVINO backends, of which the first is "
+            "measured as sentence-transformers-onnx)"
         )
 
     def prepare(self) -> None:

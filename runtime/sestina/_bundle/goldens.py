@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,13 @@ class Golden:
 
     Attributes:
         name: What it is called.
-        text: Its text.
-        ids: The token ids of the prompt and the text.
-        vector: (d,) float32.
+        text: Its text; of a pair the first.
+        ids: The token ids of the prompt and the text, or of both texts.
+        vector: (d,) float32; of tasks by token (S, d).
         prompt: What stands before the text.
         pooled_from: The first token that is pooled.
+        pair: The second text of a pair; None: there is one alone.
+        types: Of each token the text of the pair that it is of; empty: the graph is not told.
     """
 
     name: str
@@ -36,6 +40,13 @@ class Golden:
     vector: npt.NDArray[np.float32]
     prompt: str = ""
     pooled_from: int = 0
+    pair: str | None = None
+    types: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> list[Any]:
+        """As a graph is fed with them: (S,) ids, or (S, 2) with their types."""
+        return [[*pair] for pair in zip(self.ids, self.types, strict=True)] if self.types else [*self.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +94,11 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         vectors = load_array(io.BytesIO(bundle.read(GOLDEN_VECTORS)))
         if vectors.ndim != 2:
             raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
+        items = document["goldens"]
+        rows = _by_token(items, vectors) if bundle.manifest.by_token else vectors
         goldens = [
-            _golden(at, item, vector)
-            for at, (item, vector) in enumerate(zip(document["goldens"], vectors, strict=True))
+            _golden(at, item, vector, pairs=bundle.manifest.task == "rerank")
+            for at, (item, vector) in enumerate(zip(items, rows, strict=True))
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -99,12 +112,24 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32 of width {bundle.manifest.contract.dimensions}"
         )
+    if any(golden.ids and bool(golden.types) != bundle.manifest.token_types for golden in goldens):
+        raise BundleFormatError(
+            f"{bundle.where(GOLDEN)} cannot be read: goldens have types just where graphs take them"
+        )
     if not np.isfinite(vectors).all():
         raise BundleFormatError(f"{bundle.where(GOLDEN_VECTORS)} holds numbers that are not finite")
     return goldens
 
 
-def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
+def _by_token(items: list[Any], rows: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """The rows of each golden, as many as it has ids."""
+    ends = np.cumsum([len(item["ids"]) for item in items])
+    if not len(ends) or ends[-1] != len(rows):
+        raise ValueError(f"{GOLDEN_VECTORS} has {len(rows)} rows; it must have one for each id")
+    return np.split(rows, ends[:-1])
+
+
+def _golden(at: int, item: object, vector: npt.NDArray[np.float32], *, pairs: bool) -> Golden:
     """One entry, in which nothing is taken for something else: not null for a text, nor true for an id."""
     members = item if isinstance(item, dict) else {}
     name, text, ids = (members.get(each) for each in ("name", "text", "ids"))
@@ -115,30 +140,47 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32]) -> Golden:
         raise ValueError(
             f"golden {at} has a prompt that is no string, or a pooled_from that is no whole number"
         )
-    f"{name}{text}{prompt}".encode()  # lone surrogates are a ValueError too
-    if not isinstance(ids, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in ids):
-        raise ValueError(f"golden {at} needs ids, a list of whole numbers from 0")
-    return Golden(name, text, tuple(ids), vector, prompt, start)
+    pair, types = (members.get("pair"), members.get("types", [])) if pairs else (None, [])
+    if pairs and not isinstance(pair, str):
+        raise TypeError(f"golden {at} needs a pair, the second text, which is a string")
+    f"{name}{text}{prompt}{pair}".encode()  # lone surrogates are a ValueError too
+    ids, types = _numbers(at, "ids", ids), _numbers(at, "types", types)
+    if types and len(types) != len(ids):
+        raise ValueError(f"golden {at} has {len(types)} types for {len(ids)} ids")
+    return Golden(name, text, ids, vector, prompt, start, pair, types)
+
+
+def _numbers(at: int, name: str, found: object) -> tuple[int, ...]:
+    if not isinstance(found, list) or not all(type(each) is int and 0 <= each <= _MOST_ID for each in found):
+        raise ValueError(f"golden {at} needs {name}, a list of whole numbers from 0")
+    return tuple(found)
+
+
+def by_golden(goldens: Sequence[Golden], rows: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """Rows of all tokens, one text after the other, as those of each golden."""
+    return np.split(rows, np.cumsum([len(golden.ids) for golden in goldens])[:-1])
 
 
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
     """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite."""
     if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
         return float("nan")
-    return float(np.abs(np.subtract(vectors, golden.vector, dtype=np.float64)).max())  # float32 may overflow
+    difference = np.abs(np.subtract(vectors, golden.vector, dtype=np.float64))  # float32 may overflow
+    return float(difference.max(initial=0.0))
 
 
 def compare(
     goldens: list[Golden],
-    ids: list[list[int]],
-    vectors: npt.NDArray[np.float32],
+    ids: Sequence[Sequence[Any] | npt.NDArray[Any]],
+    vectors: Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32],
     tolerance: float,
 ) -> Verification:
-    """Hold ids and vectors made here against the goldens. A vector that is not finite fails."""
+    """Hold tokens (as `Golden.tokens`) and vectors made here against the goldens. NaN fails."""
     results = []
     for golden, own_ids, vector in zip(goldens, ids, vectors, strict=True):
         error = distance(vector, golden)
-        equal = tuple(own_ids) == golden.ids
+        own = own_ids.tolist() if isinstance(own_ids, np.ndarray) else [*own_ids]
+        equal = own == golden.tokens
         results.append(GoldenResult(golden.name, equal and error <= tolerance, equal, error))
     errors = [result.error for result in results]
     return Verification(

@@ -8,6 +8,7 @@ same by machine. Named tuples: dataclasses take eight times as long to be made, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,19 @@ Pooling = str  # one of `POOLINGS`, or several joined by "+"
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
+Task = Literal["embedding", "rerank", "classify", "tag"]
+Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
+
+# What a bundle of each task is asked for: the output of its graphs that is the result.
+RESULTS: Mapping[str, str] = MappingProxyType(
+    {"embedding": "sentence_embedding", "rerank": "logits", "classify": "logits", "tag": "token_logits"}
+)
+LABELLED = ("rerank", "classify", "tag")  # tasks whose result has a label for each of its numbers
+
+# A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
+# operating system. Windows drops a dot at the end, and has devices by these names in every directory.
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+NO_FILE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
 
 
 class TextContract(NamedTuple):
@@ -39,6 +53,8 @@ class TextContract(NamedTuple):
         default_prompt: The name of the one that is put before a text where none is asked for; or None.
         similarity: How vectors are compared.
         include_prompt: Whether a prompt's tokens are pooled too. Otherwise graphs take `pooled_from`.
+        labels: Of `LABELLED` tasks, what each number of the result stands for.
+        activation: What a reader makes of logits.
     """
 
     max_tokens: int
@@ -49,6 +65,8 @@ class TextContract(NamedTuple):
     default_prompt: str | None = None
     similarity: Similarity = "cosine"
     include_prompt: bool = True
+    labels: tuple[str, ...] = ()
+    activation: Activation = "identity"
 
     @property
     def version(self) -> int:
@@ -58,7 +76,9 @@ class TextContract(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
         values = {**self._asdict(), "prompts": dict(self.prompts)}
-        return dict(list(values.items())[:4]) if self.version == 1 else values
+        if self.labels:
+            return {**values, "labels": list(self.labels)}
+        return dict(list(values.items())[: 4 if self.version == 1 else -2])
 
 
 _FIRST = tuple(TextContract._field_defaults.values())  # of what version 1 does not have
@@ -151,6 +171,22 @@ class Manifest(NamedTuple):
     space: str
     licence: str | None
     provenance: Mapping[str, Any]
+    task: Task = "embedding"
+
+    @property
+    def result(self) -> str:
+        """The output of its graphs that the task asks for."""
+        return RESULTS[self.task]
+
+    @property
+    def by_token(self) -> bool:
+        """Whether each token of a text has a result of its own."""
+        return self.task == "tag"
+
+    @property
+    def token_types(self) -> bool:
+        """Whether its graphs are told of each token which text of a pair it is of."""
+        return self.task == "rerank" and self.encoder.get("n_token_types") is not None
 
     @property
     def all_files(self) -> tuple[FileEntry, ...]:
@@ -160,7 +196,8 @@ class Manifest(NamedTuple):
     @property
     def version(self) -> int:
         """The lowest version of the format that has all of it: what a reader must know."""
-        return 2 if any(variant.weights for variant in self.variants) else self.contract.version
+        more = self.task != "embedding" or any(variant.weights for variant in self.variants)
+        return 2 if more else self.contract.version
 
     def to_json(self) -> str:
         """Canonical text: two-space indent, declaration order, one trailing newline."""
@@ -170,6 +207,7 @@ class Manifest(NamedTuple):
             "format_version": self.version,
             "name": self.name,
             "space": self.space,
+            **({} if self.task == "embedding" else {"task": self.task}),
             "licence": self.licence,
             "contract": self.contract.to_dict(),
             "encoder": dict(self.encoder),
@@ -178,3 +216,12 @@ class Manifest(NamedTuple):
             "provenance": dict(self.provenance),
         }
         return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def is_unicode(texts: dict[str, str]) -> bool:
+    """Whether names and texts have no lone surrogate."""
+    try:
+        "".join((*texts, *texts.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from sestina._bundle.manifest import (
+    FILE_NAME,
     FIRST_POOLINGS,
     FORMAT,
     FORMAT_VERSION,
     GOLDEN,
     GOLDEN_VECTORS,
+    NO_FILE,
     POOLINGS,
     TOKENIZER,
     FileEntry,
@@ -24,15 +26,13 @@ from sestina._bundle.manifest import (
     TensorInfo,
     TextContract,
     Variant,
+    is_unicode,
 )
 from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._process.native import opening
 
-# A file of a bundle is named by one plain path component: nothing can point outside the bundle, on any
-# operating system. Windows drops a dot at the end, and has devices by these names in every directory.
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-_NO_FILE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_VECTORS, _STATES, _START = "sentence_embedding", "last_hidden_state", "pooled_from"
+_STATES, _START = "last_hidden_state", "pooled_from"
 _MOST, _MOST_BYTES = (1 << 31) - 1, (1 << 63) - 1  # what is counted fits the integers of every platform
 _MOST_BUCKETS, _MOST_MODES = 64, 16
 
@@ -58,22 +58,14 @@ def read(text: str, where: str) -> Manifest:
             f"{where} has format version {version!s:.40}; this version of sestina reads up to "
             f"{FORMAT_VERSION}: upgrade with pip install --upgrade sestina"
         )
-    return _Reader(where, version).manifest(document)
-
-
-def _is_unicode(texts: dict[str, str]) -> bool:
-    try:
-        "".join((*texts, *texts.values())).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return Reader(where, version).manifest(document)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"JSON has no number {constant}")
 
 
-class _Reader:
+class Reader:
     """Typed access to the JSON document, with errors that name the manifest and the member."""
 
     def __init__(self, where: str, version: int) -> None:
@@ -119,12 +111,17 @@ class _Reader:
             licence=self.member(document, "licence", (str, type(None))),
             provenance=self.member(document, "provenance", dict),
         )
+        if self.version > 1 and document.get("task", "embedding") != "embedding":
+            with opening:
+                from sestina._bundle.task_reader import with_task  # only here: not every start needs it
+
+            manifest = with_task(self, manifest, document)
         if manifest.contract.max_tokens > positions:
             raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
-        for name, width in ((_VECTORS, manifest.contract.dimensions), (_STATES, d_model)):
+        for name, width in ((manifest.result, manifest.contract.dimensions), (_STATES, d_model)):
             for variant in variants:
                 found = [tensor.shape[-1:] for tensor in variant.outputs if tensor.name == name]
-                if found != [(width,)] and (found or name == _VECTORS):
+                if found != [(width,)] and (found or name == manifest.result):
                     raise BundleFormatError(
                         f"{self.where}: {variant.entry.file} has no {name} of {width} dimensions"
                     )
@@ -159,7 +156,7 @@ class _Reader:
         if self.version == 1:  # has none of the rest, and ignores what it does not know
             return first
         prompts: dict[str, Any] = self.member(item, "prompts", dict) if "prompts" in item else {}
-        if not all(isinstance(text, str) for text in prompts.values()) or not _is_unicode(prompts):
+        if not all(isinstance(text, str) for text in prompts.values()) or not is_unicode(prompts):
             raise BundleFormatError(f"{self.where}: prompts must map names to texts, in valid Unicode")
         default: str | None = item.get("default_prompt")
         if default is not None and (not isinstance(default, str) or default not in prompts):
@@ -187,11 +184,11 @@ class _Reader:
 
     def entry(self, item: object) -> FileEntry:
         file: str = self.member(item, "file", str)
-        if not _FILE_NAME.fullmatch(file):
+        if not FILE_NAME.fullmatch(file):
             raise BundleIntegrityError(
                 f"{self.where} names the file {file!r:.120}; a bundle holds only files directly inside it"
             )
-        if _NO_FILE.fullmatch(file):
+        if NO_FILE.fullmatch(file):
             raise BundleFormatError(f"{self.where} names the file {file!r}, no file on Windows: rename it")
         sha256: str = self.member(item, "sha256", str)
         if not _SHA256.fullmatch(sha256):

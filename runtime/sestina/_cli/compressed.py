@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from sestina._errors import InputError, MissingExtraError
@@ -57,7 +58,7 @@ def opened(stream: BinaryIO, path: str, name: str) -> BinaryIO:
             is read, where it is damaged or cut off.
         MissingExtraError: Where it needs a package that is not installed.
     """
-    begin = _first_bytes(stream)
+    begin, stream = _first_bytes(stream)
     lower = path.lower()
     named = next((kind for suffix, kind in SUFFIXES.items() if lower.endswith(suffix)), None)
     found = _kind_of(begin, named)
@@ -70,15 +71,33 @@ def opened(stream: BinaryIO, path: str, name: str) -> BinaryIO:
     return io.BufferedReader(pieces, _PIECE)
 
 
-def _first_bytes(stream: BinaryIO) -> bytes:
-    if hasattr(stream, "peek"):
-        return bytes(stream.peek(16)[:16])
-    if not stream.seekable():
-        return b""
-    at = stream.tell()
-    begin = stream.read(16)
-    stream.seek(at)
-    return begin
+def _first_bytes(stream: Any) -> tuple[bytes, BinaryIO]:
+    """What tells a compression, and the stream with that still to come."""
+    if not hasattr(stream, "peek"):
+        if not stream.seekable():
+            return b"", stream
+        at = stream.tell()
+        begin = stream.read(16)
+        stream.seek(at)
+        return begin, stream
+    begin = bytes(stream.peek(16)[:16])
+    if not _may_begin(begin):
+        return begin, stream
+    # The writer of a pipe hands over what it likes at a time, and peek does not wait for more.
+    begin = b""
+    while _may_begin(begin) and (piece := stream.read1(_PIECE)):
+        begin += piece
+    rest = iter(lambda: stream.read1(_PIECE), b"")
+    return begin[:16], io.BufferedReader(_Pieces(chain([begin], rest)), _PIECE)
+
+
+def _may_begin(begin: bytes) -> bool:
+    """Whether more bytes may make a compression of these."""
+    if begin.startswith(_MAGIC["bzip2"]):
+        rest = begin[4:]
+        return rest != _BLOCK and _BLOCK.startswith(rest)
+    skippable = 0x50 <= (begin or b"P")[0] < 0x60 and len(begin) < 4 and _SKIPPABLE.startswith(begin[1:])
+    return skippable or any(begin != magic and magic.startswith(begin) for magic in _MAGIC.values())
 
 
 def _kind_of(begin: bytes, named: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from itertools import chain
 
@@ -117,7 +118,7 @@ class Column:
     def _fits(self, text: str, delimiter: str, least: int) -> bool:
         """Whether rows of this delimiter have the column: by name in the first, by number all alike."""
         try:
-            rows = [row for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter) if row]
+            rows = [row for row in csv.reader(io.StringIO(text, "\n"), delimiter=delimiter) if row]
         except csv.Error:
             return False
         if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import sys
@@ -16,6 +17,7 @@ from sestina._leftovers import Temporary, sweep
 
 STDOUT = "standard output"
 _PREFIX, _SUFFIX = ".sestina-", ".tmp"
+_OURS = {"sestina": "a bundle", "sestina-shards": "vectors in shards"}  # by what a manifest's format says
 _PERMISSIONS = 0o777  # never a set-user-ID bit on new content
 
 
@@ -65,14 +67,18 @@ class Destination:
 
 
 @contextlib.contextmanager
-def destination(path: str | None) -> Iterator[Destination]:
+def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]:
     """Open `path` (None: standard output) for writing, before any work is done.
 
     A file is written under another name beside it and renamed at the end. Where the block fails, what was
     written is removed and a file that was there before is as it was. A pipe or device is written directly.
 
+    Args:
+        path: Where to.
+        own: Whether a folder with a manifest of ours, in which it lies, is the caller's to write.
+
     Raises:
-        OutputError: Where it cannot be written.
+        OutputError: Where it cannot be written, or would replace a file of a bundle or of vectors in shards.
     """
     if path is None:
         out = Destination(_stdout(), STDOUT, patchable=False)
@@ -88,8 +94,30 @@ def destination(path: str | None) -> Iterator[Destination]:
         finally:
             _close_quietly(stream)
     else:
+        if not own:
+            _check_no_part(path)
         with _replacing(path) as out:
             yield out
+
+
+def _check_no_part(path: str) -> None:
+    """Keep what a manifest of ours vouches for: replaced, it would make the whole folder worthless.
+
+    Raises:
+        OutputError: Where it is such a file.
+    """
+    target = Path(os.path.realpath(path))
+    beside = target.parent / "manifest.json"
+    if not target.is_file() or not beside.is_file():
+        return
+    try:
+        kind = _OURS.get(json.loads(beside.read_bytes())["format"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        kind = None  # somebody else's
+    if kind is not None:
+        raise OutputError(
+            f"{path} is a file of {target.parent}, {kind}: name a file that is not among its own"
+        )
 
 
 @contextlib.contextmanager

@@ -32,11 +32,11 @@ Examples:
   sestina encode --input reviews.parquet --column text --output embedded.parquet
   sestina encode nomic.sestina --prompt document --input passages.txt --output passages.npy
 
-JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds a float32 array (n, dimensions) that
-numpy.load can map; a table keeps the columns of the input's and has a column of vectors. Input of any size
-runs in bounded memory, but for .npy from a pipe to a pipe: there the vectors wait until their number is
-known. The output file appears when it is complete. A folder (--output DIR/) gets shards and a manifest: run
-it again after whatever stopped it, and it goes on, to the same bytes.
+JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds an array (n, dimensions) that
+numpy.load can map; a table keeps the columns of the input's and has a column of vectors. Numbers are float32,
+or as --output-dtype says. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there
+the vectors wait until their number is known. The output file appears when it is complete. A folder (--output
+DIR/) gets shards and a manifest: run it again after whatever stopped it, and it goes on, to the same bytes.
 """
 
 
@@ -80,6 +80,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     options.add_prompt(parser)
     options.add_vectors(parser)
+    options.add_on_null(parser)
+    parser.add_argument(
+        "--output-dtype",
+        default="float32",
+        choices=formats.DTYPES,
+        help="the form of vectors: float32 (default), float16, int8 (each scaled by its largest number to "
+        "127) or binary (signs, eight a byte)",
+    )
     options.add_json(parser, "with --output: state what was written as one JSON document")
     options.add_runtime(parser)
     parser.set_defaults(run=run)
@@ -90,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     args.texts = arguments.take_bundle(args, 0)
     args.output = None if args.output == "-" else args.output
     form = formats.format_of(args)
+    formats.check_dtype(args, form)
     if args.json and args.output is None:
         raise OptionError("--json states what --output wrote: pass --output FILE too")
     if options.at_least_one(args.shard_rows, "--shard-rows") > _MOST_ROWS:
@@ -129,7 +138,7 @@ def _to_file(
             bar = printing.show_bar(stdout_used=args.output is None)
             count = encode_each(encoder, texts, writer.add, args, total=total, bar=bar)
             writer.finish()
-    return _told(args, form, count, facts)
+    return formats.told(args, form, count, facts)
 
 
 def _to_folder(
@@ -149,18 +158,7 @@ def _to_folder(
             count, encoded = encode_shards(
                 folder, encoder, texts, args, lambda out: new(out, total=None), total=total, form=form
             )
-    return {**_told(args, form, count, facts), "shards": len(folder.records), "encoded": encoded}
-
-
-def _told(args: argparse.Namespace, form: str, count: int, facts: dict[str, str]) -> dict[str, Any]:
-    width = int(facts["dimensions"])
-    return {
-        "output": args.output,
-        "format": form,
-        "count": count,
-        "dimensions": width,
-        "space": facts["space"],
-    }
+    return {**formats.told(args, form, count, facts), "shards": len(folder.records), "encoded": encoded}
 
 
 def _source(args: argparse.Namespace) -> TextFiles | None:
@@ -180,7 +178,7 @@ def _source(args: argparse.Namespace) -> TextFiles | None:
     for path in paths:
         if path != STDIN and args.output is not None and _same_file(path, args.output):
             raise OutputError(f"{args.output} is the input file too: name another output")
-    return TextFiles(paths, args.field, args.column, args.delimiter)
+    return TextFiles(paths, args.field, args.column, args.delimiter, nulls=args.on_null == "zero")
 
 
 def _check_stdin(args: argparse.Namespace) -> None:
@@ -201,5 +199,5 @@ def _check_stdin(args: argparse.Namespace) -> None:
 def _same_file(one: str, other: str) -> bool:
     try:
         return Path(one).samefile(other)
-    except OSError:
-        return False  # at least one of them does not exist
+    except (OSError, ValueError):  # at least one of them does not exist, or could not
+        return False

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from sestina._cli import printing
 from sestina._cli.texts import Text
 from sestina._encoder import Encoder
-from sestina._errors import TruncationError, TruncationWarning
+from sestina._errors import EmptyTextError, EmptyTextWarning, TruncationError, TruncationWarning
 from sestina._progress import progress_bar
 from sestina._text.truncation import limit_in_words
 
 if TYPE_CHECKING:
-    from sestina._arrays import Vectors
+    from sestina._arrays import Embeddings
 
 
 def encode_each(
     encoder: Encoder,
     texts: Iterable[Text],
-    take: Callable[[Text, Vectors], object],
+    take: Callable[[Text, Embeddings], object],
     args: argparse.Namespace,
     *,
     prompt_text: str | None = None,
@@ -31,22 +31,23 @@ def encode_each(
     bar: bool = False,
     within: Within | None = None,
 ) -> int:
-    """Give every text and its (d,) vector to `take`, in order and in bounded memory.
+    """Give every text and its vector to `take`, in order and in bounded memory.
 
     Args:
         encoder: Encodes.
         texts: What to encode.
-        take: Is called with each text and its vector.
-        args: `dimensions`, `on_truncate` and the prompt of the command line.
+        take: Is called with each text and its vector, (d,) float32 or what `output_dtype` makes of it.
+        args: `dimensions`, `on_truncate`, `on_empty` and the prompt of the command line; `on_null` and
+            `output_dtype` of commands that have them.
         prompt_text: A prompt in place of that.
         total: How many texts there are, for the bar; None where that is not known.
         bar: Whether to draw a progress bar.
-        within: Of what this is a part, which has the bar and tells of the texts that were cut.
+        within: Of what this is a part, which has the bar and tells of texts that were cut or are empty.
 
     Returns: how many texts there were.
 
     Raises:
-        TruncationError: Naming the text by its source.
+        EmptyTextError, TruncationError: Naming the text by its source.
     """
     waiting: deque[Text] = deque()  # handed to the encoder, vector not yet seen
     done = 0
@@ -55,21 +56,25 @@ def encode_each(
         encoder._prompts.choose(args.prompt, args.prompt_text).text if prompt_text is None else prompt_text
     )
     limit = limit_in_words(encoder.max_tokens, prompted=bool(prompt))
-    cut = Cut() if within is None else within.cut
+    notices = Notices() if within is None else within.notices
 
-    def handed() -> Iterator[str]:
+    def handed() -> Iterator[str | None]:
         for text in texts:
             waiting.append(text)
-            yield text.value
+            yield None if text.null else text.value
 
     drawn = progress_bar(total, bar) if within is None else contextlib.nullcontext(within.advance)
     with warnings.catch_warnings(record=True) as caught, drawn as advance:
-        warnings.simplefilter("always", TruncationWarning)
+        for kind in (TruncationWarning, EmptyTextWarning):
+            warnings.simplefilter("always", kind)
         stream = encoder.stream(
             handed(),
             prompt_text=prompt,
             dimensions=args.dimensions,
             on_truncate=args.on_truncate,
+            on_empty=args.on_empty,
+            on_null=getattr(args, "on_null", "error"),
+            output=getattr(args, "output_dtype", "float32"),
             on_progress=advance,
         )
         while True:
@@ -83,29 +88,34 @@ def encode_each(
                     f"{where} has {limit}: shorten it, or pass --on-truncate "
                     "warn (or ignore) to encode its beginning"
                 ) from None
+            except EmptyTextError as error:
+                where = waiting[(error.position or 0) - done].where
+                raise EmptyTextError(
+                    f"{where} is empty: leave it out, or pass --on-empty zero (or warn) for a zero vector"
+                ) from None
             while caught:
                 warned = caught.pop().message
-                if isinstance(warned, TruncationWarning):
-                    cut.see(warned.count, waiting[(warned.first or 0) - done])
+                if isinstance(warned, TruncationWarning | EmptyTextWarning):
+                    notices.see(type(warned), warned.count, waiting[(warned.first or 0) - done])
                 else:
                     printing.warning(str(warned))
             take(waiting.popleft(), vector)
             done += 1
-    cut.limit = limit
+    notices.limit = limit
     if within is None:
-        cut.report()
+        notices.report()
     return done
 
 
 class Within(NamedTuple):
-    """What parts of one corpus share: the texts that were cut, and the bar."""
+    """What parts of one corpus share: what is said of its texts, and the bar."""
 
-    cut: Cut
+    notices: Notices
     advance: Callable[[int], object]
 
 
-class Cut:
-    """Which texts were cut, in all: one line for a whole corpus.
+class Notices:
+    """Which texts were cut, and which are empty, in all: one line of each for a whole corpus.
 
     Attributes:
         limit: Of the encoder, in words.
@@ -113,18 +123,22 @@ class Cut:
 
     def __init__(self) -> None:
         self.limit = ""
-        self._count = 0
-        self._first: Text | None = None
+        self._seen: dict[type[Warning], tuple[int, Text]] = {}
 
-    def see(self, count: int, first: Text) -> None:
-        """So many more, the first of which is this one."""
-        self._count += count
-        self._first = self._first or first
+    def see(self, kind: type[Warning], count: int, first: Text) -> None:
+        """So many more of a kind, the first of which is this one."""
+        before, earlier = self._seen.get(kind, (0, first))
+        self._seen[kind] = (before + count, earlier)
 
     def report(self) -> None:
         """Say it, if there is something to say."""
-        if self._first is None:
-            return
-        first = self._first.where
-        what = f"{first} has" if self._count == 1 else f"{self._count} texts (the first is {first}) have"
-        printing.warning(f"{what} {self.limit}; only the beginning was encoded")
+        for kind, one, several, result in (
+            (TruncationWarning, f"has {self.limit}", f"have {self.limit}", "only the beginning was encoded"),
+            (EmptyTextWarning, "is empty", "are empty", "a zero vector says nothing"),
+        ):
+            if kind not in self._seen:
+                continue
+            count, text = self._seen[kind]
+            first = text.where
+            what = f"{first} {one}" if count == 1 else f"{count} texts (the first is {first}) {several}"
+            printing.warning(f"{what}; {result}")

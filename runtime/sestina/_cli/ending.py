@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-# What a supervisor sends, and a terminal that is closed (on Windows also Ctrl-Break). Interrupts are Python's
-# own matter.
+# What a supervisor sends, and a terminal that is closed (on Windows also Ctrl-Break).
 _NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
 # They come in pairs (a shell and the kernel both tell of a closed terminal), and the second must not stop the
 # cleaning. One that comes later than this does: what the first raised may have been dropped on its way.
 _AGAIN_S = 5.0
+_MEANWHILE_S = 0.002  # of a destructor's time
 
 
 class Terminated(KeyboardInterrupt):
@@ -33,8 +34,10 @@ class Signals:
         self.received: int | None = None
         self._last = -_AGAIN_S
 
-    def handle(self, number: int, _: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         """Unwind the main thread."""
+        if _put_off(number, frame):
+            return
         now = time.monotonic()
         if self.received is not None and now - self._last < _AGAIN_S:
             return
@@ -57,9 +60,11 @@ class Signals:
 def raised(came: Signals) -> Iterator[None]:
     """Inside the block signals to end raise `Terminated` in the main thread.
 
-    One that is ignored (nohup), or that a program around us handles, is left as it is.
+    One that is ignored (nohup), or that a program around us handles, is left as it is. An interrupt raises
+    what it always does.
     """
     ours = []
+    interrupts = False
     try:
         if threading.current_thread() is threading.main_thread():
             for name in _NAMES:
@@ -67,7 +72,40 @@ def raised(came: Signals) -> Iterator[None]:
                 if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                     ours.append(number)
                     signal.signal(number, came.handle)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                interrupts = True
+                signal.signal(signal.SIGINT, _interrupt)
         yield
     finally:
+        if interrupts:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if not _put_off(number, frame):
+        raise KeyboardInterrupt
+
+
+def _put_off(number: int, frame: FrameType | None) -> bool:
+    """Whether a destructor runs, out of which nothing is raised: the signal then comes again after it.
+
+    Python prints what a destructor raises, and goes on as if nobody had pressed Ctrl-C.
+    """
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            with suppress(RuntimeError):  # the interpreter ends, and so does the command
+                _thread.start_new_thread(_again, (signal.Signals(number),))
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _again(number: signal.Signals) -> None:
+    """From a thread of its own: what a handler sets off itself, it is interrupted by itself."""
+    time.sleep(_MEANWHILE_S)
+    if hasattr(signal, "pthread_kill"):  # which ends a wait of the main thread, too
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)

@@ -47,6 +47,11 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument(
         "--revision", help="branch, tag or commit of a model on the hub (default: its main branch)"
     )
+    parser.add_argument(
+        "--task",
+        metavar="NAME",
+        help="what it is exported for: embedding, rerank or classify (default: what the checkpoint is)",
+    )
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
     parser.add_argument(
@@ -65,7 +70,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "--calibration",
         metavar="FILE",
         help="texts of your own kind, one a line: two thirds set int8's ranges, one third measures it "
-        "(default: general texts that come with the exporter)",
+        "(default: general texts that come with the exporter); of a reranker a query, a tab and a document",
     )
     parser.add_argument(
         "--pooling",
@@ -108,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
             name=args.name,
             licence=args.licence,
             revision=args.revision,
+            task=args.task,
             pooling=args.pooling,
             normalize=args.normalize,
             max_tokens=args.max_tokens,
@@ -129,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
                 "path": str(result.path),
                 "name": manifest.name,
                 "space": manifest.space,
+                "task": manifest.task,
                 "dimensions": manifest.contract.dimensions,
                 "max_tokens": manifest.contract.max_tokens,
                 "variants": [
@@ -155,7 +162,8 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
-    printing.say(f"{result.path}: {manifest.contract.dimensions} dimensions, {size}")
+    wide = "dimensions" if manifest.task == "embedding" else f"labels to {manifest.task} by"
+    printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}, {size}")
     for variant in manifest.variants:
         size = printing.size(variant.bytes)
         printing.say(f"  {variant.entry.file}: {size}, {printing.agreement(variant.parity)}")

@@ -33,7 +33,7 @@ class InputFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.name = "standard input" if path == STDIN else path
+        self.name = "standard input" if path == STDIN else path or repr(path)
         self.rereadable = path != STDIN and self._is_regular()
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -80,7 +80,7 @@ class InputFile:
         except (OSError, ValueError) as error:  # of a null character or a lone surrogate
             raise self.unreadable(error) from None
         if stat.S_ISDIR(mode):
-            raise InputError(f"{self.path} is a directory; name a file")
+            raise InputError(f"{self.name} is a directory; name a file")
         return False  # a pipe or a device gives its content once only
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from sestina._cli import printing
 from sestina._errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
+    from sestina._arrays import Embeddings
     from sestina._cli.destination import Destination
     from sestina._cli.inputs import TextFiles
     from sestina._cli.vector_files import VectorWriter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TABLES = ("parquet", "arrow")
 FORMATS = ("npy", "jsonl", *TABLES)
 OF_SHARDS = ("npy", "parquet")
+DTYPES = ("float32", "float16", "int8", "binary")
 _SUFFIXES = {".npy": "npy", ".jsonl": "jsonl", ".parquet": "parquet", ".arrow": "arrow"}
 _BINARY = ("npy", *TABLES)
 _SEPARATORS = os.sep + (os.altsep or "")
@@ -52,6 +54,11 @@ def format_of(args: argparse.Namespace) -> str:
                 f"{asked} is binary and standard output takes text: pass --output FILE, or send it elsewhere"
             )
         return asked or "jsonl"
+    if not args.output:  # a variable of a shell that is not set: the system takes it for where one is
+        raise OptionError(
+            f"--output is empty; it must be a file, a directory that ends in {os.sep}, or - for standard "
+            "output"
+        )
     if is_folder(args.output):
         if asked not in (None, *OF_SHARDS):
             raise OptionError(f"--format is {asked}; shards of a folder are {' or '.join(OF_SHARDS)}")
@@ -60,7 +67,8 @@ def format_of(args: argparse.Namespace) -> str:
     if found is None:
         if asked is None:
             raise OptionError(
-                f"{args.output} ends neither in .npy nor in .jsonl: rename it, or pass --format"
+                f"{args.output} ends in none of {', '.join(_SUFFIXES)}, nor in {os.sep} for a "
+                "directory of shards: rename it, or pass --format"
             )
         return asked
     if asked not in (None, found):
@@ -70,6 +78,18 @@ def format_of(args: argparse.Namespace) -> str:
 
 def _suffix(output: str) -> str:
     return os.path.splitext(output)[1].lower()  # noqa: PTH122  Path would drop a separator at the end
+
+
+def check_dtype(args: argparse.Namespace, form: str) -> None:
+    """Keep bytes that each hold eight signs out of where nothing says that they are no numbers.
+
+    Raises:
+        OptionError: Where they would come there.
+    """
+    if args.output_dtype == "binary" and form == "jsonl":
+        raise OptionError(
+            f"--output-dtype is binary, which is for .npy and tables, and the format is {form}: pass int8"
+        )
 
 
 def check_overwrite(args: argparse.Namespace, form: str) -> None:
@@ -120,18 +140,42 @@ def facts_of(args: argparse.Namespace, encoder: Encoder) -> dict[str, str]:
     """What is said of vectors wherever there is room for it.
 
     Raises:
-        OptionError: Where the number of dimensions or the prompt is not one of this bundle's.
+        OptionError: Where the number of dimensions or the prompt is not one of this bundle's, or the dtype
+            keeps no lengths and the bundle compares by them.
     """
     width = encoder.dimensions if args.dimensions is None else args.dimensions
-    encoder.encode([], dimensions=args.dimensions)
+    encoder.encode([], dimensions=args.dimensions, output=args.output_dtype)
     report = encoder.report()
     return {
         "space": report.space,
         "name": report.name,
         "precision": report.precision,
         "dimensions": str(width),
+        "dtype": args.output_dtype,
         "prompt": encoder._prompts.choose(args.prompt, args.prompt_text).text,
     }
+
+
+def row_of(facts: dict[str, str]) -> Embeddings:
+    """A row as it will be written, of zeros: its width and its dtype."""
+    import numpy as np
+
+    from sestina._output import OutputForm
+
+    form = OutputForm(facts["dtype"], direction=True)  # type: ignore[arg-type]  # as the parser checks
+    return np.zeros(form.width(int(facts["dimensions"])), form.dtype)
+
+
+def told(args: argparse.Namespace, form: str, count: int, facts: dict[str, str]) -> dict[str, Any]:
+    """What --json says of what was written."""
+    said = {
+        "output": args.output,
+        "format": form,
+        "count": count,
+        "dimensions": int(facts["dimensions"]),
+        "space": facts["space"],
+    }
+    return said if facts["dtype"] == "float32" else {**said, "dtype": facts["dtype"]}
 
 
 def new_writer(
@@ -149,13 +193,14 @@ def new_writer(
         form: One of `FORMATS`.
         facts: As `facts_of` says.
         total: How many there will be; None: that is not known.
-        args: `no_text` and `vector_column`.
+        args: `no_text`, `vector_column` and `on_null`.
         table: The schema of `schema_of`, and what its column of texts is called.
     """
     from sestina._cli.vector_files import JsonlWriter, NpyWriter
 
     if form == "npy":
-        return NpyWriter(out, int(facts["dimensions"]), total)
+        row = row_of(facts)
+        return NpyWriter(out, len(row), total, row.dtype.str)
     if form == "jsonl":
         return JsonlWriter(out, with_text=not args.no_text)
     from sestina._cli.tables.writing import TableWriter
@@ -163,4 +208,6 @@ def new_writer(
     schema, column = table
     called = column if schema is not None and column is not None else "text"
     told = facts if args.no_text else {**facts, "text_column": called}
-    return TableWriter(out, form, schema, called if args.no_text else None, args.vector_column, told)
+    left_out = called if args.no_text else None
+    nulls = args.on_null == "zero"
+    return TableWriter(out, form, schema, left_out, args.vector_column, told, row_of(facts), nulls=nulls)

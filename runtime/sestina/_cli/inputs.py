@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def expanded(given: Sequence[str], option: str) -> list[str]:
     """Paths, with those that each pattern (*, ?, [], **) stands for in its place, sorted.
 
-    A path with something there is that path, whatever characters it has.
+    A path with something there is that path, whatever characters it has. Of ** each file comes once, whatever
+    links lead to its folder.
 
     Raises:
         InputError: Where a pattern stands for no file.
@@ -30,7 +31,8 @@ def expanded(given: Sequence[str], option: str) -> list[str]:
             paths.append(each)
             continue
         try:
-            found = sorted(path for path in glob.iglob(each, recursive=True) if not os.path.isdir(path))  # noqa: PTH112, PTH207
+            found = [path for path in glob.iglob(each, recursive=True) if not os.path.isdir(path)]  # noqa: PTH112, PTH207
+            found = _each_once(found) if "**" in each else sorted(found)
         except (OSError, ValueError) as error:  # of a null character
             raise InputError(f"{each} cannot be looked for: {error}") from None
         if not found:
@@ -39,6 +41,19 @@ def expanded(given: Sequence[str], option: str) -> list[str]:
     if paths.count(STDIN) > 1:
         raise OptionError(f"{option} - is there twice: standard input can be read only once")
     return paths
+
+
+def _each_once(found: list[str]) -> list[str]:
+    """Files of **, sorted: a link to a folder above leads to all of them again, forty times over."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for path in found:
+        folder, name = os.path.split(path)
+        ways.setdefault((os.path.realpath(folder), name), []).append(path)
+    # By the way without links, or the shortest.
+    return sorted(
+        min(paths, key=lambda path: (os.path.dirname(os.path.abspath(path)) != folder, len(path), path))  # noqa: PTH100, PTH120
+        for (folder, _), paths in ways.items()
+    )
 
 
 def _exists(path: str) -> bool:
@@ -53,7 +68,7 @@ class TextFiles:
 
     Args:
         paths: At least one.
-        field, column, delimiter: As `TextFile` has them; of every file.
+        field, column, delimiter, nulls: As `TextFile` has them; of every file.
 
     Raises:
         InputError, OptionError, MissingExtraError: As `TextFile`; and where tables have different columns.
@@ -65,8 +80,10 @@ class TextFiles:
         field: str | None = None,
         column: str | None = None,
         delimiter: str | None = None,
+        *,
+        nulls: bool = False,
     ) -> None:
-        self.files = [TextFile(path, field, column, delimiter) for path in paths]
+        self.files = [TextFile(path, field, column, delimiter, nulls=nulls) for path in paths]
 
     @property
     def name(self) -> str:

@@ -59,10 +59,7 @@ def run(args: argparse.Namespace) -> int:
         {
             "path": bundle.path,
             "space": manifest.space,
-            "dimensions": contract.dimensions,
-            "limit": f"{contract.max_tokens} tokens",
-            "pooling": _pooling(contract),
-            "similarity": contract.similarity,
+            **_result(manifest),
             **({"prompts": _prompts(contract)} if contract.prompts else {}),
             "licence": manifest.licence or "not stated",
             "size": printing.size(_total(manifest)),
@@ -79,6 +76,25 @@ def run(args: argparse.Namespace) -> int:
         printing.say(f"{provider}, {mine[0].how}: {mine[0].note}")
         _table({f"{each.file} at {each.length} tokens": _taken(each) for each in mine})
     return 0
+
+
+def _result(manifest: Manifest) -> dict[str, object]:
+    """What comes of a text, or of a pair of texts."""
+    contract = manifest.contract
+    limit = f"{contract.max_tokens} tokens"
+    if manifest.task == "embedding":
+        return {
+            "dimensions": contract.dimensions,
+            "limit": limit,
+            "pooling": _pooling(contract),
+            "similarity": contract.similarity,
+        }
+    return {
+        "task": manifest.task,
+        "labels": ", ".join(contract.labels),
+        "activation": contract.activation,
+        "limit": f"{limit} of a query and a document together" if manifest.task == "rerank" else limit,
+    }
 
 
 def _pooling(contract: TextContract) -> str:
@@ -127,7 +143,7 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "path": path,
         "name": manifest.name,
         "space": manifest.space,
-        **manifest.contract._asdict(),
+        **_contract(manifest),
         "prompts": dict(manifest.contract.prompts),
         "licence": manifest.licence,
         "bytes": _total(manifest),
@@ -136,6 +152,14 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
         "files": [entry._asdict() for entry in manifest.files],
         "provenance": dict(manifest.provenance),
     }
+
+
+def _contract(manifest: Manifest) -> dict[str, Any]:
+    """As the manifest has it: what only other tasks have is absent where a bundle embeds."""
+    contract = manifest.contract._asdict()
+    if manifest.task != "embedding":
+        return {"task": manifest.task, **contract}
+    return {name: value for name, value in contract.items() if name not in ("labels", "activation")}
 
 
 def _summary(variant: Variant) -> str:

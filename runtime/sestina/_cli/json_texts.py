@@ -12,6 +12,7 @@ from sestina._errors import InputError
 
 _PIECE = 1 << 16  # bytes
 _BLANK = " \t\n\r"
+_WORD = 16  # characters; an escape or a word such as -Infinity has fewer
 
 
 def json_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -36,22 +37,31 @@ def json_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def array_texts(file: InputFile, field: str | None) -> Iterator[tuple[int, str]]:
+def array_texts(
+    file: InputFile, field: str | None, *, nulls: bool = False
+) -> Iterator[tuple[int, str | None]]:
     """The texts of a JSON array and the number of each from 1: strings, or a field of objects.
+
+    Args:
+        file: Whose content it is.
+        field: As `field_text` takes it; None: its members are strings.
+        nulls: Whether a member or its field may be null, which gives None.
 
     Raises:
         InputError: Where it is no array, or a member of it is neither.
     """
     for number, member in enumerate(_members(file), start=1):
         where = f"{file.name} element {number}"
-        if field is None:
+        if member is None and nulls:
+            yield number, None
+        elif field is None:
             if isinstance(member, dict):
                 raise InputError(f"{where} is an object: pass --field NAME to read one of its fields")
             if not isinstance(member, str):
                 raise InputError(f"{where} is {_json_type(member)}; it must be a string")
             yield number, _valid(member, where)
         elif isinstance(member, dict):
-            yield number, field_text(member, field, where)
+            yield number, field_text(member, field, where, nulls=nulls)
         else:
             raise InputError(f"{where} is {_json_type(member)}; with --field it must be an object")
 
@@ -64,18 +74,24 @@ def begins_array(file: InputFile) -> bool:
     return False
 
 
-def field_text(record: dict[str, Any], field: str, where: str) -> str:
+def field_text(record: dict[str, Any], field: str, where: str, *, nulls: bool = False) -> str | None:
     """A field's text. A name with dots is that of a field, or where there is none the way to an inner one.
+
+    Args:
+        record: The object.
+        field: The name.
+        where: What to name in an error.
+        nulls: Whether it, or a field on the way to it, may be null, which gives None.
 
     Raises:
         InputError: Where there is no such field, or it is no text.
     """
-    if field in record:
-        return text_of(record[field], field, where)
     value: Any = record
-    way = field.split(".")
+    way = [field] if field in record else field.split(".")
     for depth, name in enumerate(way):
         outer = ".".join(way[:depth])
+        if value is None and nulls:
+            return None
         if not isinstance(value, dict):
             raise InputError(
                 f"{where}: field {outer!r} is {_json_type(value)}; it must be an object with a field {name!r}"
@@ -86,7 +102,7 @@ def field_text(record: dict[str, Any], field: str, where: str) -> str:
                 raise InputError(f"{where} has no field {field!r}; its fields are: {have}")
             raise InputError(f"{where}: field {outer!r} has no field {name!r}; its fields are: {have}")
         value = value[name]
-    return text_of(value, field, where)
+    return None if value is None and nulls else text_of(value, field, where)
 
 
 def text_of(value: object, field: str, where: str) -> str:
@@ -154,9 +170,11 @@ def _members(file: InputFile) -> Iterator[object]:
             try:
                 value, end = decoder.raw_decode(text, at)
             except json.JSONDecodeError as error:
-                if len(text) - at > LONGEST_LINE:
+                # There may be more of a string, and of what stands at the end of what was read.
+                cut = error.msg.startswith("Unterminated") or error.pos + _WORD > len(text)
+                if cut and len(text) - at > LONGEST_LINE:
                     raise _too_long(here) from None
-                if not more(len(text) - at):
+                if not cut or not more(len(text) - at):
                     raise InputError(f"{here} is not valid JSON: {error.msg}") from None
             except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
                 raise InputError(f"{here} is not valid JSON: {error}") from None

@@ -28,6 +28,7 @@ class Text(NamedTuple):
         line: Its line there, or what `unit` says, counted from 1.
         unit: "line", "element" or "row".
         table: Where the row's other columns are, where it is from a table.
+        null: Whether there is none: then `value` is "".
     """
 
     value: str
@@ -35,6 +36,7 @@ class Text(NamedTuple):
     line: int | None
     unit: str = "line"
     table: Rows | None = None
+    null: bool = False
 
     @property
     def where(self) -> str:

@@ -6,13 +6,14 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sestina._bundle.default import default_bundle
 from sestina._errors import BundleNotFoundError, OptionError
 
 if TYPE_CHECKING:
     from sestina._encoder import Encoder
+    from sestina._loaded import Reloading
     from sestina._providers.request import ProviderArgument
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -81,6 +82,12 @@ def add_vectors(parser: argparse.ArgumentParser) -> None:
     """What the vectors are to be."""
     parser.add_argument("--dimensions", type=int, metavar="N", help="keep only the first N dimensions")
     add_on_truncate(parser)
+    parser.add_argument(
+        "--on-empty",
+        choices=("zero", "warn", "error"),
+        help="where a text has no token of its own, or is white space alone: a zero vector, the same with a "
+        "warning, or refuse it (default: the vector that the model gives it)",
+    )
 
 
 def add_on_truncate(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +98,23 @@ def add_on_truncate(parser: argparse.ArgumentParser) -> None:
         choices=("error", "warn", "ignore"),
         help="where a text is longer than the bundle reads: refuse it, warn (default) or say nothing",
     )
+
+
+def add_on_null(parser: argparse.ArgumentParser) -> None:
+    """What becomes of texts that are not there."""
+    parser.add_argument(
+        "--on-null",
+        default="error",
+        choices=("error", "zero"),
+        help="where a text is null, in JSON or in a table: refuse it (default), or a zero vector",
+    )
+
+
+def add_in(parser: argparse.ArgumentParser, what: str) -> None:
+    """Where the texts are that are put in an order, and how many of them to show."""
+    parser.add_argument("--in", dest="files", metavar="FILE", required=True, action="append", help=what)
+    add_text_file(parser)
+    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
 
 
 def add_text_file(parser: argparse.ArgumentParser) -> None:
@@ -120,15 +144,26 @@ def open_encoder(args: argparse.Namespace) -> Encoder:
     """Load the bundle as the options say."""
     from sestina._load import load
 
-    return load(
-        bundle_path(args),
-        provider=_providers(args.provider),
-        precision=args.precision,
-        threads=args.threads,
-        max_memory_mb=args.max_memory_mb,
-        strict=args.strict,
-        cache_dir=args.cache_dir,
-    )
+    return load(bundle_path(args), **runtime_options(args))
+
+
+def open_any(args: argparse.Namespace) -> Reloading:
+    """The same of a bundle of any task."""
+    from sestina._loaders import load_any
+
+    return load_any(bundle_path(args), **runtime_options(args))
+
+
+def runtime_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_runtime` takes, as `load` takes it."""
+    return {
+        "provider": _providers(args.provider),
+        "precision": args.precision,
+        "threads": args.threads,
+        "max_memory_mb": args.max_memory_mb,
+        "strict": args.strict,
+        "cache_dir": args.cache_dir,
+    }
 
 
 def _providers(value: str) -> ProviderArgument:

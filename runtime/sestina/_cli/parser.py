@@ -17,6 +17,7 @@ from sestina._cli import (
     inspect,
     printing,
     providers,
+    rerank,
     search,
     similar,
     tokenize,
@@ -26,7 +27,7 @@ from sestina._errors import ProviderWarning, TruncationWarning
 
 # In the order of `sestina --help`. Each module has `add_parser(subparsers)`, which sets the default
 # `run`: a function from the parsed arguments to the exit code.
-_COMMANDS = (export, encode, similar, search, tokenize, explain, verify, inspect, providers, bench)
+_COMMANDS = (export, encode, similar, search, rerank, tokenize, explain, verify, inspect, providers, bench)
 
 _EPILOG = """\
 A first tour:

@@ -205,6 +205,15 @@ def agreement(parity: Mapping[str, Any]) -> str:
     if worst is None:
         return tolerance
     near = f"goldens within {worst:.2g} of PyTorch ({tolerance})"
+    correlation, overlap = (_number(parity, "ranks", name) for name in ("rank_correlation", "top_overlap"))
+    if correlation is not None and overlap is not None:
+        return f"rank correlation with PyTorch {correlation:.4f}, top-5 overlap {overlap:.0%}, {near}"
+    f1 = _number(parity, "spans", "f1")
+    if f1 is not None:
+        return f"F1 of spans {f1:.4f} against PyTorch's, {near}"
+    agreed, off = (_number(parity, "labels", name) for name in ("agreement", "probability_error"))
+    if agreed is not None and off is not None:
+        return f"{agreed:.1%} of labels as PyTorch's, probabilities {off:.2g} off on average, {near}"
     mean, least, texts = (_number(parity, "cosine", name) for name in ("mean", "worst", "texts"))
     if mean is None or least is None or texts is None:
         return near

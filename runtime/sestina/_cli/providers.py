@@ -90,11 +90,11 @@ def _found(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _on_cpu(args: argparse.Namespace) -> dict[str, Any]:
     from sestina._errors import ProviderError
-    from sestina._load import load
+    from sestina._loaders import load_any
 
     outcome: dict[str, Any] = {"here": True, "device": "CPU", "version": "", "why_not": []}
     try:
-        with load(args.bundle, provider="cpu", precision=args.precision, strict=True) as encoder:
+        with load_any(args.bundle, provider="cpu", precision=args.precision, strict=True) as encoder:
             report, verified = encoder.report(), encoder.verify()
     except (OptionError, ProviderError) as error:
         return {**outcome, "why_not": [str(error)]}

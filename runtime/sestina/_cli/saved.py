@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sestina._cli import compressed
 from sestina._cli.texts import TABLES
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ def kind_of_vectors(path: str, *, by_itself: bool) -> str | None:
         InputError: Where it is a table that cannot be read.
         MissingExtraError: Where it is a table and pyarrow is not installed.
     """
-    lower = path.lower()
-    if lower.endswith(".npy"):
+    name = compressed.plain_name(path)
+    if name.endswith(".npy"):
         return "npy"
-    if lower.endswith(TABLES):
+    if path.lower().endswith(TABLES):
         from sestina._cli.tables.vectors import vector_column
 
         return None if vector_column(path) is None else "table"
@@ -35,7 +36,7 @@ def kind_of_vectors(path: str, *, by_itself: bool) -> str | None:
             return "shards"
     except ValueError:  # of a null character
         return None
-    return "jsonl" if by_itself and lower.endswith(".jsonl") else None
+    return "jsonl" if by_itself and name.endswith(".jsonl") else None
 
 
 def read_saved(path: str, kind: str, width: int, space: str, column: str | None) -> Iterator[Saved]:

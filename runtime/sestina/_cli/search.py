@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sestina._cli import arguments, options, printing
+from sestina._cli import arguments, options, printing, second_stage
+from sestina._cli.top import Hit, Top, hit_of, print_hits
 from sestina._errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ Examples:
   sestina search "how do plants eat?" --in passages.txt --top 3
   sestina encode --input passages.txt --output passages.npy
   sestina search "how do plants eat?" --in passages.npy --texts passages.txt
+  sestina search "how do plants eat?" --in passages.txt --rerank reranker.sestina --top 5
 
 Prints rank, score, line number and text, and of several files the file. Equal scores keep the order of the
 file. A score is the cosine, or what the bundle has in its place. The query is encoded as a query and the
@@ -39,14 +39,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     """Register the command."""
     parser = options.new_parser(subparsers, "search", "find the nearest texts to a query", _EPILOG)
     arguments.add_arguments(parser, "QUERY", "the text to search for")
-    parser.add_argument(
-        "--in",
-        dest="files",
-        metavar="FILE",
-        required=True,
-        action="append",
-        help="what to search; texts may be in several files, or those of a pattern",
-    )
+    options.add_in(parser, "what to search; texts may be in several files, or those of a pattern")
     parser.add_argument(
         "--texts",
         dest="names",
@@ -54,52 +47,24 @@ def add_parser(subparsers: options.Subparsers) -> None:
         action="append",
         help="the texts of a .npy file or a folder of vectors; may be repeated or a pattern",
     )
-    options.add_text_file(parser)
-    parser.add_argument("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
+    parser.add_argument("--rerank", metavar="BUNDLE", help="order what was found anew, by this reranker")
+    parser.add_argument(
+        "--candidates", type=int, metavar="N", help="of how many --rerank orders (default 100, or --top)"
+    )
     options.add_prompt(parser, "the query, in place of that for queries")
     options.add_prompt(parser, "every text, in place of that for documents", "document-prompt")
     options.add_vectors(parser)
+    options.add_on_null(parser)
     options.add_json(parser)
     options.add_runtime(parser)
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One text that was found. Without --texts, the text of a row of .npy is not known."""
-
-    score: float
-    line: int
-    text: str | None
-    file: str = ""
-
-
-class Top:
-    """The best hits of all that were offered; of equal ones, the first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._heap: list[tuple[float, int, Hit]] = []  # the worst of the best first
-        self.offered = 0
-
-    def offer(self, score: float, line: int, text: str | None, file: str = "") -> None:
-        """Keep this one if it is among the best."""
-        entry = (score, -self.offered, Hit(score, line, text, file))
-        self.offered += 1
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, entry)
-        elif entry > self._heap[0]:
-            heapq.heapreplace(self._heap, entry)
-
-    def hits(self) -> list[Hit]:
-        """Best first."""
-        return [hit for _, _, hit in sorted(self._heap, reverse=True)]
-
-
 def run(args: argparse.Namespace) -> int:
     """Search and print what was found."""
     (args.query,) = arguments.take_bundle(args, 1, 1)
-    top = Top(options.at_least_one(args.top, "--top"))
+    shown = options.at_least_one(args.top, "--top")
+    top = Top(second_stage.candidates(args, shown))
     (query,) = arguments.argument_texts([args.query], "query")
 
     from sestina._cli.encoding import encode_each
@@ -108,9 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
     paths = expanded(args.files, "--in")
     saved = _saved_format(args, paths)
+    if args.rerank is not None:
+        second_stage.check(args, query.value, saved)
     named = None if args.names is None else expanded(args.names, "--texts")
-    source = TextFiles(paths, args.field, args.column, args.delimiter) if saved is None else None
-    names = None if named is None else TextFiles(named, args.field, args.column, args.delimiter)
+    where_in = (args.field, args.column, args.delimiter)
+    source = TextFiles(paths, *where_in, nulls=args.on_null == "zero") if saved is None else None
+    names = None if named is None else TextFiles(named, *where_in, nulls=True)  # each row has its vector
     total = source.count() if source is not None else None
     with options.open_encoder(args) as encoder:
         prompt = encoder._prompts.for_query(args.prompt, args.prompt_text).text
@@ -121,13 +89,15 @@ def run(args: argparse.Namespace) -> int:
         elif saved is not None:
             column = None if names is not None else args.column  # else it is of the file of texts
             pieces = read_saved(paths[0], saved, len(found[0]), encoder.space, column)
-            _search_saved(found[0], pieces, top, encoder.similarity_function)
+            _search_saved(encoder, found[0], pieces, top, paths[0], "line" if saved == "jsonl" else "row")
     hits = top.hits() if names is None else _with_texts(top, paths[0], names)
     if not top.offered:
         where = paths[0] if source is None else source.name
         printing.warning(f"{where} is empty: there is nothing to search")
+    if args.rerank is not None and hits:
+        hits = second_stage.reranked(args, query.value, hits)
     several = len(paths) if names is None else len(names.files)
-    _print(args, hits, several=several > 1)
+    print_hits(args, hits[:shown], several=several > 1)
     return 0
 
 
@@ -175,19 +145,23 @@ def _search_texts(
 
     def score(text: Text, vector: Vectors) -> None:
         value = float(similarity(function, query[None], vector[None])[0, 0])
-        top.offer(value, text.line or 0, text.value, text.source)
+        top.offer(hit_of(text, value))
 
     bar = printing.show_bar(stdout_used=False)
     encode_each(encoder, source, score, args, prompt_text=prompt, total=total, bar=bar)
 
 
-def _search_saved(query: Vectors, pieces: Iterable[Saved], top: Top, function: str) -> None:
+def _search_saved(
+    encoder: Encoder, query: Vectors, pieces: Iterable[Saved], top: Top, path: str, unit: str
+) -> None:
     from sestina._similarity import similarity
+    from sestina._vectors import unit_rows
 
     for piece in pieces:
-        scores = similarity(function, query[None], piece.vectors)[0].tolist()
+        rows = unit_rows(piece.vectors) if piece.directions and encoder.normalized else piece.vectors
+        scores = similarity(encoder.similarity_function, query[None], rows)[0].tolist()
         for score, line, text in zip(scores, piece.lines, piece.texts, strict=True):
-            top.offer(score, line, text)
+            top.offer(Hit(score, line, text, path, unit))
 
 
 def _with_texts(top: Top, vectors: str, names: TextFiles) -> list[Hit]:
@@ -202,26 +176,10 @@ def _with_texts(top: Top, vectors: str, names: TextFiles) -> list[Hit]:
     count = 0
     for count, text in enumerate(names, start=1):
         if count in wanted:
-            named[count] = Hit(wanted[count].score, text.line or count, text.value, text.source)
+            named[count] = hit_of(text, wanted[count].score)
     if count != top.offered:
         raise InputError(
             f"{names.name} has {count} texts for the {top.offered} vectors of {vectors}: name the file "
             "that they were made from"
         )
     return [named[hit.line] for hit in hits]
-
-
-def _print(args: argparse.Namespace, hits: list[Hit], *, several: bool) -> None:
-    if args.json:
-        results = [
-            {"rank": rank, "score": hit.score, "line": hit.line, "text": hit.text}
-            | ({"file": hit.file} if several else {})
-            for rank, hit in enumerate(hits, start=1)
-        ]
-        printing.say_json({"query": args.query, "results": results})
-        return
-    places = [f"{hit.file}:{hit.line}" if several else str(hit.line) for hit in hits]
-    width = max(map(len, places), default=1)
-    for rank, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
-        text = "" if hit.text is None else f"  {hit.text}"
-        printing.say(f"{rank:>{len(str(len(hits)))}}  {hit.score:7.4f}  {place:>{width}}{text}")

@@ -34,6 +34,8 @@ class TextFile:
             the first row, or of this number counted from 1 (then the first row is data). Blank lines are
             passed over.
         delimiter: Of CSV; None: told by the first rows.
+        nulls: Whether a text may be null: a field, an outer field of it, an element of an array, a row of a
+            table.
 
     With none of them, every line is one text, blank lines included: line n gives vector n.
 
@@ -50,11 +52,14 @@ class TextFile:
         field: str | None = None,
         column: str | None = None,
         delimiter: str | None = None,
+        *,
+        nulls: bool = False,
     ) -> None:
         name = compressed.plain_name(path)
         self.file = InputFile(path)
         self.table: TableFile | None = None
         self._field = field
+        self._nulls = nulls
         self._array = name.endswith(_ARRAYS) and column is None and self._is_array()
         self._column: Column | None = None
         if name.endswith(TABLES):
@@ -69,9 +74,10 @@ class TextFile:
     def __iter__(self) -> Iterator[Text]:
         name = self.file.name
         if self.table is not None:
-            return self.table.texts()
+            return self.table.texts(nulls=self._nulls)
         if self._array:
-            return (Text(text, name, at, "element") for at, text in array_texts(self.file, self._field))
+            found = array_texts(self.file, self._field, nulls=self._nulls)
+            return (_text(text, name, at, "element") for at, text in found)
         if self._field is not None:
             return self._from_jsonl(self._field)
         if self._column is not None:
@@ -93,7 +99,11 @@ class TextFile:
     def _from_jsonl(self, field: str) -> Iterator[Text]:
         for number, record in json_objects(self.file):
             where = f"{self.file.name} line {number}"
-            yield Text(field_text(record, field, where), self.file.name, number)
+            yield _text(field_text(record, field, where, nulls=self._nulls), self.file.name, number, "line")
+
+
+def _text(value: str | None, source: str, at: int, unit: str) -> Text:
+    return Text(value or "", source, at, unit, null=value is None)
 
 
 def _table(file: InputFile, field: str | None, column: str | None, delimiter: str | None) -> TableFile:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from sestina._bits import signs
+from sestina._cli import compressed
 from sestina._cli.destination import Destination
 from sestina._cli.files import InputFile
 from sestina._cli.json_texts import json_objects, text_of
@@ -18,7 +20,7 @@ from sestina._vectors import in_float32, load_array
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sestina._arrays import Vectors
+    from sestina._arrays import Embeddings, Vectors
 
 _ROWS = 4096  # rows of a saved array that are read at once
 _HEADER_BYTES = 128  # the fixed room that the .npy header is padded to, magic included
@@ -27,11 +29,21 @@ _HEADER_BYTES = 128  # the fixed room that the .npy header is padded to, magic i
 class VectorWriter(Protocol):
     """Takes vectors in order; `finish` after the last."""
 
-    def add(self, text: Text, vector: Vectors) -> None:
-        """Write one vector, (d,) float32."""
+    def add(self, text: Text, vector: Embeddings) -> None:
+        """Write one vector."""
 
     def finish(self) -> None:
         """Complete the file."""
+
+
+def check_finite(text: Text, vector: Embeddings) -> None:
+    """Refuse a vector that no search could use, before there is a file of such.
+
+    Raises:
+        OutputError: Where it is not finite.
+    """
+    if not np.isfinite(vector).all():
+        raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
 
 
 class JsonlWriter:
@@ -41,16 +53,20 @@ class JsonlWriter:
         self._out = out
         self._with_text = with_text
 
-    def add(self, text: Text, vector: Vectors) -> None:
+    def add(self, text: Text, vector: Embeddings) -> None:
         """Write one line. Nine digits hold a float32 exactly.
 
         Raises:
-            OutputError: Where the vector is not finite, since JSON has no such numbers.
+            OutputError: Where the vector is not finite.
         """
-        if not np.isfinite(vector).all():
-            raise OutputError(f"the vector of {text.where} is not finite: try sestina verify on the bundle")
-        numbers = ", ".join([f"{value:.9g}" for value in vector.tolist()])
-        told = f'"text": {json.dumps(text.value, ensure_ascii=False)}, ' if self._with_text else ""
+        check_finite(text, vector)
+        whole = vector.dtype.kind in "iu"
+        numbers = ", ".join([str(value) if whole else f"{value:.9g}" for value in vector.tolist()])
+        told = (
+            f'"text": {json.dumps(None if text.null else text.value, ensure_ascii=False)}, '
+            if self._with_text
+            else ""
+        )
         self._out.write(f'{{{told}"vector": [{numbers}]}}\n'.encode())
 
     def finish(self) -> None:
@@ -58,24 +74,29 @@ class JsonlWriter:
 
 
 class NpyWriter:
-    """One (n, width) float32 array.
+    """One (n, width) array of float32, or of another type as numpy writes it ("<f2", "|i1", "|u1").
 
     The header comes first and states n. Where n is not known and the header cannot be written anew in the
     end (a pipe), the vectors are held back until n is known.
     """
 
-    def __init__(self, out: Destination, width: int, expected: int | None) -> None:
+    def __init__(self, out: Destination, width: int, expected: int | None, dtype: str = "<f4") -> None:
         self._out = out
-        self._width = width
+        self._width, self._dtype = width, dtype
         self._expected = expected
         self._written = 0
         self._held: list[bytes] | None = None if out.patchable or expected is not None else []
         if self._held is None:
-            out.write(npy_header(expected or 0, width))
+            out.write(npy_header(expected or 0, width, dtype))
 
-    def add(self, text: Text, vector: Vectors) -> None:  # noqa: ARG002  an array has no room for texts
-        """Write one row."""
-        row = vector.astype("<f4", copy=False).tobytes()
+    def add(self, text: Text, vector: Embeddings) -> None:
+        """Write one row.
+
+        Raises:
+            OutputError: Where the vector is not finite.
+        """
+        check_finite(text, vector)
+        row = vector.astype(self._dtype, copy=False).tobytes()
         self._written += 1
         if self._held is None:
             self._out.write(row)
@@ -88,7 +109,7 @@ class NpyWriter:
         Raises:
             InputError: Where the texts became more or fewer since they were counted, too late to say so.
         """
-        header = npy_header(self._written, self._width)
+        header = npy_header(self._written, self._width, self._dtype)
         if self._held is not None:
             for part in (header, *self._held):
                 self._out.write(part)
@@ -101,19 +122,27 @@ class NpyWriter:
             )
 
 
-def npy_header(rows: int, width: int) -> bytes:
-    """The header of a version 1.0 .npy file of (rows, width) float32, always of the same length."""
-    described = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
+def npy_header(rows: int, width: int, dtype: str = "<f4") -> bytes:
+    """The header of a version 1.0 .npy file of (rows, width), always of the same length."""
+    described = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
     room = _HEADER_BYTES - 10  # after magic, version and the length of what follows
     return b"\x93NUMPY\x01\x00" + room.to_bytes(2, "little") + described.ljust(room - 1).encode() + b"\n"
 
 
 class Saved(NamedTuple):
-    """Consecutive saved vectors (n, d), the line or row of each counted from 1, and the texts if known."""
+    """Consecutive saved vectors.
+
+    Attributes:
+        vectors: (n, d) float32, whatever form they were saved in.
+        lines: The line or row of each, counted from 1.
+        texts: Those that are known.
+        directions: Whether their lengths say nothing: they are whole numbers, or signs.
+    """
 
     vectors: Vectors
     lines: list[int]
     texts: list[str | None]
+    directions: bool = False
 
 
 def read_npy(path: str, width: int) -> Iterator[Saved]:
@@ -125,22 +154,28 @@ def read_npy(path: str, width: int) -> Iterator[Saved]:
     # What is not a readable file is refused in the words of every other input.
     if not InputFile(path).rereadable:
         raise InputError(f"{path} is a pipe or a device; an array is read from a file: save it first")
+    if compressed.plain_name(path) != path.lower():
+        raise InputError(f"{path} is an array in compressed form, which cannot be mapped: unpack it")
     try:
         array = load_array(path, "r")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole .npy file: {error}") from None
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+    bits, directions = array.dtype == np.uint8, array.dtype in (np.int8, np.uint8)
+    whole = -(-width // 8) * 8  # of bits
+    if array.ndim != 2 or not (directions or np.issubdtype(array.dtype, np.floating)):
         raise InputError(
-            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats of shape (n, {width})"
+            f"{path} holds {array.dtype} of shape {array.shape}; it must hold floats or int8 of shape "
+            f"(n, {width}), or uint8 of shape (n, {whole // 8}), eight signs a byte"
         )
-    check_width(array.shape[1], width, path)
+    check_width(8 * array.shape[1] if bits else array.shape[1], whole if bits else width, path)
     for begin in range(0, len(array), _ROWS):
-        vectors, unfit = in_float32(array[begin : begin + _ROWS])
+        rows = array[begin : begin + _ROWS]
+        vectors, unfit = in_float32(signs(rows, width) if bits else rows)
         lines = list(range(begin + 1, begin + len(vectors) + 1))
         if unfit is not None:
             what = "too small for float32" if unfit.small else "not finite"
             raise InputError(f"{path} row {lines[unfit.row]} is {what}: encode the texts again")
-        yield Saved(vectors, lines, [None] * len(lines))
+        yield Saved(vectors, lines, [None] * len(lines), directions)
 
 
 def read_jsonl(path: str, width: int) -> Iterator[Saved]:
@@ -164,8 +199,9 @@ def read_jsonl(path: str, width: int) -> Iterator[Saved]:
         if unfit is not None:
             raise InputError(f"{where}: field 'vector' is too small for float32: encode the texts again")
         check_width(len(numbers), width, where)
-        text = text_of(record["text"], "text", where) if "text" in record else None
-        yield Saved(vectors, [number], [text])
+        text = text_of(record["text"], "text", where) if record.get("text") is not None else None
+        whole = all(type(each) is int for each in record["vector"])
+        yield Saved(vectors, [number], [text], whole)
 
 
 def _numbers(value: object) -> npt.NDArray[np.float64]:

@@ -31,7 +31,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify and print the outcome."""
     arguments.take_bundle(args, 0, 0)
-    with options.open_encoder(args) as encoder:
+    with options.open_any(args) as encoder:
         report = encoder.report()
         outcome = encoder.verify()
     failed = [golden for golden in outcome.goldens if not golden.passed]

@@ -73,10 +73,13 @@ class ForkLock:
 
     def holding(self, call: Callable[[], T]) -> T:
         """Call while no other thread does."""
-        if self._holder == get_ident():
+        me = get_ident()
+        if self._holder == me:
             return call()
         with self._lock:
-            self._holder = get_ident()
+            self._holder = me
+            # A signal handler that forked before that was known has let go of it, in the child.
+            self._lock.acquire(blocking=False)
             try:
                 return call()
             finally:

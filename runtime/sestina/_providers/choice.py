@@ -123,6 +123,9 @@ def _reason(fitting: list[Variant], provider: str) -> str:
     return f"this processor has no fast int8 arithmetic, so {best.precision} comes first"
 
 
+_GATED = ("cosine", "ranks", "labels", "spans")  # by task: what a quantised variant is held to
+
+
 def _kind(variant: Variant) -> str:
     kind = f"{variant.target}/{variant.precision}"
     return kind if variant.shapes == "dynamic" else f"{kind} of fixed shapes"
@@ -130,8 +133,10 @@ def _kind(variant: Variant) -> str:
 
 def _has_gate(variant: Variant) -> bool:
     """Whether the manifest states a gate that the vectors were held to at export."""
-    cosine = variant.parity.get("cosine")
-    return isinstance(cosine, dict) and isinstance(cosine.get("gate"), dict) and bool(cosine["gate"])
+    measured = [variant.parity.get(name) for name in _GATED]
+    return any(
+        isinstance(each, dict) and isinstance(each.get("gate"), dict) and each["gate"] for each in measured
+    )
 
 
 def has_fast_int8() -> bool:

@@ -7,9 +7,12 @@ for a folder of `pip install --target` or an environment that sees the system's 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from sestina._process.native import opening
 
 # In an order in which none needs one after it, with the major version that is not CUDA's own, by CUDA's.
 _NAMES = ("cudart", "nvrtc", "cublasLt", "cublas", "nvJitLink", "curand", "cufft", "cudnn")
@@ -27,14 +30,14 @@ def preload_cuda(module: Any) -> None:
     major = str(getattr(module, "cuda_version", None) or "").partition(".")[0]
     if sys.platform != "linux" or not major.isdigit():
         return
-    import ctypes
-    import os
+    with opening:
+        import ctypes
 
     for name in _names(int(major)):
         try:
             ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
         except OSError:
-            _first(name)
+            _first(name, ctypes)
 
 
 def _names(major: int) -> Iterator[str]:
@@ -43,11 +46,8 @@ def _names(major: int) -> Iterator[str]:
         yield f"lib{name}.so.{number}"
 
 
-def _first(name: str) -> None:
+def _first(name: str, ctypes: Any) -> None:
     """Load the first library of that name in NVIDIA's packages; else leave it to the linker."""
-    import ctypes
-    import os
-
     for entry in sys.path:
         packages = f"{entry or os.curdir}/nvidia"
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from sestina._schedule.batching import exact_length_batches
 from sestina._schedule.budget import Budget
 from sestina._schedule.pipeline import Window, begin_window, flow, windows
 from sestina._session.sessions import Sessions
+from sestina._text.checked import check_text, text_or_null
 from sestina._text.prompt import NO_PROMPT, Prompt
-from sestina._text.tokenizer import Tokenizer, Tokens, check_text
-from sestina._text.truncation import TruncationWatch
+from sestina._text.tokenizer import Tokenizer, Tokens
+from sestina._text.truncation import TruncationWatch, Watch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
@@ -29,13 +30,6 @@ VECTORS, STATES = "sentence_embedding", "last_hidden_state"
 _CLOSED = "this encoder is closed: load the bundle again"
 
 
-class Watch(Protocol):
-    """Is told which texts were over the limit."""
-
-    def see(self, positions: Iterable[int | None]) -> None:
-        """By their position in the caller's input."""
-
-
 class Engine:
     """The tokenizer, the sessions and the workers of one loaded bundle.
 
@@ -45,19 +39,32 @@ class Engine:
         sessions: Of its variant.
         budget: What runs at once.
         width: Of a vector.
+        result: The output of the graph that has the vectors.
     """
 
     def __init__(
-        self, process: object, tokenizer: Tokenizer, sessions: Sessions, budget: Budget, width: int
+        self,
+        process: object,
+        tokenizer: Tokenizer,
+        sessions: Sessions,
+        budget: Budget,
+        width: int,
+        result: str = VECTORS,
     ) -> None:
         self._process = process
         self._tokenizer = tokenizer
         self._sessions: Sessions | None = sessions
         self._budget = budget
         self._width = width
+        self._result = result
         self._lock = ForkLock()
         self._workers: Workers | None = None
         watch_forks(self)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Of the bundle."""
+        return self._tokenizer
 
     def sessions(self) -> Sessions:
         """The open sessions.
@@ -113,7 +120,7 @@ class Engine:
     def ids(
         self, texts: Sequence[str], begin: int | None, watch: TruncationWatch, prompt: Prompt = NO_PROMPT
     ) -> list[list[int]]:
-        """Token ids of texts, in order.
+        """Token ids of texts, in order; none of a null and of an empty text, as `watch` says.
 
         Args:
             texts: The texts.
@@ -121,13 +128,36 @@ class Engine:
             watch: Is told of every text that is over the limit.
             prompt: What stands before each text.
         """
-        checked = [check_text(text, None if begin is None else begin + at) for at, text in enumerate(texts)]
-        if prompt.text:
-            checked = [prompt.text + text for text in checked]
-        with calling:
-            ids, truncated = self._tokenizer.ids(checked)
+        nulls = watch.takes_null if begin is not None else False
+        checked = [
+            text_or_null(text, None if begin is None else begin + at, nulls=nulls)
+            for at, text in enumerate(texts)
+        ]
+        ids, truncated, empty = self._read(checked, watch, prompt)
         watch.see(None if begin is None else begin + at for at in truncated)
+        watch.see_empty(None if begin is None else begin + at for at in empty)
         return ids
+
+    def _read(
+        self, texts: Sequence[str | None], watch: Watch, prompt: Prompt
+    ) -> tuple[list[list[int]], list[int], list[int]]:
+        """Token ids, and which texts were over the limit and which are empty."""
+        there = [text for text in texts if text is not None]
+        with calling:
+            ids, cut = self._tokenizer.ids([prompt.text + text for text in there] if prompt.text else there)
+            empty = self._tokenizer.empty(there, ids, prompt.text) if watch.sees_empty else []
+        if empty:
+            for at in empty:
+                ids[at] = []
+            blank = set(empty)
+            cut = [at for at in cut if at not in blank]
+        if len(there) == len(texts):
+            return ids, cut, empty
+        places = [at for at, text in enumerate(texts) if text is not None]
+        spread: list[list[int]] = [[] for _ in texts]
+        for at, row in zip(places, ids, strict=True):
+            spread[at] = row
+        return spread, [places[at] for at in cut], [places[at] for at in empty]
 
     def vector(self, text: str, watch: TruncationWatch, prompt: Prompt = NO_PROMPT) -> Vectors:
         """The vector of one text alone, (1, width), by the quickest path."""
@@ -135,11 +165,11 @@ class Engine:
         ids = self.ids([text], None, watch, prompt)
         if not ids[0]:
             return np.zeros((1, self._width), dtype=np.float32)
-        return sessions.alone().run(VECTORS, np.array(ids, dtype=np.int64), prompt.pooled_from)
+        return sessions.alone().run(self._result, np.array(ids, dtype=np.int64), prompt.pooled_from)
 
     def vectors(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | None],
         watch: Callable[[], Watch],
         on_progress: Callable[[int], object],
         prompt: Prompt = NO_PROMPT,
@@ -158,17 +188,24 @@ class Engine:
             (self._begin(window, at, watch(), prompt) for at, window in cut), self._width, on_progress
         )
 
-    def _begin(self, texts: Sequence[str], begin: int, watch: Watch, prompt: Prompt) -> Window:
-        first: dict[str, int] = {}  # each different text is encoded once
-        rows = [first.setdefault(check_text(text, begin + at), len(first)) for at, text in enumerate(texts)]
-        different = [prompt.text + text for text in first] if prompt.text else list(first)
-        with calling:
-            ids, truncated = self._tokenizer.ids(different)
-        cut = set(truncated)
-        watch.see(begin + at for at, row in enumerate(rows) if row in cut)
+    def _begin(self, texts: Sequence[str | None], begin: int, watch: Watch, prompt: Prompt) -> Window:
+        first: dict[str | None, int] = {}  # each different text is encoded once
+        nulls = watch.takes_null
+        rows = [
+            first.setdefault(text_or_null(text, begin + at, nulls=nulls), len(first))
+            for at, text in enumerate(texts)
+        ]
+        ids, truncated, empty = self._read(list(first), watch, prompt)
+        for which, tell in ((truncated, watch.see), (empty, watch.see_empty)):
+            told = set(which)
+            tell(begin + at for at, row in enumerate(rows) if row in told)
+        return self._begun(ids, rows, prompt.pooled_from)
+
+    def _begun(self, ids: Sequence[Any], rows: Sequence[int], start: int = 0) -> Window:
+        """A window of different texts, given as what the graph reads of each, handed to the workers."""
         workers = None if ending() else self._lock.holding(self._have_workers)
-        session, start = self.sessions().shared(), prompt.pooled_from
-        run = partial(session.run, VECTORS) if not start else lambda batch: session.run(VECTORS, batch, start)
+        session, result = self.sessions().shared(), self._result
+        run = partial(session.run, result) if not start else lambda batch: session.run(result, batch, start)
         return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
 
     def _have_workers(self) -> Workers:
@@ -180,12 +217,12 @@ class Engine:
             workers = self._workers = Workers()
         return workers
 
-    def hidden_states(self, ids: Sequence[Sequence[int]], d_model: int) -> list[Vectors]:
-        """Hidden states of the last layer, (n_tokens, d_model) for each text."""
+    def hidden_states(self, ids: Sequence[Sequence[int]], width: int, output: str = STATES) -> list[Vectors]:
+        """Hidden states, or another output of each token: (n_tokens, width) for each text."""
         session = self.sessions().whole()
-        states = [np.zeros((0, d_model), dtype=np.float32) for _ in ids]
+        states = [np.zeros((0, width), dtype=np.float32) for _ in ids]
         for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
-            for position, rows in zip(positions, session.run(STATES, batch), strict=True):
+            for position, rows in zip(positions, session.run(output, batch), strict=True):
                 states[position] = rows
         return states
 

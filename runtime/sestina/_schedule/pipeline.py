@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Run = Callable[[Ids], Vectors]
     Done = tuple[list[int], Vectors]
 
+T = TypeVar("T")
+
 _WINDOW = 4096  # different texts that are tokenized, sorted and encoded together
 _FIRST_WINDOW = 256  # smaller, so that workers and readers need not wait; each next is four times as large
 _REPEATS = 4  # a window holds at most so many times its limit in texts that have occurred in it before
@@ -29,26 +31,33 @@ _IN_FLIGHT = 2  # windows: one is being encoded, one is being tokenized or waits
 
 
 def windows(
-    texts: Iterable[str], characters: int, different_texts: int | None = None, more: int = 0
-) -> Iterator[tuple[int, list[str]]]:
+    texts: Iterable[T],
+    characters: int,
+    different_texts: int | None = None,
+    more: int = 0,
+    kind: type = str,
+    length: Callable[[Any], int] = len,
+) -> Iterator[tuple[int, list[T]]]:
     """Consecutive runs of texts, bounded in number and in characters, each with its first position.
 
     Args:
-        texts: Anything; what is not a str is passed on for others to refuse.
+        texts: Anything; what is not of `kind` is passed on for others to refuse.
         characters: Of the different texts of a window; a longer text is a window by itself.
         different_texts: Of a window, at most; None: as many as are best for speed.
         more: Characters that each text has besides.
+        kind: Of a text: a str, or a tuple of several.
+        length: How many characters it has.
     """
     most = min(_WINDOW, different_texts or _WINDOW)
     begin, limit = 0, min(_FIRST_WINDOW, most)
-    window: list[str] = []
-    different: set[str] = set()
+    window: list[T] = []
+    different: set[T] = set()
     size = 0
     for text in texts:
         window.append(text)
-        if isinstance(text, str) and text not in different:
+        if isinstance(text, kind) and text not in different:
             different.add(text)
-            size += len(text) + more
+            size += length(text) + more
         if len(different) == limit or len(window) == _REPEATS * limit or size >= characters:
             yield begin, window
             begin, window, different, size = begin + len(window), [], set(), 0
@@ -182,7 +191,7 @@ def begin_window(
     workers: Workers | None,
     count: int,
     run: Run,
-    ids: Sequence[Sequence[int]],
+    ids: Sequence[Sequence[Any]],
     batch_tokens: int,
     rows: Sequence[int],
 ) -> Window:

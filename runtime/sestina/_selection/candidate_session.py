@@ -26,7 +26,6 @@ from sestina._session.session import Session, Setting
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
 
-_VECTORS = "sentence_embedding"
 _CONTEXT = "context.onnx"
 
 
@@ -58,6 +57,7 @@ class CandidateSession:
     def __init__(self, bundle: Bundle, variant: Variant, attachment: AttachedProvider, terms: Terms) -> None:
         self._graph = bundle.graph(variant.entry.file)
         self._variant = variant
+        self._result = bundle.manifest.result
         self._attachment = attachment
         self._terms = terms
         self.probe: Probe | None = None
@@ -106,8 +106,8 @@ class CandidateSession:
 
         def run(ids: Ids, pooled_from: int) -> Vectors:
             if setting.length is None:
-                return session.run(_VECTORS, ids, pooled_from)
-            return run_padded(session, _VECTORS, ids[0], setting.length, pooled_from)
+                return session.run(self._result, ids, pooled_from)
+            return run_padded(session, self._result, ids[0], setting.length, pooled_from)
 
         outcome = probe(run, goldens, batches=setting.length is None)
         tolerance = self._limit(outcome.error) if self.probe is None else self.tolerance

@@ -52,7 +52,7 @@ def probe(run: Callable[[Ids, int], Vectors], goldens: Sequence[Golden], *, batc
     """Run goldens and compare.
 
     Args:
-        run: (B, S) int64 and the first token that is pooled -> (B, d) float32.
+        run: (B, S) or (B, S, 2) int64 and the first token that is pooled -> (B, d) float32.
         goldens: At least one.
         batches: Whether all but the first are run twice side by side, as the rows of one batch.
     """
@@ -60,7 +60,7 @@ def probe(run: Callable[[Ids, int], Vectors], goldens: Sequence[Golden], *, batc
     for golden in goldens:
         rows = 2 if batches and first_run_ms is not None else 1
         begin = time.perf_counter()
-        vectors = run(np.array([golden.ids] * rows, dtype=np.int64), golden.pooled_from)
+        vectors = run(np.array([golden.tokens] * rows, dtype=np.int64), golden.pooled_from)
         if first_run_ms is None:
             first_run_ms = 1000 * (time.perf_counter() - begin)
         error = distance(vectors, golden)

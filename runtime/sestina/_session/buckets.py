@@ -14,13 +14,13 @@ from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import Variant
 from sestina._errors import OptionError
 from sestina._process.fork import ForkLock
+from sestina._session.interface import TYPES
 from sestina._session.placement import Placement
 from sestina._session.session import Run, Session, Setting
 
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
 
-_STATES = "last_hidden_state"
 _MOST_OPEN = 4  # sessions; each holds the weights, in what form the provider likes them
 
 
@@ -43,7 +43,7 @@ class BucketSession:
         self.version = first.version
 
     def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
-        """As `Run.run`: (B, S) int64 -> (B, d) or (B, S, d) float32."""
+        """As `Run.run`: (B, S) or (B, S, 2) int64 -> (B, d) or (B, S, d) float32."""
         length = ids.shape[1]
         session = self.session(self.bucket(length))
         rows = [run_padded(session, output, row, self.bucket(length), pooled_from) for row in ids]
@@ -102,16 +102,20 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from
 
     Args:
         session: Opened at this bucket.
-        output: "sentence_embedding" or "last_hidden_state".
-        ids: (S,), no longer than the bucket.
+        output: As `Run.run` has it.
+        ids: (S,) or (S, 2), no longer than the bucket.
         bucket: The length that the session was opened for.
         pooled_from: The first token that is pooled.
 
     Returns: (1, d) or (1, S, d) float32.
     """
-    padded = np.zeros((2, 1, bucket), dtype=np.int32)  # ids, mask
-    padded[0, 0, : len(ids)] = ids
+    padded = np.zeros((3, 1, bucket), dtype=np.int32)  # ids, mask, types
     padded[1, 0, : len(ids)] = 1
     feeds = {"input_ids": padded[0], "attention_mask": padded[1]}
+    if ids.ndim == 1:
+        padded[0, 0, : len(ids)] = ids
+    else:
+        padded[::2, 0, : len(ids)] = ids.T
+        feeds[TYPES] = padded[2]
     rows = session.feed(output, feeds, pooled_from)
-    return rows[:, : len(ids)] if output == _STATES else rows
+    return rows[:, : len(ids)] if rows.ndim == 3 else rows  # of each token

@@ -14,6 +14,7 @@ AXES = ("batch", "length")
 START = (
     "pooled_from"  # (1,), of the type of the ids: an input of graphs that leave prompts out of the pooling
 )
+TYPES = "token_type_ids"  # of graphs that read pairs of texts: which of the two each token is of
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 # By the shapes of a variant, the type of each input.
 _INPUTS: Mapping[str, Mapping[str, str]] = {
@@ -21,7 +22,7 @@ _INPUTS: Mapping[str, Mapping[str, str]] = {
     "static": {"input_ids": "int32", "attention_mask": "int32"},
 }
 _BIAS = ".bias"  # ends the name of what is added to scores: (1 or B, H or 1, S, S)
-_RANKS = {"sentence_embedding": 2, "last_hidden_state": 3}
+_RANKS = {"sentence_embedding": 2, "logits": 2, "token_logits": 3, "last_hidden_state": 3}
 
 
 def check_graph(
@@ -56,8 +57,9 @@ def check_graph(
             raise BundleFormatError(f"{where} has the {kind}s {names!s:.200}, unlike its manifest entry")
     wanted = _INPUTS[variant.shapes]
     stated_inputs = {tensor.name: tensor.dtype for tensor in variant.inputs}
-    if START in stated_inputs:
-        wanted = {**wanted, START: wanted["input_ids"]}
+    for more in (TYPES, START):
+        if more in stated_inputs:
+            wanted = {**wanted, more: wanted["input_ids"]}
     if stated_inputs != wanted or not all(map(_is_input, variant.inputs)):
         raise BundleFormatError(
             f"{where} takes {_list(variant.inputs)}, as its manifest entry says; a graph of {variant.shapes} "

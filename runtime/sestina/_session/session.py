@@ -16,7 +16,7 @@ from sestina._errors import OptionError, ProviderError, SestinaError
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._providers.attached_provider import CPU, AttachedProvider
 from sestina._session.guarded import GuardedSession
-from sestina._session.interface import AXES, START, check_graph, check_result
+from sestina._session.interface import AXES, START, TYPES, check_graph, check_result
 from sestina._session.placement import Placement, read_placement
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Run(Protocol):
         """Run texts of one length.
 
         Args:
-            output: "sentence_embedding" or "last_hidden_state".
-            ids: (B, S) int64.
+            output: One of the graph's: a result of `manifest.RESULTS`, or "last_hidden_state".
+            ids: (B, S) int64; (B, S, 2) of a graph that is told token types, which stand beside the ids.
             pooled_from: The first token of each that is pooled; of no effect where a graph pools all.
 
         Returns: (B, d) or (B, S, d) float32.
@@ -130,7 +130,10 @@ class Session:
 
     def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
         """As `Run.run`, for a graph of dynamic shapes."""
-        return self.feed(output, {"input_ids": ids}, pooled_from)
+        if ids.ndim == 2:
+            return self.feed(output, {"input_ids": ids}, pooled_from)
+        tokens, types = np.ascontiguousarray(np.moveaxis(ids, 2, 0))
+        return self.feed(output, {"input_ids": tokens, TYPES: types}, pooled_from)
 
     def run_for(self, outputs: Sequence[str], ids: Ids, pooled_from: int = 0) -> dict[str, Vectors]:
         """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.

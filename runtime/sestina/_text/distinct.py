@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._text.tokenizer import check_text
+from sestina._text.checked import text_or_null
 from sestina._text.truncation import TruncationWatch
 
 if TYPE_CHECKING:
@@ -17,16 +17,22 @@ if TYPE_CHECKING:
 class Distinct:
     """A sequence of texts without its repetitions.
 
+    Args:
+        texts: The texts.
+        nulls: Whether nulls are taken; None: nobody can ask for that.
+
     Attributes:
-        texts: Each different text once, in the order in which it first occurs.
+        texts: Each different text once, in the order in which it first occurs; None for nulls.
 
     Raises:
         TextTypeError, TextValueError: Where a member is not a valid Unicode str.
     """
 
-    def __init__(self, texts: Iterable[object]) -> None:
-        first: dict[str, int] = {}
-        rows = [first.setdefault(check_text(text, at), len(first)) for at, text in enumerate(texts)]
+    def __init__(self, texts: Iterable[object], *, nulls: bool | None) -> None:
+        first: dict[str | None, int] = {}
+        rows = [
+            first.setdefault(text_or_null(text, at, nulls=nulls), len(first)) for at, text in enumerate(texts)
+        ]
         self.texts = list(first)
         self.repeated = len(rows) - len(first)
         self._rows: Ids = np.array(rows, dtype=np.int64)
@@ -45,6 +51,7 @@ class RepeatWatch:
 
     def __init__(self, watch: TruncationWatch, rows: Ids) -> None:
         self._watch, self._rows = watch, rows
+        self.takes_null, self.sees_empty = watch.takes_null, watch.sees_empty
 
     def see(self, positions: Iterable[int | None]) -> None:
         """Note different texts that are over the limit.
@@ -52,5 +59,14 @@ class RepeatWatch:
         Raises:
             TruncationError: As `TruncationWatch.see`.
         """
-        cut: Sequence[int] = [position for position in positions if position is not None]
-        self._watch.see(np.flatnonzero(np.isin(self._rows, cut)).tolist() if cut else ())
+        self._watch.see(self._places(positions))
+
+    def see_empty(self, positions: Iterable[int | None]) -> None:
+        """Note different texts that are empty. Raises as `TextWatch.see_empty`."""
+        self._watch.see_empty(self._places(positions))
+
+    def _places(self, positions: Iterable[int | None]) -> Sequence[int]:
+        """Where texts occur that are given by their positions among the different ones."""
+        which: Sequence[int] = [position for position in positions if position is not None]
+        places: list[int] = np.flatnonzero(np.isin(self._rows, which)).tolist() if which else []
+        return places

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from sestina._arguments import plain_str
-from sestina._errors import BundleFormatError, TextTypeError, TextValueError
+from sestina._errors import BundleFormatError, TextValueError
 from sestina._process.native import opening
 from sestina._quote import in_one_line, quote
 from sestina._text.panics import panics
-from sestina._text.tokenizer_json import check_normalizer, check_parts, word_ends
+from sestina._text.tokenizer_json import Added, check_normalizer, check_parts, word_ends
 
 # Of a long text so much is tokenized at first, twice what most languages take; where that was not enough, so
 # many times as much, again and again.
@@ -45,31 +44,6 @@ class Tokens(NamedTuple):
     prompt: str = ""
 
 
-def named(position: int | None) -> str:
-    """A text by its position in the caller's input, for messages; None: the one text that was given."""
-    return "the text" if position is None else f"text {position}"
-
-
-def check_text(text: object, position: int | None = None) -> str:
-    """Return `text` if it is a valid Unicode `str`.
-
-    Raises:
-        TextTypeError: Where it is not a `str`.
-        TextValueError: Where it holds lone surrogates, which no encoding of Unicode can carry.
-    """
-    plain = plain_str(text)  # a subclass may have another idea of equality
-    if plain is None:
-        raise TextTypeError(f"{named(position)} is {type(text).__name__}; it must be str")
-    try:
-        plain.encode()
-    except UnicodeEncodeError as error:
-        raise TextValueError(
-            f"{named(position)} has a lone surrogate U+{ord(plain[error.start]):04X} at character "
-            f"{error.start}; decode its source with errors='replace'"
-        ) from None
-    return plain
-
-
 class Tokenizer:
     """The bundle's tokenizer, cutting at the contract's limit and nowhere else.
 
@@ -84,6 +58,9 @@ class Tokenizer:
     Raises:
         BundleFormatError: Where it cannot be read, is refused, or leaves no room for a text.
     """
+
+    added: Added
+    _special = True  # whether what is tokenized together has special tokens around each text
 
     def __init__(self, tokenizer_json: bytes, max_tokens: int, characters: int = _BEST_CHARACTERS) -> None:
         with opening:
@@ -110,7 +87,7 @@ class Tokenizer:
                 "tokens to a text: there is no room for the text; export the bundle again"
             )
         self.max_tokens = max_tokens
-        self._after = added.after
+        self.added = added
         self._characters = characters
         self._prefix = PREFIX_CHARACTERS_PER_TOKEN * max_tokens
 
@@ -153,6 +130,24 @@ class Tokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         return len(row) - (bool(row) and row[-1] in added and bool(added[row[-1]].special))
 
+    def empty(self, texts: Sequence[str], ids: Sequence[Sequence[int]], prompt: str) -> list[int]:
+        """Positions of texts that say nothing: without a token of their own, or of white space alone,
+        whatever the tokenizer makes of that.
+
+        Args:
+            texts: The texts.
+            ids: Of each, with the prompt.
+            prompt: What stands before each. A text may add no token to it and yet have one of its own.
+        """
+        least = len(self.ids([prompt])[0][0]) if prompt else sum(self.added)
+        found = [at for at, text in enumerate(texts) if not text or text.isspace()]
+        blank = set(found)
+        doubtful = [at for at, row in enumerate(ids) if len(row) <= least and at not in blank]
+        if doubtful:
+            alone = self.ids([texts[at] for at in doubtful])[0] if prompt else [ids[at] for at in doubtful]
+            found += [at for at, row in zip(doubtful, alone, strict=True) if len(row) <= sum(self.added)]
+        return sorted(found)
+
     def _pieces(self, texts: Sequence[str]) -> Iterator[list[str]]:
         """The beginnings of texts, as many at a time as may be tokenized together."""
         begun: list[str] = []
@@ -183,13 +178,15 @@ class Tokenizer:
                 f"the bundle's tokenizer gives {len(row)} tokens where {self.max_tokens + 1} were asked for: "
                 "export the bundle again"
             )
-        last = self.max_tokens - self._after
+        last = self.max_tokens - self.added.after
         return row[:last] + row[last + 1 :]
 
     def _encode_all(self, texts: list[str]) -> list[Any]:
         try:
             with panics:
-                encodings: list[Any] = self._tokenizer.encode_batch_fast(texts)
+                encodings: list[Any] = self._tokenizer.encode_batch_fast(
+                    texts, add_special_tokens=self._special
+                )
         except BaseException as error:  # noqa: BLE001  see `_said`
             _said(error)
             for text in texts:  # which of them?

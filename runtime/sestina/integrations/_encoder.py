@@ -1,4 +1,4 @@
-"""How every integration comes by its encoder, and what it never does: give a store a zero vector.
+"""How every integration comes by its encoder.
 
 An encoder is named by the path of its bundle, is an `Encoder`, or is the one that comes with Sestina. What a
 host keeps of it is its place and its space; where it is opened again the space must be the same.
@@ -12,14 +12,11 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 import sestina
+from sestina.integrations._empty import refuse_empty
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Vectors = npt.NDArray[np.float32]
+    from sestina.integrations._empty import Vectors
 
 Kind = Literal["query", "document"]
 EncoderArgument = sestina.Encoder | str | os.PathLike[str] | None
@@ -96,21 +93,31 @@ class Source:
         """d, the width of the vectors."""
         return self.dimensions_asked or self.encoder.dimensions
 
-    def encode(self, texts: Any, kind: Kind | None, *, empty: str = "error", **options: Any) -> Vectors:
+    def encode(
+        self,
+        texts: Any,
+        kind: Kind | None,
+        *,
+        empty: Literal["error", "zero", "as it is"] = "error",
+        **options: Any,
+    ) -> Vectors:
         """Vectors of documents or of queries, with the prompts that the bundle has for them.
 
         Args:
-            texts: A sequence or column of texts; a list of them where an empty one is an error.
+            texts: A sequence or column of texts.
             kind: Which of the two; None: texts that are neither.
-            empty: What to do about an empty text: "error", or "zero" where the host stores nothing.
+            empty: What to do about an empty text: "error"; "zero", for `empty_rows` to find or where the host
+                stores nothing; or the vector "as it is" of the model, where that is what is asked for.
             options: Of `Encoder.encode`.
 
         Raises:
-            TextValueError: Where a text is empty; the message says which.
+            EmptyTextError: Where a text is empty; the message says which.
             SestinaError: As `Encoder.encode`.
         """
         if self.dimensions_asked is not None:
             options.setdefault("dimensions", self.dimensions_asked)
+        if empty != "as it is":
+            options["on_empty"] = "zero"
         vectors: Vectors = way(self.encoder, kind)(texts, **options)
         if empty == "error":
             refuse_empty(vectors, texts, kind or "text")
@@ -163,32 +170,6 @@ def same_space(stored: str, given: str, what: str) -> None:
             f"{what} is of the space {given}, and what is stored is of {stored}, so their vectors are not "
             "comparable: use the bundle that made them, or encode everything anew"
         )
-
-
-def empty_rows(vectors: Vectors, texts: Sequence[str]) -> list[int]:
-    """The rows of texts that say nothing: blank ones, and those whose vector is zero as they have no token.
-
-    Whether a blank text has the zero vector depends on the tokenizer, and on a prompt before it; what its
-    vector is worth does not.
-    """
-    rows = np.flatnonzero(~vectors.any(axis=1)).tolist()
-    return sorted({*rows, *(at for at, text in enumerate(texts) if not text.strip())})
-
-
-def refuse_empty(vectors: Vectors, texts: Sequence[str], kind: str) -> None:
-    """Refuse what many stores take for the nearest of all where it is zero, or sort as not a number.
-
-    Raises:
-        TextValueError: Where a text is empty.
-    """
-    rows = empty_rows(vectors, texts)
-    if not rows:
-        return
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    raise sestina.TextValueError(
-        f"{kind} {rows[0]} is empty{more}: its vector says nothing, and may be zero, which is near to "
-        "everything or to nothing: leave it out"
-    )
 
 
 def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:

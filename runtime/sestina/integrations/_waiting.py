@@ -6,12 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import sestina
-from sestina.integrations._encoder import Kind, Source, refuse_empty, way
+from sestina.integrations._empty import refuse_empty
+from sestina.integrations._encoder import Kind, Source
 
 if TYPE_CHECKING:
-    from sestina.integrations._encoder import Vectors
-
-_Loops = dict[asyncio.AbstractEventLoop, sestina.AsyncEncoder]
+    from sestina.integrations._empty import Vectors
 
 
 class Waiting:
@@ -19,29 +18,24 @@ class Waiting:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._loops: dict[Kind, _Loops] = {"query": {}, "document": {}}
+        self._loops: dict[asyncio.AbstractEventLoop, sestina.AsyncEncoder] = {}
 
     async def encode(self, texts: Any, kind: Kind, *, empty: str = "error") -> Vectors:
         """As `Source.encode`."""
         asked = self._source.dimensions_asked
         options = {} if asked is None else {"dimensions": asked}
-        loop, loops = asyncio.get_running_loop(), self._loops[kind]
-        if loop not in loops:
-            for ended in [each for each in list(loops) if each.is_closed()]:
-                loops.pop(ended, None)
+        loop = asyncio.get_running_loop()
+        if loop not in self._loops:
+            for ended in [each for each in list(self._loops) if each.is_closed()]:
+                self._loops.pop(ended, None)
             encoder = await loop.run_in_executor(None, lambda: self._source.encoder)
-            loops.setdefault(loop, sestina.AsyncEncoder(_Way(encoder, kind)))  # type: ignore[arg-type]
-        vectors = await loops[loop].encode(texts, **options)
+            self._loops.setdefault(loop, sestina.AsyncEncoder(encoder))
+        many = self._loops[loop]
+        encode = many.encode_query if kind == "query" else many.encode_document
+        vectors = await encode(texts, on_empty="zero", **options)
         if empty == "error":
             refuse_empty(vectors, texts, kind)
         return vectors
 
     def __reduce__(self) -> tuple[type[Waiting], tuple[Source]]:
         return Waiting, (self._source,)
-
-
-class _Way:
-    """An encoder whose `encode` is that of queries or documents, as `AsyncEncoder` calls it."""
-
-    def __init__(self, encoder: sestina.Encoder, kind: Kind) -> None:
-        self.encode = way(encoder, kind)

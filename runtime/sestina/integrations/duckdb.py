@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_rows
+from sestina.integrations._empty import empty_rows, warn_empty
+from sestina.integrations._encoder import EncoderArgument, Kind, Source
 from sestina.integrations._host import Host
 
 with Host("duckdb pyarrow"):
@@ -72,9 +72,8 @@ def _encoded(source: Source, column: Any, kind: Kind) -> Any:
     null = np.ones(len(column), bool)
     null[rows] = False
     empty = rows[empty_rows(vectors, texts)]
-    if len(empty):
-        null[empty] = True
-        warnings.warn(f"{len(empty)} of {len(column)} texts are empty and have no vector", stacklevel=2)
+    null[empty] = True
+    warn_empty(empty.tolist(), len(column))
     return pa.FixedSizeListArray.from_arrays(
         pa.array(all_vectors.reshape(-1)), source.dimensions, mask=pa.array(null)
     )

@@ -5,12 +5,12 @@ Import this module before a pipeline that has one is loaded: Haystack takes clas
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import sestina
-from sestina.integrations._encoder import EncoderArgument, Source, checked_texts, empty_rows, refuse_empty
+from sestina.integrations._empty import empty_rows, refuse_empty, warn_empty
+from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._host import Host
 from sestina.integrations._waiting import Waiting
 
@@ -19,7 +19,7 @@ with Host("haystack-ai"):
     from haystack.core.serialization import allow_deserialization_module
 
 if TYPE_CHECKING:
-    from sestina.integrations._encoder import Vectors
+    from sestina.integrations._empty import Vectors
 
 allow_deserialization_module(__name__)
 
@@ -176,10 +176,8 @@ class SestinaDocumentEmbedder:
     def _answer(self, documents: list[Document], texts: list[str], vectors: Vectors) -> dict[str, Any]:
         if self.on_empty == "error":
             refuse_empty(vectors, texts, "document")
-        empty = set(empty_rows(vectors, texts))
-        if empty:
-            about = f"{len(empty)} of {len(texts)} documents are empty and get no embedding"
-            warnings.warn(f"{about}; the first is {min(empty)}", stacklevel=3)
+        empty = empty_rows(vectors, texts)
+        warn_empty(empty, len(documents), "documents", "get no embedding")
         done = [
             replace(each, embedding=None if at in empty else vectors[at].tolist())
             for at, each in enumerate(documents)

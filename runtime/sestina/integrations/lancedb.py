@@ -5,10 +5,10 @@ Import this module before a table is opened that was made with it: LanceDB finds
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from sestina.integrations._encoder import EncoderArgument, Source, checked_texts, empty_rows
+from sestina.integrations._empty import empty_rows, warn_empty
+from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._host import Host
 
 with Host("lancedb"):
@@ -101,9 +101,7 @@ class SestinaEmbeddings(EmbeddingFunction):
         empty = [rows[at] for at in empty_rows(vectors, there)]
         for at in empty:
             found[at] = None
-        if empty:
-            about = f"{len(empty)} of {len(listed)} texts are empty and have no vector"
-            warnings.warn(f"{about}; the first is row {empty[0]}", stacklevel=2)
+        warn_empty(empty, len(listed))
         return found
 
     # LanceDB would try again for minutes what another try does not mend, and then hide what it was.

@@ -15,7 +15,7 @@ with Host("mteb"):
     from mteb.models.model_meta import ModelMeta, ScoringFunction
 
 if TYPE_CHECKING:
-    from sestina.integrations._encoder import Vectors
+    from sestina.integrations._empty import Vectors
 
 
 class SestinaEncoder(AbsEncoder):
@@ -76,7 +76,7 @@ class SestinaEncoder(AbsEncoder):
         show_progress_bar: bool = False,
         **_: Any,
     ) -> Vectors:
-        """(n, d) float32 of mteb's batches. The vector of an empty text is zero: benchmarks have some.
+        """(n, d) float32 of mteb's batches. An empty text has the model's own vector: benchmarks have some.
 
         Raises:
             SestinaError: As `Encoder.encode`.
@@ -85,7 +85,7 @@ class SestinaEncoder(AbsEncoder):
         kind = None if prompt_type is None else getattr(prompt_type, "value", prompt_type)
         if kind not in ("query", "document", None):
             raise sestina.OptionError(f"prompt_type is {kind!r}; it must be one of query, document, or None")
-        return self._source.encode(texts, kind, empty="zero", progress=show_progress_bar)
+        return self._source.encode(texts, kind, empty="as it is", progress=show_progress_bar)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """As the bundle compares: (n, m)."""

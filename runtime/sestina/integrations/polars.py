@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_rows, way
+from sestina.integrations._empty import empty_rows, warn_empty
+from sestina.integrations._encoder import EncoderArgument, Kind, Source, way
 from sestina.integrations._host import Host
 
 with Host("polars"):
@@ -85,7 +85,7 @@ def _encoded(source: Source, texts: pl.Series, kind: Kind, dtype: Any) -> pl.Ser
     empty = empty_rows(vectors, given.to_list())
     found = pl.Series(texts.name, vectors, dtype=dtype)
     if empty:
-        warnings.warn(f"{len(empty)} of {len(texts)} texts are empty and have no vector", stacklevel=2)
+        warn_empty(there.arg_true().gather(empty).to_list(), len(texts))
         keep = pl.Series([True] * len(found))
         keep[empty] = False
         found = found.to_frame().select(pl.when(keep).then(pl.col(texts.name))).to_series()

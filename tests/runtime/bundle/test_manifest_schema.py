@@ -16,7 +16,15 @@ import pytest
 
 import sestina
 from sestina._bundle import manifest_reader
-from sestina._bundle.manifest import FIRST_POOLINGS, POOLINGS, Manifest, Precision, Similarity, Target
+from sestina._bundle.manifest import (
+    FIRST_POOLINGS,
+    POOLINGS,
+    Activation,
+    Manifest,
+    Precision,
+    Similarity,
+    Target,
+)
 from sestina._errors import BundleFormatError, BundleIntegrityError
 
 SCHEMA = json.loads((Path(sestina.__file__).parent / "manifest.schema.json").read_text("utf-8"))
@@ -161,6 +169,73 @@ def started(document: dict[str, Any]) -> None:
         variant["inputs"].append(tensor("pooled_from", dtype, 1))
 
 
+def labelled(task: str = "classify", **members: Any) -> Change:
+    """A manifest of such a task, whose 32 numbers have labels."""
+
+    def change(document: dict[str, Any]) -> None:
+        second(labels=[f"l{at}" for at in range(32)], activation="softmax")(document)
+        document["task"] = task
+        for variant in document["variants"]:
+            variant["outputs"][0]["name"] = "token_logits" if task == "tag" else "logits"
+        document["contract"].update(members)
+
+    return change
+
+
+def told(document: dict[str, Any]) -> None:
+    """One whose graphs are told which text of a pair each token is of."""
+    labelled("rerank")(document)
+    document["encoder"]["n_token_types"] = 2
+    for variant, dtype in zip(document["variants"], ("int64", "int32"), strict=True):
+        variant["inputs"].append(tensor("token_type_ids", dtype, "batch", "length"))
+
+
+def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
+    """Tasks, which version 2 has."""
+
+    def also(change: Change, path: tuple[str | int, ...], value: object = None) -> Change:
+        def both(document: dict[str, Any]) -> None:
+            change(document)
+            drop(path)(document) if value is None else put(path, value)(document)
+
+        return both
+
+    for task in ("rerank", "classify", "tag"):
+        yield f"task {task}", labelled(task), GOOD
+    yield "task embedding", lambda m: m.update(format_version=2, task="embedding"), GOOD
+    yield "pairs with types", told, GOOD
+    yield "any task in version 1", put(("task",), "poetry"), GOOD  # a member that it does not know
+    for value in ("sparse", "multi-vector", "Rerank", "", 5, [], True):
+        yield f"task = {value!r}", lambda m, value=value: m.update(format_version=2, task=value), BOTH  # type: ignore[misc]
+    for activation in get_args(Activation):
+        yield f"activation {activation}", labelled(activation=activation), GOOD
+    for value in ("Sigmoid", "relu", None, 5):
+        yield f"activation = {value!r}", labelled(activation=value), BOTH
+    yield "no activation", also(labelled(), ("contract", "activation")), BOTH
+    yield "no labels", also(labelled(), ("contract", "labels")), BOTH
+    for labels in ([], None, "ab", {}, [*range(32)], ["a"] * 32):
+        yield f"labels = {shown(labels)}", labelled(labels=labels), BOTH
+    yield "labels of an embedding", second(labels=["a"], activation=5), GOOD
+    yield "fewer labels than numbers", labelled(labels=["a", "b"]), READER
+    surrogate = ["\ud800", *(f"l{at}" for at in range(31))]
+    yield "a label with a lone surrogate", labelled(labels=surrogate), READER
+    yield "logits under another name", also(labelled(), ("variants", 0, "outputs", 0, "name"), "x"), BOTH
+    yield (
+        "vectors instead of logits",
+        also(labelled(), ("variants", 1, "outputs", 0, "name"), "sentence_embedding"),
+        BOTH,
+    )
+    yield "logits instead of vectors", put(("variants", 0, "outputs", 0, "name"), "logits"), BOTH
+    yield (
+        "logits instead of token_logits",
+        also(labelled("tag"), ("variants", 0, "outputs", 0, "name"), "logits"),
+        BOTH,
+    )
+    yield "types that no encoder has", also(told, ("encoder", "n_token_types")), READER
+    yield "types that a graph does not take", also(told, ("variants", 1, "inputs", 2, "name"), "x"), READER
+    yield "types of a classifier", also(told, ("task",), "classify"), READER
+
+
 def put(path: tuple[str | int, ...], value: object) -> Change:
     def change(document: dict[str, Any]) -> None:
         where: Any = document
@@ -255,6 +330,7 @@ def cases() -> Iterator[tuple[str, Change, Verdict]]:
     yield "a graph that is also a file", lambda m: m["files"].append(entry("cpu-fp32.onnx")), READER
 
     yield from cases_of_weights()
+    yield from cases_of_tasks()
 
 
 def stored(*files: str, variant: int = 0) -> Change:

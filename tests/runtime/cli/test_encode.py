@@ -304,12 +304,14 @@ class TestOutput:
         assert np.lib.format.read_array_header_1_0(header) == ((rows, 384), False, np.dtype("<f4"))
         assert header.tell() == 128
 
-    def test_vector_that_json_cannot_hold(self) -> None:
+    @pytest.mark.parametrize("form", ["jsonl", "npy"])
+    def test_vector_that_no_search_can_use(self, form: str) -> None:
         from sestina._cli.destination import Destination
         from sestina._cli.texts import Text
-        from sestina._cli.vector_files import JsonlWriter
+        from sestina._cli.vector_files import JsonlWriter, NpyWriter
 
-        writer = JsonlWriter(Destination(io.BytesIO(), "out", patchable=False), with_text=True)
+        out = Destination(io.BytesIO(), "out", patchable=False)
+        writer = JsonlWriter(out, with_text=True) if form == "jsonl" else NpyWriter(out, 2, 3)
         with pytest.raises(sestina.OutputError, match="the vector of f line 3 is not finite"):
             writer.add(Text("a", "f", 3), np.array([1.0, np.nan], dtype=np.float32))
 
@@ -357,7 +359,13 @@ class TestBadOutput:
     @pytest.mark.parametrize(
         ("argv", "message"),
         [
-            (("--output", "out"), "out ends neither in .npy nor in .jsonl: rename it, or pass --format"),
+            (
+                ("--output", "out"),
+                (
+                    f"out ends in none of .npy, .jsonl, .parquet, .arrow, nor in {os.sep} for a directory of shards: "
+                    "rename it, or pass --format"
+                ),
+            ),
             (
                 ("--output", "out.npy", "--format", "jsonl"),
                 "out.npy ends in .npy but --format is jsonl: make them agree",
@@ -366,6 +374,28 @@ class TestBadOutput:
     )
     def test_format(self, cli: Cli, argv: tuple[str, ...], message: str) -> None:
         assert self.refused(cli, *argv) == message
+
+    def test_nothing_is_no_directory(self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """--output "$DIR" where that is not set; the system takes it for where one is."""
+        monkeypatch.chdir(tmp_path)
+        said = f"--output is empty; it must be a file, a directory that ends in {os.sep}, or - for standard output"
+        assert self.refused(cli, "--output", "") == said
+        assert self.refused(cli, "--output", "", "--format", "npy") == said
+        assert list(tmp_path.iterdir()) == []
+        assert (
+            cli("encode", "--input", "", "--output", "out.npy").err
+            == "sestina: error: '' is a directory; name a file\n"
+        )
+
+    @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
+    def test_paths_that_cannot_be(self, cli: Cli, bundle: Path, tmp_path: Path, bad: str) -> None:
+        """As a caller of `main` may have them: in an output too, where an input is to be compared with it."""
+        texts = tmp_path / "texts.txt"
+        texts.write_text("a text\n", "utf-8")
+        for given, output in ((texts, f"{bad}.npy"), (texts, f"{bad}/"), (bad, tmp_path / "out.npy")):
+            outcome = cli("encode", bundle, "--input", given, "--output", output)
+            assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+            assert f"cannot be {'read' if given is bad else 'written'}: " in outcome.err
 
     def test_binary_to_a_terminal(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -411,3 +441,97 @@ class TestBadOutput:
         outcome = cli("encode", bundle, "--field", "t", "--output", output, stdin=b'{"t": "a"}\nbroken\n')
         assert outcome.code == 2
         assert list(tmp_path.iterdir()) == []
+
+
+class TestNullsEmptiesAndForms:
+    CONTENT = b'{"t": "a"}\n{"t": null}\n{"t": ""}\n{"t": "the model"}\n{"t": " "}\n'
+
+    def test_a_null_is_refused_or_zero(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        outcome = cli("encode", bundle, "--field", "t", stdin=self.CONTENT)
+        assert (outcome.code, outcome.out.count("\n") <= 1) == (2, True)
+        assert "line 2: field 't' is null; it must be a string" in outcome.err
+        outcome = cli("encode", bundle, "--field", "t", "--on-null", "zero", stdin=self.CONTENT)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert [record["text"] for record in outcome.lines] == ["a", None, "", "the model", " "]
+        wanted = encoder.encode(["a", None, "", "the model", " "], on_null="zero")
+        np.testing.assert_array_equal(vectors_of(outcome.lines), wanted)
+        assert not wanted[1].any()
+        assert wanted[2].any()  # of the special tokens, as in PyTorch
+
+    def test_empty_texts(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        options = ("--field", "t", "--on-null", "zero")
+        for how, said in (
+            ("zero", ""),
+            ("warn", "sestina: warning: standard input line 3 is empty; a zero vector says nothing"),
+        ):
+            outcome = cli(
+                "encode", bundle, *options, "--on-empty", how, stdin=self.CONTENT.rsplit(b"{", 1)[0]
+            )
+            assert (outcome.code, outcome.err.strip()) == (0, said)
+            np.testing.assert_array_equal(
+                vectors_of(outcome.lines),
+                encoder.encode(["a", None, "", "the model"], on_null="zero", on_empty="zero"),
+            )
+        outcome = cli("encode", bundle, *options, "--on-empty", "warn", stdin=self.CONTENT)
+        assert "2 texts (the first is standard input line 3) are empty" in outcome.err
+        outcome = cli("encode", bundle, *options, "--on-empty", "error", stdin=self.CONTENT)
+        assert outcome.code == 2
+        assert "error: standard input line 3 is empty: leave it out, or pass --on-empty zero" in outcome.err
+        assert cli("similar", bundle, "--on-empty", "error", "a", "").code == 2
+
+    @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "binary"])
+    @pytest.mark.parametrize("piped", [False, True])
+    def test_forms(
+        self, dtype: Any, piped: bool, cli: Cli, bundle: Path, encoder: sestina.Encoder, tmp_path: Path
+    ) -> None:
+        wanted = encoder.encode(TEXTS, output=dtype, dimensions=13)
+        options = ("--output-dtype", dtype, "--dimensions", 13, "--format", "npy")
+        if piped:
+            content = "\n".join(TEXTS).encode()
+            found = np.load(io.BytesIO(cli("encode", bundle, *options, stdin=content).stdout))
+        else:
+            path = tmp_path / "v.npy"
+            outcome = cli("encode", bundle, *options, "--json", "--output", path, "--", *TEXTS)
+            assert outcome.json.get("dtype", "float32") == dtype
+            found = np.load(path)
+            hits = cli("search", bundle, TEXTS[0], "--in", path, "--dimensions", 13, "--json").json["results"]
+            exact = encoder.similarity(
+                encoder.encode(TEXTS[0], dimensions=13), encoder.encode(TEXTS, dimensions=13)
+            )
+            assert hits[0]["line"] == 1
+            off = {"float32": 1e-6, "float16": 1e-3, "int8": 0.02, "binary": 0.6}[dtype]
+            scores = [hit["score"] for hit in sorted(hits, key=lambda hit: hit["line"])]
+            np.testing.assert_allclose(scores, exact[0], atol=off)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+    def test_forms_in_jsonl(self, cli: Cli, bundle: Path, encoder: sestina.Encoder) -> None:
+        for dtype in ("float16", "int8"):
+            lines = cli("encode", bundle, "--output-dtype", dtype, *TEXTS).lines
+            vectors = np.array([record["vector"] for record in lines])
+            assert vectors.dtype.kind == ("i" if dtype == "int8" else "f")
+            np.testing.assert_array_equal(vectors.astype(dtype), encoder.encode(TEXTS, output=dtype))  # type: ignore[arg-type]
+        outcome = cli("encode", bundle, "--output-dtype", "binary", "a")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert (
+            "--output-dtype is binary, which is for .npy and tables, and the format is jsonl" in outcome.err
+        )
+
+    def test_bits_of_another_width_are_not_searched(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+        np.save(tmp_path / "bits.npy", np.ones((2, 8), np.uint8))
+        outcome = cli("search", bundle, "a", "--in", tmp_path / "bits.npy", "--dimensions", 8)
+        assert outcome.code == 2
+        assert "has vectors of 64 dimensions; the query has 8" in outcome.err
+
+    def test_vectors_with_a_null_text_are_searched(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+        path = tmp_path / "v.jsonl"
+        assert (
+            cli(
+                "encode", bundle, "--field", "t", "--on-null", "zero", "--output", path, stdin=self.CONTENT
+            ).code
+            == 0
+        )
+        hits = cli("search", bundle, "a", "--in", path, "--json").json["results"]
+        assert hits[0]["text"] == "a"
+        (null,) = [hit for hit in hits if hit["line"] == 2]
+        assert (null["score"], null["text"]) == (0.0, None)

@@ -8,8 +8,11 @@ import gzip
 import importlib.util
 import json
 import lzma
+import os
 import random
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 import pytest
 
 import sestina
-from sestina._cli import compressed
+from sestina._cli import compressed, json_texts
 from sestina._cli.inputs import TextFiles, expanded
 from sestina._cli.texts import TextFile
 
@@ -61,6 +64,25 @@ def refused(path: Path | str, **options: str) -> str:
     return str(raised.value).replace(str(path), "FILE")
 
 
+def piped(path: Path, content: bytes) -> list[str]:
+    """What is read from a named pipe whose writer hands over the first bytes one by one."""
+    os.mkfifo(path)
+
+    def write() -> None:
+        with path.open("wb", buffering=0) as stream:
+            for at in range(12):
+                stream.write(content[at : at + 1])
+                time.sleep(0.002)
+            stream.write(content[12:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        return values(path)
+    finally:
+        writer.join()
+
+
 class TestCompressed:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +109,25 @@ class TestCompressed:
     ) -> None:
         outcome = cli("encode", bundle, "--field", "t", stdin=compress(b'{"t": "a"}\n{"t": "b"}\n'))
         assert [record["text"] for record in outcome.lines] == ["a", "b"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+    @pytest.mark.parametrize(("kind", "suffix", "compress"), KINDS)
+    @pytest.mark.parametrize("named", [True, False])
+    def test_from_a_pipe_little_by_little(
+        self, tmp_path: Path, kind: str, suffix: str, compress: Callable[[bytes], bytes], named: bool
+    ) -> None:
+        """What is there at first may not be all that tells what it is."""
+        if kind == "zstd" and named:  # what pzstd writes first
+            content = b"\x5c*M\x18\x04\0\0\0abcd" + compress(CONTENT)
+        else:
+            content = compress(CONTENT)
+        assert piped(tmp_path / (f"pipe{suffix}" if named else "pipe"), content) == LINES
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+    @pytest.mark.parametrize("content", ["", "B", "BZh", "BZh91A and more", "\x1f", "PAR", "\u2028"])
+    def test_text_little_by_little(self, tmp_path: Path, content: str) -> None:
+        expected = content.splitlines() if content.isascii() and "\x1f" not in content else [content]
+        assert piped(tmp_path / "pipe", content.encode()) == expected
 
     @pytest.mark.parametrize(("kind", "suffix", "compress"), KINDS)
     def test_cut_off(
@@ -207,6 +248,12 @@ class TestDelimited:
         assert values(path, column="text") == ["a, b, c", "d"]
         path.write_text("id\ttext\n1\tit's, so\n")
         assert values(path, column="2") == ["text", "it's, so"]
+
+    @pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x1c"])
+    def test_what_ends_a_line_for_unicode_alone(self, tmp_path: Path, mark: str) -> None:
+        path = tmp_path / "table.csv"
+        path.write_text(f"1;one{mark}two\n2;three\n", "utf-8")
+        assert values(path, column="2") == [f"one{mark}two", "three"]
 
     @pytest.mark.parametrize("suffix", ["tsv", "tab", "TSV", "tsv.gz"])
     def test_tsv(self, tmp_path: Path, suffix: str) -> None:
@@ -393,6 +440,27 @@ class TestJson:
             path.write_bytes(b'["a", "' + content)
             assert refused(path) == "FILE element 2 is longer than 16 MiB: split it"
 
+    @pytest.mark.parametrize(
+        "bad", ["b", "'b'", '{"t": b}', "{b: 1}", '"\\x"', "nul", '{"t" "b"}', '"\\u12x4"']
+    )
+    def test_a_mistake_before_much(self, tmp_path: Path, bad: str) -> None:
+        """It is told as what it is, not as a member of all that follows it."""
+        path = tmp_path / "texts.json"
+        path.write_text(f'["a", {bad}, ' + '"x", ' * (4 << 20) + '"y"]', "utf-8")
+        assert refused(path).startswith("FILE element 2 is not valid JSON: ")
+
+    @pytest.mark.parametrize("piece", range(1, 9))
+    def test_whatever_the_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+        monkeypatch.setattr(json_texts, "_PIECE", piece)
+        members = [
+            {"t": text, "n": [-1.5e-300, True, None, float("-inf")]}
+            for text in ("", 'é\n"', "注\u2028", "😀")
+        ]
+        path = tmp_path / "texts.json"
+        for escaped in (True, False):
+            path.write_text(json.dumps(members, ensure_ascii=escaped, indent=piece % 2 or None), "utf-8")
+            assert values(path, field="t") == [member["t"] for member in members]
+
     def test_a_number_at_the_end_of_a_piece(self, tmp_path: Path) -> None:
         path = tmp_path / "texts.json"
         path.write_bytes(b"[" + b" " * ((1 << 16) - 3) + b"12345]")
@@ -420,6 +488,19 @@ class TestSeveral:
         assert expanded(["b.txt", "[ab].txt", "-"], "--input") == ["b.txt", "a.txt", "b.txt", "-"]
         assert expanded(["deep/**/*.txt"], "--input") == ["deep/d.txt", "deep/er/e.txt"]
         assert expanded(["*"], "--input") == ["[x].txt", "a.txt", "b.txt", "c.md", "x.txt"]  # no directories
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need a permission there")
+    def test_a_link_to_a_folder_above(self, tmp_path: Path) -> None:
+        """Forty times in it, the system says that it is one."""
+        for name in ("top.txt", "x/below.txt", "x/y/deep.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("a\n")
+        (tmp_path / "x" / "a loop").symlink_to(tmp_path)
+        (tmp_path / "a link").symlink_to(tmp_path / "x" / "y")
+        (tmp_path / "x" / "other.txt").symlink_to(tmp_path / "top.txt")  # a file of its own name is one
+        expected = ["top.txt", "x/below.txt", "x/other.txt", "x/y/deep.txt"]
+        assert expanded([f"{tmp_path}/**/*.txt"], "--input") == [f"{tmp_path}/{name}" for name in expected]
+        assert expanded([f"{tmp_path}/*/deep.txt"], "--input") == [f"{tmp_path}/a link/deep.txt"]
 
     def test_what_is_there_is_no_pattern(self, folder: Path) -> None:
         assert expanded(["[x].txt"], "--input") == ["[x].txt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ PASSAGES = [
     "the model embeds the text",
 ]
 QUERY = "the model"
+MUST_HOLD = "it must hold floats or int8 of shape (n, 32), or uint8 of shape (n, 4), eight signs a byte"
 
 
 @pytest.fixture
@@ -119,6 +121,9 @@ class TestSearch:
         results = cli("search", bundle, QUERY, "--in", saved, "--json").json["results"]
         np.testing.assert_allclose(found(results), expected, atol=1e-6)
         assert results[0]["text"] == PASSAGES[expected[0][1] - 1]
+        packed = tmp_path / "vectors.jsonl.gz"
+        packed.write_bytes(gzip.compress(saved.read_bytes()))
+        assert cli("search", bundle, QUERY, "--in", packed, "--json").json["results"] == results
         as_texts = cli("search", bundle, QUERY, "--in", saved, "--field", "text", "--json").json["results"]
         np.testing.assert_allclose(found(as_texts), expected, atol=1e-6)
 
@@ -172,11 +177,11 @@ class TestBadSearch:
             ),
             (
                 np.zeros(32, dtype=np.float32),
-                "holds float32 of shape (32,); it must hold floats of shape (n, 32)",
+                f"holds float32 of shape (32,); {MUST_HOLD}",
             ),
             (
                 np.zeros((2, 32), dtype=np.int64),
-                "holds int64 of shape (2, 32); it must hold floats of shape (n, 32)",
+                f"holds int64 of shape (2, 32); {MUST_HOLD}",
             ),
             (np.array([[0.0] * 32, [np.nan] * 32]), "row 2 is not finite: encode the texts again"),
         ],
@@ -185,6 +190,12 @@ class TestBadSearch:
         path = tmp_path / "vectors.npy"
         np.save(path, array)
         assert self.error(cli, bundle, "--in", path) == f"{path} {message}"
+
+    def test_compressed_array(self, cli: Cli, bundle: Path, tmp_path: Path, saved: Path) -> None:
+        path = tmp_path / "vectors.npy.gz"
+        path.write_bytes(gzip.compress(saved.read_bytes()))
+        said = f"{path} is an array in compressed form, which cannot be mapped: unpack it"
+        assert self.error(cli, bundle, "--in", path) == said
 
     def test_not_an_array(self, cli: Cli, bundle: Path, tmp_path: Path, saved: Path) -> None:
         path = tmp_path / "bad.npy"

@@ -176,6 +176,27 @@ class TestShards:
             assert "begun with another input" in outcome.err or "and has" in outcome.err
             assert content(folder) == before
 
+    def test_a_pipe_that_goes_on_where_a_complete_folder_ends(
+        self, cli: Cli, bundle: Path, tmp_path: Path
+    ) -> None:
+        """There each shard is full, and none of them is of other texts."""
+        folder = tmp_path / "piped"
+        argv = ("encode", bundle, "--output", f"{folder}/", *ROWS)
+        assert cli(*argv, stdin=b"a\nb\nc\n").code == 0
+        before = content(folder)
+        (folder / "shard-00000.npy").unlink()  # which is made again all the same
+        outcome = cli(*argv, stdin=b"a\nb\nc\nd\n")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err == (
+            f"sestina: error: {folder}/ was made with another input: it has 3 texts, and there are more now; "
+            "name another directory, or pass --overwrite\n"
+        )
+        assert {name: kept for name, kept in content(folder).items() if name != "unfinished.jsonl"} == before
+        assert cli(*argv, stdin=b"a\nb\nc\n").code == 0
+        assert content(folder) == before
+        assert cli(*argv, "--overwrite", stdin=b"a\nb\nc\nd\n").code == 0
+        assert manifest(folder)["rows"] == 4
+
 
 class TestKilled:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -273,6 +294,9 @@ class TestRefused:
             ((*ROWS, "--prompt-text", "query: "), "the prompt '', and this run has 'query: '"),
             ((*ROWS, "--column", "1"), "the --column none, and this run has '1'"),
             ((*ROWS, "--max-memory-mb", "64"), "the --max-memory-mb none, and this run has 64"),
+            ((*ROWS, "--output-dtype", "int8"), "the --output-dtype 'float32', and this run has 'int8'"),
+            ((*ROWS, "--on-null", "zero"), "the --on-null 'error', and this run has 'zero'"),
+            ((*ROWS, "--on-empty", "zero"), "the --on-empty none, and this run has 'zero'"),
         ],
     )
     def test_another_option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import resource
@@ -16,6 +17,9 @@ import pytest
 
 import sestina
 from _unmeasured import unmeasured
+from sestina._cli.destination import Destination
+from sestina._cli.tables.writing import TableWriter
+from sestina._cli.texts import Text
 
 pa = pytest.importorskip("pyarrow")
 ipc = pytest.importorskip("pyarrow.ipc")
@@ -58,7 +62,10 @@ def write(path: Path, content: Any) -> Path:
 
 
 def read(path: Path) -> Any:
-    return pq.read_table(path) if path.suffix == ".parquet" else ipc.open_file(path).read_all()
+    if path.suffix == ".parquet":
+        with pq.ParquetFile(path) as opened:  # which takes two columns of a name
+            return opened.read()
+    return ipc.open_file(path).read_all()
 
 
 def vectors(found: Any, column: str = "vector") -> np.ndarray:
@@ -96,7 +103,7 @@ class TestTables:
         np.testing.assert_allclose(vectors(found), encoder.encode(TEXTS), atol=1e-6)
         told = {key.decode(): value.decode() for key, value in found.schema.metadata.items()}
         assert told == {
-            "sestina.space": encoder.space, "sestina.name": encoder.report().name, "sestina.dimensions": "32",
+            "sestina.space": encoder.space, "sestina.name": encoder.report().name, "sestina.dimensions": "32", "sestina.dtype": "float32",
             "sestina.precision": encoder.report().precision, "sestina.prompt": "", "sestina.text_column": "text",
             "sestina.vector_column": "vector",
         }  # fmt: skip
@@ -184,6 +191,37 @@ class TestTables:
         output = tmp_path / "out.parquet"
         assert cli("encode", bundle, "--input", source, "--column", "text", "--output", output).code == 0
         assert read(output).schema.metadata[b"theirs"] == b"kept"
+
+    def test_vectors_beside_vectors(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
+        """Of a table that was encoded before, what its metadata says is of the new vectors."""
+        both = {"title": ["a title", "the text"], "body": ["the model", "words anew"]}
+        source, once, twice = (tmp_path / f"{name}.parquet" for name in ("in", "once", "twice"))
+        pq.write_table(pa.table(both, metadata={"origin": "here"}), source)
+        assert cli("encode", bundle, "--input", source, "--column", "title", "--output", once).code == 0
+        again = ("--column", "body", "--vector-column", "of body", "--output-dtype", "int8", "--no-text")
+        assert cli("encode", bundle, "--input", once, *again, "--output", twice).code == 0
+        found = read(twice)
+        assert found.column_names == ["title", "vector", "of body"]
+        told = found.schema.metadata
+        assert (told[b"sestina.vector_column"], told[b"sestina.dtype"]) == (b"of body", b"int8")
+        assert told[b"origin"] == b"here"
+        assert b"sestina.text_column" not in told  # which is left out
+        outcome = cli("search", bundle, "the model", "--in", twice, "--json")
+        hits = [(hit["line"], hit["text"]) for hit in json.loads(outcome.out)["results"]]
+        assert hits == [(1, None), (2, None)]
+        assert json.loads(outcome.out)["results"][0]["score"] > 0.99
+
+    @pytest.mark.parametrize("into", ["parquet", "arrow"])
+    def test_others_of_one_name(self, cli: Cli, bundle: Path, tmp_path: Path, into: str) -> None:
+        columns = [pa.array(["the model", "a text"]), pa.array([1, 2]), pa.array([3, 4])]
+        source, output = tmp_path / f"in.{into}", tmp_path / f"out.{into}"
+        write(source, pa.Table.from_arrays(columns, ["text", "n", "n"]))
+        given = ("--input", source, "--column", "text", "--no-text")
+        outcome = cli("encode", bundle, *given, "--output", output)
+        assert (outcome.code, outcome.err) == (0, "")
+        found = read(output)
+        assert found.column_names == ["n", "n", "vector"]
+        assert [found.column(at).to_pylist() for at in (0, 1)] == [[1, 2], [3, 4]]
 
     def test_the_only_column_of_texts(self, cli: Cli, bundle: Path, tmp_path: Path) -> None:
         source = write(tmp_path / "in.parquet", pa.table({"id": [1], "t": ["a"]}))
@@ -434,6 +472,35 @@ class TestBadTables:
         assert output.read_bytes() == b"kept"
         assert cli("encode", bundle, "a", "--output", output, "--overwrite").code == 0
         assert read(output).num_rows == 1
+
+    @pytest.mark.parametrize("of", ["parquet", "arrow"])
+    def test_half_of_it_in_a_pipe_is_no_table(self, bundle: Path, tmp_path: Path, of: str) -> None:
+        """What pyarrow does as its writer is collected would end the file."""
+        (tmp_path / "in.txt").write_text("the model\n" * 40000 + "\n", "utf-8")
+        command = [sys.executable, "-m", "sestina", "encode", str(bundle), "--on-empty", "error"]
+        given = ["--input", str(tmp_path / "in.txt"), "--format", of]
+        done = subprocess.run([*command, *given], capture_output=True, env=unmeasured(), check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr.decode()
+        assert len(done.stdout) > 400  # the first row group, of one text over and over
+        with pytest.raises(pa.ArrowException):
+            (pq.read_table if of == "parquet" else ipc.open_file)(io.BytesIO(done.stdout))
+
+    @pytest.mark.parametrize("of", ["parquet", "arrow"])
+    def test_a_vector_that_is_not_finite(self, of: str) -> None:
+        out = Destination(io.BytesIO(), "out", patchable=False)
+        row = np.array([1.0, np.nan], np.float32)
+        writer = TableWriter(out, of, None, None, "vector", {}, row, nulls=False)
+        with pytest.raises(sestina.OutputError, match="the vector of f line 3 is not finite"):
+            writer.add(Text("a", "f", 3), row)
+
+    @pytest.mark.parametrize("of", ["parquet", "arrow"])
+    def test_what_stops_it_is_all_that_is_said(self, cli: Cli, bundle: Path, tmp_path: Path, of: str) -> None:
+        (tmp_path / "in.txt").write_text("the model\n\n", "utf-8")
+        given = ("--input", tmp_path / "in.txt", "--on-empty", "error")
+        outcome = cli("encode", bundle, *given, "--output", tmp_path / f"out.{of}")
+        gc.collect()
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
     def test_full_disk_leaves_nothing(self, bundle: Path, tmp_path: Path) -> None:
         for form in ("parquet", "arrow"):

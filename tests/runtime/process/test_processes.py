@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _unmeasured import unmeasured
 from sestina._process import fork
 
 PRELUDE = """
@@ -44,8 +45,9 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def program(code: str, bundle: Path, *, prelude: str = PRELUDE, returncode: int = 0) -> str:
     """What a program prints that must end within a minute, with this code and without a crash."""
     done = subprocess.run(
-        [sys.executable, "-c", prelude + code, str(bundle)], capture_output=True, text=True, timeout=60
-    )
+        [sys.executable, "-c", prelude + code, str(bundle)],
+        capture_output=True, text=True, timeout=60, env=unmeasured(),
+    )  # fmt: skip
     assert done.returncode == returncode, done.stderr
     assert "Traceback" not in done.stderr or "Python is ending" in done.stderr, done.stderr
     return done.stdout

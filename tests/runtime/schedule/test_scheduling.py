@@ -337,7 +337,7 @@ assert encoder.encode(["a", "b"]).shape[0] == 2
 def test_a_forked_child_can_close_reload_and_end(child: str, bundle: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK.format(child=child), str(bundle)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=60, env=unmeasured(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -262,3 +263,91 @@ class TestCommands:
         assert (found.code, "this bundle has no prompts" in found.err) == (2, True)
         found = cli("tokenize", bundle / "tokenizer.json", "a", "--prompt-text", "the ", "--json")
         assert found.json["texts"][0]["prompt"] == "the "
+
+
+class TestAwaited:
+    """`AsyncEncoder` has the ways of the encoder, with their prompts, bit for bit."""
+
+    WAYS = ("encode", "encode_query", "encode_document")
+    ASKED: tuple[dict[str, Any], ...] = (
+        {},
+        {"prompt": "query"},
+        {"prompt_text": ""},
+        {"prompt_text": "model "},
+    )
+
+    def test_each_gets_the_prompt_of_its_own_way(self, encoder: sestina.Encoder) -> None:
+        texts = [f"the model {at}" for at in range(12)]
+
+        async def run() -> list[Any]:
+            async with sestina.AsyncEncoder(encoder) as many:
+                asked = [
+                    getattr(many, way)(text, **options)
+                    for text in texts for way in self.WAYS for options in self.ASKED
+                ]  # fmt: skip
+                return await asyncio.gather(*asked)
+
+        found = iter(asyncio.run(run()))
+        seen = set()
+        for text in texts:
+            for way in self.WAYS:
+                for options in self.ASKED:
+                    wanted = getattr(encoder, way)(text, **options)
+                    assert np.array_equal(next(found), wanted)
+                    seen.add(wanted.tobytes())
+        assert len(seen) == 12 * 4  # passage, query, none, "model "
+
+    def test_ways_do_not_share_a_batch_and_requests_of_one_do(self, encoder: sestina.Encoder) -> None:
+        calls: list[tuple[str, int]] = []
+
+        class Watched:
+            def __getattr__(self, way: str) -> Any:
+                def call(texts: Any, **options: Any) -> Any:
+                    calls.append((way, len(texts)))
+                    return getattr(encoder, way)(texts, **options)
+
+                return call
+
+        async def run() -> None:
+            async with sestina.AsyncEncoder(Watched()) as many:  # type: ignore[arg-type]
+                await asyncio.gather(
+                    *(many.encode_query(f"a {at}") for at in range(5)),
+                    *(many.encode_document([f"a {at}", "b"]) for at in range(3)),
+                )
+
+        asyncio.run(run())
+        assert calls == [("encode_query", 5), ("encode_document", 6)]
+
+    def test_what_is_said_of_a_text_is_said_to_its_caller(self, encoder: sestina.Encoder) -> None:
+        async def run() -> list[Any]:
+            async with sestina.AsyncEncoder(encoder) as many:
+                asked = [
+                    many.encode_query(["a", None], on_null="zero"),
+                    many.encode_query(["a", None, "b"]),
+                    many.encode_document(["a", " "], on_empty="zero"),
+                    many.encode_document(["a", " "], on_empty="error"),
+                    many.encode_document("b", on_empty="error"),
+                    many.encode_query("a", prompt="nowhere"),
+                ]
+                return await asyncio.gather(*asked, return_exceptions=True)
+
+        null, no_null, zero, empty, fine, nowhere = asyncio.run(run())
+        assert np.array_equal(null, encoder.encode_query(["a", None], on_null="zero"))
+        assert isinstance(no_null, sestina.TextTypeError)
+        assert str(no_null).startswith("row 1 is null")
+        assert np.array_equal(zero, encoder.encode_document(["a", " "], on_empty="zero"))
+        assert isinstance(empty, sestina.EmptyTextError)
+        assert empty.position == 1
+        assert np.array_equal(fine, encoder.encode_document("b"))
+        assert isinstance(nowhere, sestina.OptionError)
+
+    def test_a_warning_counts_among_the_callers_own(self, encoder: sestina.Encoder) -> None:
+        async def run() -> None:
+            async with sestina.AsyncEncoder(encoder) as many:
+                await asyncio.gather(
+                    many.encode("a", on_empty="warn"), many.encode(["b", ""], on_empty="warn")
+                )
+
+        with pytest.warns(sestina.EmptyTextWarning) as told:
+            asyncio.run(run())
+        assert [(each.message.count, each.message.first) for each in told] == [(1, 1)]  # type: ignore[union-attr]

@@ -83,6 +83,7 @@ def _family(
         return {
             "activation": keys.activation(key, name),
             "gated": keys.flag("is_gated_act", default=parts[0] == "gated"),
+            "d_k": keys.whole("d_kv", 64),  # null is no width there
             "relative": relative,
             "relative_buckets": keys.whole("relative_attention_num_buckets", 32, 4),
             "relative_distance": keys.whole("relative_attention_max_distance", 128, 2),

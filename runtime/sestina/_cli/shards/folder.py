@@ -132,7 +132,7 @@ class ShardFolder:
     def shard(self, number: int, suffix: str) -> Iterator[Destination]:
         """Where to write a shard, which appears once the block has ended well."""
         self.complete = False
-        with destination(str(self._folder / name_of(number, suffix))) as out:
+        with destination(str(self._folder / name_of(number, suffix)), own=True) as out:
             yield out
 
     def add(self, number: int, suffix: str, rows: tuple[int, int], texts_sha256: str) -> None:
@@ -164,7 +164,7 @@ class ShardFolder:
         self.complete = True
 
     def _write(self, content: bytes) -> None:
-        with destination(str(self._folder / MANIFEST)) as out:
+        with destination(str(self._folder / MANIFEST), own=True) as out:
             out.write(content)
 
     def _sync(self) -> None:

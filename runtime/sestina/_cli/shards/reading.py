@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sestina._cli.shards import manifest
-from sestina._cli.vector_files import Saved, check_space, read_npy
+from sestina._cli.vector_files import Saved, check_space, check_width, read_npy
 from sestina._errors import InputError
 
 
@@ -31,6 +31,7 @@ def read_shards(path: str, width: int, space: str, column: str | None) -> Iterat
     if not document["complete"]:
         raise InputError(f"{path} is not complete: run the sestina encode that began it again")
     check_space(document["space"], space, path)
+    check_width(document["dimensions"], width, path)  # of which bits alone say no more than their bytes
     if column is not None and document["shard_format"] != "parquet":
         raise InputError(
             f"{path} holds vectors alone: name the file of their texts with --texts, and its --column"

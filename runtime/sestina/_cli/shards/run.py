@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sestina._bundle.manifest import MANIFEST as BUNDLE_MANIFEST
 from sestina._cli import printing
-from sestina._cli.encoding import Cut, Within, encode_each
+from sestina._cli.encoding import Notices, Within, encode_each
 from sestina._cli.files import STDIN
 from sestina._cli.inputs import TextFiles
 from sestina._errors import InputError, OutputError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
 
     NewWriter = Callable[[Destination], VectorWriter]
+
+_NULL = b"\xff" * 8  # in place of a length
 
 
 def inputs_of(source: Iterable[Text]) -> list[dict[str, Any]]:
@@ -71,8 +73,10 @@ def plan_of(
         "precision": report.precision,
         "provider": report.provider,
         "dimensions": int(facts["dimensions"]),
-        "dtype": "float32",
+        "dtype": facts["dtype"],
         "prompt": facts["prompt"],
+        "on_empty": args.on_empty,
+        "on_null": args.on_null,
         "inputs": inputs,
         "field": args.field,
         "column": args.column,
@@ -108,15 +112,20 @@ def encode_shards(
     """
     given = iter(texts)
     rows = encoded = number = 0
-    cut = Cut()
+    complete, notices = folder.complete, Notices()
     with progress_bar(total, printing.show_bar(stdout_used=False)) as advance:
-        within = Within(cut, advance)
+        within = Within(notices, advance)
         while True:
             first = list(islice(given, 1))
             if not first and number:
                 break
             part = _Digested(chain(first, islice(given, args.shard_rows - 1)))
             record = folder.records.get(number)
+            if complete and record is None:
+                raise OutputError(
+                    f"{folder.name} was made with another input: it has {rows} texts, and there are more "
+                    "now; name another directory, or pass --overwrite"
+                )
             if record is not None and folder.is_whole(record):
                 for _ in part:
                     advance(1)
@@ -133,7 +142,7 @@ def encode_shards(
             number += 1
             if part.count < args.shard_rows:
                 break
-    cut.report()
+    notices.report()
     beyond = [record for at, record in folder.records.items() if at >= number]
     if beyond or (total is not None and rows != total):
         was = max((record.end for record in beyond), default=total)
@@ -157,7 +166,8 @@ def _check(folder: ShardFolder, record: Record, begin: int, part: _Digested) -> 
 class _Digested(Iterable["Text"]):
     """Texts as they come, and what tells them from others: their number, and the SHA-256 of all.
 
-    Each is hashed after its length, so that no two sequences have the same bytes.
+    Each is hashed after its length, so that no two sequences have the same bytes; a null has a length of its
+    own.
     """
 
     def __init__(self, texts: Iterable[Text]) -> None:
@@ -168,7 +178,7 @@ class _Digested(Iterable["Text"]):
     def __iter__(self) -> Iterator[Text]:
         for text in self._texts:
             content = text.value.encode("utf-8", "surrogatepass")
-            self._digest.update(len(content).to_bytes(8, "little"))
+            self._digest.update(_NULL if text.null else len(content).to_bytes(8, "little"))
             self._digest.update(content)
             self.count += 1
             yield text

@@ -72,17 +72,21 @@ class TableFile:
             )
         return self._asked
 
-    def texts(self) -> Iterator[Text]:
+    def texts(self, *, nulls: bool = False) -> Iterator[Text]:
         """Its texts. Only their column is read: others may be large, and many texts wait to be encoded.
 
+        Args:
+            nulls: Whether one may be null.
+
         Raises:
-            InputError: At the first that is null or no text, and where the file is damaged.
+            InputError: At the first that is no text, or is null and may not be, and where the file is
+                damaged.
         """
         begin = 0
         column = self.column
         for batch in self.batches([column]):
-            for at, value in enumerate(self.values(batch, column, begin), start=1):
-                yield Text(value, self.file.name, begin + at, "row", self)
+            for at, value in enumerate(self.values(batch, column, begin, nulls=nulls), start=1):
+                yield Text(value or "", self.file.name, begin + at, "row", self, null=value is None)
             begin += batch.num_rows
 
     def row(self, index: int) -> Row:
@@ -169,29 +173,29 @@ class TableFile:
                     reader = pyarrow("ipc").open_file(source)
             yield reader
 
-    def values(self, batch: Any, column: str, begin: int) -> list[str]:
-        """The texts of a batch that begins after so many rows.
+    def values(self, batch: Any, column: str, begin: int, *, nulls: bool) -> list[str | None]:
+        """The texts of a batch that begins after so many rows; None for a null where there may be nulls.
 
         Raises:
-            InputError: Where one is null or no text.
+            InputError: Where one is no text, or is null and may not be.
         """
         name = self.file.name
         with readable(name):
             found = batch.column(batch.schema.names.index(column))
             if pyarrow("types").is_dictionary(found.type):
                 found = found.dictionary_decode()
-            if found.null_count:
+            if found.null_count and not nulls:
                 at = found.is_valid().to_pylist().index(False)
                 raise InputError(f"{name} row {begin + at + 1}: column {column!r} is null; it must be text")
             try:
-                values: list[str] = found.to_pylist()
+                values: list[str | None] = found.to_pylist()
             except UnicodeDecodeError:
                 at = next(at for at, value in enumerate(found) if not _is_utf8(value))
                 raise InputError(
                     f"{name} row {begin + at + 1}: column {column!r} is not valid UTF-8: mend the file"
                 ) from None
         for at, value in enumerate(values):
-            if len(value) > LONGEST_LINE:
+            if value is not None and len(value) > LONGEST_LINE:
                 raise InputError(
                     f"{name} row {begin + at + 1}: column {column!r} is longer than {LONGEST_LINE >> 20} "
                     "MiB: split it"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sestina._bits import signs
 from sestina._cli.files import InputFile
 from sestina._cli.tables.arrow import holds_text, pyarrow, readable, the_column
 from sestina._cli.tables.reading import TableFile
@@ -48,9 +49,26 @@ def read_table(path: str, width: int, space: str, column: str | None) -> Iterato
         raise InputError(f"{path} has no vectors: encode its texts first")
     check_space(_stated(schema, "space"), space, path)
     kind = schema.field(the_column(schema, name, path)).type
-    if not types.is_fixed_size_list(kind) or not types.is_floating(kind.value_type):
-        raise InputError(f"{path}: column {name!r} is {kind}; it must be a fixed-size list of floats")
-    check_width(kind.list_size, width, path)
+    numbers = kind.value_type if types.is_fixed_size_list(kind) else None
+    dtype = _stated(schema, "dtype")
+    # Bytes are signs only where that is said: they could be numbers as well.
+    bits = numbers is not None and types.is_uint8(numbers) and dtype == "binary"
+    if numbers is None or not (bits or types.is_floating(numbers) or types.is_int8(numbers)):
+        raise InputError(
+            f"{path}: column {name!r} is {kind} of dtype {dtype or 'float32'}; it must be a fixed-size list "
+            "of floats or int8, or of uint8 that are binary"
+        )
+    if bits:
+        stated = _stated(schema, "dimensions") or ""
+        if not (stated.isdecimal() and -(-int(stated) // 8) == kind.list_size):
+            raise InputError(
+                f"{path}: column {name!r} has {kind.list_size} bytes of signs, which are not those of "
+                f"{stated or 'no'} dimensions: encode the texts again"
+            )
+        check_width(int(stated), width, path)
+    else:
+        check_width(kind.list_size, width, path)
+    encoded = _stated(schema, "text_column")  # a null of which has its vector as every text has
     texts = _text_column(table, column)
     begin = 0
     for batch in table.batches([name] if texts is None else [name, texts]):
@@ -61,17 +79,17 @@ def read_table(path: str, width: int, space: str, column: str | None) -> Iterato
                 raise InputError(
                     f"{path}: column {name!r} has nulls from row {begin + 1} on: encode it again"
                 )
-            rows = np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(found), width)
+            rows = np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(found), kind.list_size)
         vectors: Vectors
-        vectors, unfit = in_float32(rows)
+        vectors, unfit = in_float32(signs(rows, width) if bits else rows)
         if unfit is not None:
             what = "too small for float32" if unfit.small else "not finite"
             raise InputError(f"{path} row {begin + unfit.row + 1} is {what}: encode the texts again")
         lines = list(range(begin + 1, begin + len(vectors) + 1))
         values: list[str | None] = [None] * len(lines)
         if texts is not None:
-            values = list(table.values(batch, texts, begin))
-        yield Saved(vectors, lines, values)
+            values = table.values(batch, texts, begin, nulls=texts == encoded)
+        yield Saved(vectors, lines, values, not types.is_floating(numbers))
         begin += len(lines)
 
 

@@ -1,0 +1,82 @@
+"""What a bundle holds besides its graphs, and the manifest that lists all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+
+import sestina
+from sestina._bundle.manifest import (
+    GOLDEN,
+    GOLDEN_VECTORS,
+    RESULTS,
+    TOKENIZER,
+    Manifest,
+    Task,
+    TextContract,
+    Variant,
+)
+from sestina_export._card import bundle_licence, bundle_readme
+from sestina_export._produce import file_entry, operators_file, write_text
+from sestina_model.checkpoint import Checkpoint
+
+__all__ = ["TASKS", "provenance_of", "write_around"]
+
+LICENCE, README = "LICENSE", "README.md"
+TASKS = tuple(RESULTS)  # what bundles can be of
+_TOOLS = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
+
+
+def write_around(
+    checkpoint: Checkpoint,
+    space: str,
+    variants: tuple[Variant, ...],
+    provenance: Mapping[str, str | None],
+    folder: Path,
+) -> Manifest:
+    """Everything of a bundle but its graphs and goldens, and the manifest that lists it all.
+
+    Args:
+        checkpoint: The source.
+        space: Its fingerprint.
+        variants: The graphs, written already.
+        provenance: What made them, and of what.
+        folder: Where they and the goldens are.
+    """
+    write_text(folder / TOKENIZER, checkpoint.tokenizer.to_str() + "\n")
+    write_text(folder / LICENCE, bundle_licence(checkpoint))
+    write_text(folder / README, bundle_readme(checkpoint))
+    head = checkpoint.model.head
+    task = cast("Task", head.task)  # others are refused before
+    small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
+    files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
+    return Manifest(
+        name=checkpoint.name,
+        encoder=checkpoint.model.encoder.config.to_dict(),
+        contract=TextContract(
+            head.max_tokens,
+            head.pooling,
+            checkpoint.model.unit_length,
+            checkpoint.dimensions,
+            head.prompts,
+            head.default_prompt,
+            head.similarity,
+            head.include_prompt,
+            head.labels,
+            head.activation,
+        ),
+        variants=variants,
+        files=tuple(file_entry(folder / file) for file in files),
+        space=space,
+        licence=checkpoint.licence,
+        provenance=provenance,
+        task=task,
+    )
+
+
+def provenance_of(checkpoint: Checkpoint) -> dict[str, str | None]:
+    """The source's checksum, and the versions of what made the bundle."""
+    versions = {tool: metadata.version(tool) for tool in _TOOLS}
+    return {"source_sha256": checkpoint.source_sha256, "sestina": sestina.__version__, **versions}

@@ -1,0 +1,92 @@
+"""Texts of any source against one query, with a bar, and with truncation named by source and line."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sestina._cli import options, printing
+from sestina._cli.encoding import Notices
+from sestina._cli.texts import Text
+from sestina._errors import OptionError, TruncationError, TruncationWarning
+from sestina._loaders import load_reranker
+from sestina._progress import progress_bar
+from sestina._text.truncation import limit_in_words
+
+if TYPE_CHECKING:
+    from sestina._reranker import Reranker
+
+_AT_ONCE = 1024  # texts: enough for batches of one length, few enough to hold
+
+
+def open_reranker(args: argparse.Namespace, path: str) -> Reranker:
+    """Load a reranker as the options say.
+
+    Raises:
+        OptionError: Where the bundle is of another task, or gives several numbers a pair, without an order.
+    """
+    reranker = load_reranker(path, **options.runtime_options(args))
+    if len(reranker.labels) != 1:
+        reranker.close()
+        raise OptionError(
+            f"{path} gives {len(reranker.labels)} numbers a pair, which have no order: name a reranker of one"
+        )
+    return reranker
+
+
+def score_each(
+    reranker: Reranker,
+    query: str,
+    texts: Iterable[Text],
+    take: Callable[[Text, float], object],
+    args: argparse.Namespace,
+    *,
+    total: int | None = None,
+) -> None:
+    """Give every text and its score to `take`, in order and in bounded memory.
+
+    Args:
+        reranker: Scores.
+        query: What every text is held against.
+        texts: The texts, none of them null.
+        take: Is called with each text and its score.
+        args: `on_truncate` of the command line.
+        total: How many texts there are, for the bar; None where that is not known.
+
+    Raises:
+        TruncationError: Naming the text by its source.
+    """
+    limit = f"together with the query {limit_in_words(reranker.max_tokens, prompted=False)}"
+    notices = Notices()
+    notices.limit = limit
+    with progress_bar(total, printing.show_bar(stdout_used=False)) as advance:
+        for some in _pieces(texts):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", TruncationWarning)
+                try:
+                    values = [text.value for text in some]
+                    scores = reranker.score(query, values, on_truncate=args.on_truncate)
+                except TruncationError as error:
+                    raise TruncationError(
+                        f"{some[error.position or 0].where} has {limit}: shorten it, or pass --on-truncate "
+                        "warn (or ignore) to read its beginning"
+                    ) from None
+            for each in caught:
+                warned = each.message
+                if isinstance(warned, TruncationWarning):
+                    notices.see(TruncationWarning, warned.count, some[warned.first or 0])
+                else:
+                    printing.warning(str(warned))
+            for text, score in zip(some, scores.tolist(), strict=True):
+                take(text, score)
+            advance(len(some))
+    notices.report()
+
+
+def _pieces(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    given = iter(texts)
+    while some := list(islice(given, _AT_ONCE)):
+        yield some

@@ -1,0 +1,189 @@
+"""The second stage of a search: a `Reranker` reads a query and a document together, and scores them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sestina._arguments import plain_str, text_sequence, truth, whole_number
+from sestina._errors import OptionError, TextTypeError, TextValueError
+from sestina._loaded import Reloading
+from sestina._logits import activated
+from sestina._progress import progress_bar
+from sestina._schedule.pair_engine import PairEngine
+from sestina._text.checked import check_text
+from sestina._text.truncation import OnTruncate, TruncationWatch
+
+if TYPE_CHECKING:
+    from sestina._arrays import Column, Vectors
+    from sestina._text.pairs import Pair
+
+
+class Ranked(NamedTuple):
+    """A document in its place.
+
+    Attributes:
+        position: Where it stood among the documents that were given.
+        score: How well it answers the query.
+        text: The document.
+    """
+
+    position: int
+    score: float
+    text: str
+
+
+class Reranker(Reloading):
+    """Pairs of texts to scores. Made by `load_reranker`; a context manager; safe to use from many threads.
+
+    A score does not depend on what is scored beside a pair, on its position, on the batch size or on the
+    number of threads (within 1e-6 in fp32). It can be pickled, copied and used after a fork as an `Encoder`
+    can.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of the numbers of a pair stands for; most rerankers have one."""
+        return self._contract.labels
+
+    @property
+    def activation(self) -> str:
+        """What becomes of logits: "identity", "sigmoid", "softmax" or "tanh"."""
+        return self._contract.activation
+
+    def score(
+        self,
+        query: str,
+        documents: Sequence[str] | Column,
+        *,
+        on_truncate: OnTruncate = "warn",
+        progress: bool = False,
+    ) -> Vectors:
+        """Score documents against a query.
+
+        Args:
+            query: What is asked.
+            documents: What may answer it: a sequence of texts, or a column of them.
+            on_truncate: What to do where a query and a document together are over the limit, so that the end
+                of the longer one is cut first: "error", "warn" (once per call) or "ignore".
+            progress: Show a progress bar (needs tqdm).
+
+        Returns:
+            (n,) float32 in the order of the documents, the higher the better; (n, labels) where the bundle
+            has several labels.
+
+        Raises:
+            TextTypeError, TextValueError: Where a text is not a valid Unicode str, the query is empty, or
+                there are no documents.
+            TruncationError: Where a pair is over the limit and `on_truncate` is "error".
+            OptionError, ClosedError, ForkError, ProviderError: As their names say.
+        """
+        return self._score(self._pairs(query, documents), on_truncate, progress)
+
+    def score_pairs(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        on_truncate: OnTruncate = "warn",
+        progress: bool = False,
+    ) -> Vectors:
+        """As `score`, of pairs of a query and a document each.
+
+        Raises: as `score`; TextTypeError where a member is not a pair.
+        """
+        given = _sequence(pairs, "pairs", "a sequence of pairs of str, such as [(query, document)]")
+        return self._score([_pair(each, at) for at, each in enumerate(given)], on_truncate, progress)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str] | Column,
+        top_k: int | None = None,
+        *,
+        on_truncate: OnTruncate = "warn",
+        progress: bool = False,
+    ) -> list[Ranked]:
+        """Documents by how well they answer a query, the best first; of equal ones the first given.
+
+        Args:
+            query: What is asked.
+            documents: As `score` takes them.
+            top_k: How many are wanted; None: all.
+            on_truncate: As for `score`.
+            progress: As for `score`.
+
+        Raises: as `score`; OptionError where the bundle has several labels, which give no order.
+        """
+        if len(self.labels) != 1:
+            raise OptionError(
+                f"this bundle gives {len(self.labels)} numbers a pair ({', '.join(self.labels):.200}), which "
+                "have no order: use score and choose one"
+            )
+        if top_k is not None:
+            top_k = whole_number("top_k", top_k, 1, 1 << 62, ", or None")
+        pairs = self._pairs(query, documents)
+        scores = self._score(pairs, on_truncate, progress)
+        order = np.argsort(-scores, kind="stable")[:top_k].tolist()
+        return [Ranked(at, float(scores[at]), pairs[at][1]) for at in order]
+
+    def _score(self, pairs: list[Pair], on_truncate: OnTruncate, progress: bool) -> Vectors:
+        watch = TruncationWatch(on_truncate, self.max_tokens, noun="pair")
+        show, engine = truth("progress", progress), self._engine
+        assert isinstance(engine, PairEngine)  # noqa: S101  that of such a bundle is
+        if len(pairs) == 1:
+            logits = engine.lone_pair(pairs[0], watch)
+        else:
+            with progress_bar(len(pairs), show) as advance:
+                logits = np.concatenate(list(engine.pair_vectors(pairs, lambda: watch, advance)))
+        watch.report()
+        scores = activated(logits, self.activation)
+        return scores[:, 0] if len(self.labels) == 1 else scores
+
+    def _pairs(self, query: object, documents: object) -> list[Pair]:
+        self._engine.sessions()  # a closed one refuses whatever it is given
+        asked = _query(query)
+        what = "a sequence of str or a column of them"
+        given = _sequence(documents, "documents", what)
+        return [(asked, check_text(each, at, "document")) for at, each in enumerate(given)]
+
+    def _facts(self) -> str:
+        labels = len(self.labels)
+        return f"{labels} label{'s' * (labels != 1)}"
+
+
+def _query(query: object, at: int | None = None) -> str:
+    where = "the query" if at is None else f"the query of pair {at}"
+    if plain_str(query) is None:
+        raise TextTypeError(f"{where} is {type(query).__name__}; it must be str")
+    text = check_text(query, at, "query")
+    if not text.strip():
+        raise TextValueError(f"{where} is empty: ask something")
+    return text
+
+
+def _pair(pair: object, at: int) -> Pair:
+    if not isinstance(pair, Sequence) or plain_str(pair) is not None or len(pair) != 2:
+        raise TextTypeError(
+            f"pair {at} is {type(pair).__name__}; it must be a query and a document, both str"
+        )
+    return _query(pair[0], at), check_text(pair[1], at, "the document of pair")
+
+
+def _sequence(given: object, name: str, what: str) -> list[object]:
+    """The members of a sequence that must have some.
+
+    Raises:
+        TextTypeError: Where it is none, or one text.
+        TextValueError: Where it has none.
+    """
+    if plain_str(given) is not None:
+        raise TextTypeError(f"{name} is a str; it must be {what}")
+    try:
+        members = text_sequence(given)
+    except TextTypeError as error:
+        raise TextTypeError(str(error).replace("texts is", f"{name} is", 1)) from error.__cause__
+    if not members:
+        raise TextValueError(f"{name} is empty: give at least one")
+    return members
