@@ -160,6 +160,26 @@ def test_a_text_that_is_refused_is_named(cluster: Nodes, tmp_path: Path) -> None
     assert pq.read_table(tmp_path / "none").column_names == ["id", "text", "vector"]
 
 
+def test_nulls_and_empty_texts(cluster: Nodes, encoder: sestina.Encoder, tmp_path: Path) -> None:
+    given = table_of(tmp_path / "in.parquet", id=[1, 2, 3, 4], text=["a text", None, " ", None])
+    process = start(given, tmp_path / "error", cluster.address, "--on-null", "zero", "--on-empty", "error")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    assert "sestina: error: id 3, column 'text': is empty: " in errors
+    assert "pass --on-empty zero for a zero vector" in errors
+    out = tmp_path / "out"
+    process = start(given, out, cluster.address, "--on-null", "zero", "--on-empty", "warn")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "sestina: warning: 1 text empty, of zeros" in errors
+    told = json.loads(output)
+    assert (told["rows"], told["empty"], told["null"]) == (4, 1, 2)
+    table = pq.read_table([str(file) for file in out.glob("*.parquet")]).sort_by("id")
+    assert table["text"].to_pylist() == ["a text", None, " ", None]
+    assert np.array_equal(vectors_of(table)[0], encoder.encode_document("a text"))
+    assert not vectors_of(table)[1:].any()
+
+
 def test_map_batches_with_the_class_alone(
     cluster: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Path
 ) -> None:
@@ -208,6 +228,12 @@ def test_batches_of_every_kind(encoder: sestina.Encoder) -> None:
     of_pandas = embedder(pd.DataFrame({"body": ["a text", "another"]}, index=[9, 8]))
     assert np.array_equal(np.stack(of_pandas["vector"]), expected)
     assert not embedder({"body": np.array([""], object)})["vector"].any()
+    zeros = SestinaEmbedder(on_null="zero")(pa.table({"text": ["a text", None]}))
+    assert np.array_equal(vectors_of(zeros)[0], expected[0])
+    assert not vectors_of(zeros)[1].any()
+    with pytest.warns(sestina.EmptyTextWarning, match="^text 1 is empty"):
+        warned = SestinaEmbedder(on_empty="warn")({"text": np.array(["a text", " "], object)})
+    assert not warned["vector"][1].any()
 
 
 def test_what_a_batch_may_not_be(encoder: sestina.Encoder, other: Path) -> None:
@@ -219,6 +245,14 @@ def test_what_a_batch_may_not_be(encoder: sestina.Encoder, other: Path) -> None:
         sestina.TextTypeError, match=r"^id 8, column 'text': is NoneType|^id 8, column 'text': .*null"
     ):
         SestinaEmbedder(id_column="id")(pa.table({"id": [7, 8], "text": ["a", None]}))
+    with pytest.raises(sestina.EmptyTextError, match=r"^id 8, column 'text': is empty: "):
+        SestinaEmbedder(id_column="id", on_empty="error")(pa.table({"id": [7, 8], "text": ["a", " "]}))
+    for output in ("int8", "binary", None, 3):
+        with pytest.raises(
+            sestina.OptionError, match=f"^output is {output!r}; a column of vectors is float32"
+        ):
+            SestinaEmbedder(output=output)
+    SestinaEmbedder(output="float32")
     with pytest.raises(sestina.BundleIntegrityError, match=encoder.space):
         SestinaEmbedder(other, space=encoder.space)({"text": ["a"]})
     with pytest.raises(sestina.OptionError, match="encoder is int"):
@@ -239,7 +273,7 @@ def table_of(path: Path, **columns: Any) -> Path:
         ),
         ({"id": ["x", "y", "y"], "text": ["a", "b", "c"]}, "row 3: id 'y' is that of"),
         ({"id": ["x", "y", None], "text": ["a", "b", "c"]}, "in.parquet row 3: column 'id' is null"),
-        ({"id": [1, 2, 3], "text": ["a", "b", None]}, "in.parquet row 3: column 'text' is null"),
+        ({"id": [1, 2, 3], "text": ["a", "b", None]}, "row 3: column 'text' is null; .*pass --on-null zero"),
         ({"id": [1, 2], "body": ["a", "b"]}, "there is no column 'text'; there are id, body"),
         ({"id": [1.0, 2.0], "text": ["a", "b"]}, "column 'id' is double; it must be integers or text"),
         ({"id": [1, 2], "text": [1, 2]}, "column 'text' is int64; it must be text"),

@@ -64,6 +64,16 @@ def test_nulls_and_empty_texts_have_no_vector(spark: Any, encoder: sestina.Encod
         wanted = encoder.encode_document(["a", "b"])
         assert np.array_equal(np.float32([rows[0].vector, rows[4].vector]), wanted)
     assert with_vectors(frame(spark, [])).collect() == []
+    for options, there in (
+        ({"on_null": "zero"}, [True, True, False, False, True, True]),
+        ({"on_empty": "zero"}, [True, False, True, True, True, False]),
+        ({"on_null": "zero", "on_empty": "zero"}, [True] * 6),
+    ):
+        made = with_vectors(frame(spark, given), **options)  # type: ignore[arg-type]
+        rows = sorted(made.collect(), key=lambda row: row.id)
+        assert [row.vector is not None for row in rows] == there, options
+        assert np.array_equal(np.float32([rows[0].vector, rows[4].vector]), wanted)
+        assert not any(any(rows[at].vector or []) for at in (1, 2, 3, 5))
 
 
 def test_a_worker_loads_an_encoder_once(spark: Any) -> None:
@@ -108,6 +118,8 @@ def test_what_cannot_be(
         ({"encoder": other, "space": encoder.space}, sestina.BundleIntegrityError, encoder.space),
         ({"on_truncate": "loudly"}, sestina.OptionError, "loudly"),
         ({"dimensions": 0}, sestina.OptionError, "dimensions"),
+        ({"output": "int8"}, sestina.OptionError, "output is 'int8'; a column of vectors is float32"),
+        ({"on_empty": "leave"}, sestina.OptionError, "leave"),
     ):
         with pytest.raises(error, match=said):
             with_vectors(given, **options)  # type: ignore[arg-type]
@@ -117,6 +129,13 @@ def test_what_cannot_be(
         PythonException, match="TruncationError: id 7, column 'text': has more than 256 tokens"
     ):
         with_vectors(given, id_column="id", on_truncate="error").collect()
+    for text, option, error, said in (
+        (None, "on_null", "TextTypeError", "is null; it must be str"),
+        (" ", "on_empty", "EmptyTextError", "is empty: "),
+    ):
+        refusing = with_vectors(frame(spark, [(0, "a"), (9, text)], 1), id_column="id", **{option: "error"})
+        with pytest.raises(PythonException, match=f"{error}: id 9, column 'text': {said}"):
+            refusing.collect()
     made = with_vectors(frame(spark, [(0, "a")]), encoder=bundle)
     becomes_another(bundle)
     with pytest.raises(PythonException, match=f"BundleIntegrityError.*{encoder.space}"):

@@ -1,14 +1,49 @@
-"""Errors of a batch that say which row they are of, by its id where there is one."""
+"""Rows of tables: a batch becomes vectors of float32, and an error says which row it is of, by its id."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import sestina
+from sestina.integrations._encoder import Kind, Source
+
+if TYPE_CHECKING:
+    from sestina.integrations._empty import Vectors
 
 OF_A_TEXT = (sestina.TextTypeError, sestina.TextValueError, sestina.TruncationError)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Hold that vectors are to be float32, of which columns are made.
+
+    Raises:
+        OptionError: Where another form is asked for.
+    """
+    output = options.get("output", "float32")
+    if not (isinstance(output, str) and output == "float32"):
+        raise sestina.OptionError(
+            f"output is {output!r}; a column of vectors is float32 here: leave it out, and make the smaller "
+            "form where they are stored"
+        )
+
+
+def encode_rows(source: Source, texts: Any, kind: Kind | None, options: Mapping[str, Any]) -> Vectors:
+    """(n, d) float32 of a column of texts; the vector of an empty text is zero unless options say otherwise.
+
+    Args:
+        source: What encodes.
+        texts: Any column.
+        kind: Which prompts they get.
+        options: Of `Encoder.encode`.
+
+    Raises:
+        OptionError: Where an option is not allowed.
+        SestinaError: As `Encoder.encode`.
+    """
+    check_options(options)
+    return source.encode(texts, kind, empty="as it is", **{"on_empty": "zero", **options})
 
 
 def named(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 import sestina
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, empty_rows
+from sestina.integrations._empty import empty_rows, warn_empty
+from sestina.integrations._encoder import EncoderArgument, Kind, Source
 from sestina.integrations._host import Host
-from sestina.integrations._rows import OF_A_TEXT, named
+from sestina.integrations._rows import OF_A_TEXT, encode_rows, named
 
 with Host("pyspark pyarrow pandas"):
     from pyspark import SparkFiles, TaskContext
@@ -42,7 +42,8 @@ def with_vectors(
     """The same rows with a column of vectors, `array<float>`. It is as lazy as every DataFrame.
 
     An encoder is loaded once a worker process, with the threads of `spark.task.cpus`. The vector of a null is
-    null, and that of an empty text too, with a warning in the worker's log.
+    null, and that of an empty text too, with a warning in the worker's log, unless `on_null` and `on_empty`
+    say otherwise.
 
     Args:
         frame: What has the texts.
@@ -55,7 +56,7 @@ def with_vectors(
         kind: Which prompts of the bundle the texts get: those of a "document" or of a "query"; None: neither.
         dimensions: Keep only the first so many; None: all.
         space: The space that the bundle must be of; None: any. Workers take only what the driver has.
-        options: Of `Encoder.encode`: on_truncate, prompt and so on.
+        options: Of `Encoder.encode`: on_truncate, on_null, on_empty, prompt and so on. Vectors are float32.
 
     Raises:
         InputError: Where there is no such column of texts, or one of vectors already.
@@ -64,7 +65,7 @@ def with_vectors(
         SestinaError: As `sestina.load`; as `Encoder.encode` in the workers.
     """
     source = Source(encoder, space=space, dimensions=dimensions)
-    source.encode([], kind, empty="zero", **options)  # what cannot be is refused now
+    encode_rows(source, [], kind, options)  # what cannot be is refused now
     for name in [column] if id_column is None else [column, id_column]:
         if frame.columns.count(name) != 1:
             there = ", ".join(frame.columns) or "none"
@@ -81,9 +82,14 @@ def with_vectors(
 
     def batches(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         there = given or _source(recipe)
-        encode = partial(there.encode, kind=kind, empty="zero", **options)
+        encode = partial(encode_rows, there, kind=kind, options=options)
         for batch in found:
-            yield _with_vectors(batch, encode, column, vector_column, id_column, there.dimensions)
+            texts = batch.column(batch.schema.get_field_index(column))
+            ids = None if id_column is None else batch.column(batch.schema.get_field_index(id_column))
+            rows, vectors = _encoded(texts, encode, column, (id_column, ids), options)
+            arrays = _lists(len(batch), rows, vectors, there.dimensions)
+            schema = batch.schema.append(pa.field(vector_column, arrays.type))
+            yield pa.RecordBatch.from_arrays([*batch.columns, arrays], schema=schema)
 
     return frame.mapInArrow(batches, StructType([*frame.schema.fields, vectors]))
 
@@ -106,31 +112,40 @@ def _source(recipe: tuple[str | None, str, str, int | None]) -> Source:
     return _opened[key]
 
 
-def _with_vectors(
-    batch: pa.RecordBatch,
+def _encoded(
+    texts: Any,
     encode: Callable[[Any], Any],
     column: str,
-    vector_column: str,
-    id_column: str | None,
-    width: int,
-) -> pa.RecordBatch:
-    texts = batch.column(batch.schema.get_field_index(column))
-    rows = np.flatnonzero(np.asarray(texts.is_valid()))
-    given = texts.drop_null()
+    ids: tuple[str | None, Any],
+    options: Mapping[str, Any],
+) -> tuple[Any, Any]:
+    """Which rows of a batch have a vector, (m,) int64, and their vectors, (m, d) float32.
+
+    Raises:
+        SestinaError: As `Encoder.encode`; the message names the row.
+    """
+    there = np.asarray(texts.is_valid())
+    rows = np.arange(len(texts)) if "on_null" in options else np.flatnonzero(there)
+    given = texts.take(pa.array(rows))
     try:
         vectors = encode(given)
     except OF_A_TEXT as error:
-        ids = None
-        if id_column is not None:
-            ids = (id_column, batch.column(batch.schema.get_field_index(id_column)).take(pa.array(rows)))
-        raise named(error, given, encode, column, ids) from None
-    empty = empty_rows(vectors, given.to_pylist())
-    if empty:
-        warnings.warn(f"{len(empty)} of {len(texts)} texts are empty and have no vector", stacklevel=2)
-    filled = np.zeros(len(texts), bool)
-    filled[np.delete(rows, empty)] = True
+        name, values = ids
+        known = None if name is None else (name, values.take(pa.array(rows)))
+        raise named(error, given, encode, column, known) from None
+    if "on_empty" in options:
+        return rows, vectors
+    empty = [at for at in empty_rows(vectors, given.to_pylist()) if there[rows[at]]]
+    warn_empty(rows[empty].tolist(), len(texts))
+    return np.delete(rows, empty), np.delete(vectors, empty, axis=0)
+
+
+def _lists(length: int, rows: Any, vectors: Any, width: int) -> Any:
+    """A column of lists as long as the batch, null in all rows but these."""
+    filled = np.zeros(length, bool)
+    filled[rows] = True
     ends = np.concatenate([[0], np.cumsum(filled) * width]).astype(np.int32)
-    flat = np.delete(vectors, empty, axis=0).reshape(-1)
-    field = pa.field(vector_column, pa.list_(pa.field("element", pa.float32(), nullable=False)))
-    arrays = pa.ListArray.from_arrays(pa.array(ends), pa.array(flat), type=field.type, mask=pa.array(~filled))
-    return pa.RecordBatch.from_arrays([*batch.columns, arrays], schema=batch.schema.append(field))
+    kind = pa.list_(pa.field("element", pa.float32(), nullable=False))
+    return pa.ListArray.from_arrays(
+        pa.array(ends), pa.array(vectors.reshape(-1)), type=kind, mask=pa.array(~filled)
+    )

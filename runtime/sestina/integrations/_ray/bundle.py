@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import sestina
+
+fcntl: Any = None
+with contextlib.suppress(ModuleNotFoundError):  # on Windows, where Ray has no clusters
+    import fcntl
 
 _EMBEDDED = Path(sestina.__file__).parent / "default.sestina"
 _MANIFEST = "manifest.json"
@@ -38,8 +44,6 @@ def shipment(path: str | os.PathLike[str] | None, put: Any) -> Shipment:
         path: Its directory; None: the one that comes with Sestina.
         put: `ray.put`.
     """
-    import numpy as np
-
     folder = _EMBEDDED if path is None else Path(os.path.abspath(path))  # noqa: PTH100  links stay links
     # An array comes out of the object store without being copied.
     files = {
@@ -111,9 +115,7 @@ def _own_folder() -> Path:
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Only one process of this node at a time; the lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # on Windows, where Ray has no clusters
+    if fcntl is None:
         yield
         return
     with path.open("wb") as stream:

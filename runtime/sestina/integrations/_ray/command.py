@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,13 @@ OUTPUT is a directory of Parquet that appears when it is whole, with all columns
 vectors. Both lie on a file system that every node has. Until OUTPUT is whole, everything is in
 OUTPUT.unfinished: run the same command again after whatever stopped it, and it goes on.
 """
+
+_ADVICE = re.compile(r"\bon_(truncate|null|empty)='(\w+)'(?: or '(\w+)')?")
+_SEEN = {
+    "truncated": "over the limit and cut",
+    "empty": "without a token of their own, of zeros",
+    "null": "null, of zeros",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,19 +47,32 @@ def main(argv: Sequence[str] | None = None) -> int:
             told = run(_job(args))
             ray.shutdown()
     except SestinaError as error:
-        print(f"sestina: error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"sestina: error: {_in_options(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print("sestina: interrupted; run it again to go on", file=sys.stderr)  # noqa: T201
         return 130
+    if args.on_empty == "warn" and told["empty"]:
+        what = f"{_texts(told['empty'])} empty, of zeros, which say nothing: keep them out of a store"
+        print(f"sestina: warning: {what}", file=sys.stderr)  # noqa: T201
     print(json.dumps(told) if args.json else _sentence(told))  # noqa: T201
     return 0
+
+
+def _in_options(message: str) -> str:
+    """What an error advises of arguments, as the options of this command."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value, other = found.groups()
+        return f"--on-{name} {value}" + (f" (or {other})" if other else "")
+
+    return _ADVICE.sub(option, message)
 
 
 def _job(args: argparse.Namespace) -> Job:
     options = {
         name: value
-        for name in ("on_truncate", "prompt", "prompt_text")
+        for name in ("on_truncate", "on_null", "on_empty", "prompt", "prompt_text")
         if (value := getattr(args, name)) is not None
     }
     return Job(
@@ -102,6 +123,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--dimensions", type=int, metavar="N", help="keep only the first N")
     add("--precision", default="auto", help="of the bundle's; every node uses the same (default auto)")
     add("--on-truncate", choices=("error", "warn", "ignore"), help="over the limit (default warn: counted)")
+    add("--on-null", choices=("error", "zero"), help="refuse a null (default), or a zero vector")
+    add(
+        "--on-empty",
+        choices=("zero", "warn", "error"),
+        help="where a text has no token of its own: a zero vector (default: counted), the same with a "
+        "warning at the end, or refuse it",
+    )
     add("--address", help='of the cluster, or "auto"; default: RAY_ADDRESS, else this machine alone')
     add("--encoders", type=int, metavar="N", help="default: as many as there is room for")
     add("--encoder-cpus", type=int, metavar="N", help="CPUs and threads of each (default: a node's but one)")
@@ -128,7 +156,11 @@ def _sentence(told: dict[str, Any]) -> str:
             f"retries: {again['runs_before']} runs before, {again['encoders_restarted']} encoders restarted, "
             f"{again['rows_encoded_again']:,} rows encoded again"
         )
-    for key, what in (("truncated", "over the limit and cut"), ("empty", "without a token, of zeros")):
+    for key, what in _SEEN.items():
         if told[key]:
-            parts.append(f"{told[key]:,} texts {what}")
+            parts.append(f"{_texts(told[key])} {what}")
     return "; ".join(parts)
+
+
+def _texts(count: int) -> str:
+    return f"{count:,} text{'s' * (count != 1)}"

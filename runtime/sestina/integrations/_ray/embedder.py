@@ -8,13 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import ray
 
 import sestina
 from sestina.integrations._encoder import EncoderArgument, Kind, Source
 from sestina.integrations._ray.bundle import Shipment, arrived
-from sestina.integrations._rows import OF_A_TEXT, named
+from sestina.integrations._rows import OF_A_TEXT, check_options, encode_rows, named
 
 _EVERY = 32  # of the texts one is tokenized once more, so that tokens can be told of
+_COUNTED = (sestina.TruncationWarning, sestina.EmptyTextWarning)  # by the tally of a whole run
 
 
 class SestinaEmbedder:
@@ -22,7 +25,8 @@ class SestinaEmbedder:
 
     The encoder is loaded with the first batch, once a process, with as many threads as Ray gives the actor
     CPUs. Batches may be tables of Arrow, whose vectors are a FixedSizeList of float32; dicts of arrays,
-    (n, d) float32; or DataFrames, a column of arrays. An empty text has a row of zeros.
+    (n, d) float32; or DataFrames, a column of arrays. Unless `on_empty` and `on_null` say otherwise, an empty
+    text has a row of zeros, and a null is an error.
 
     Args:
         encoder: The path of a bundle on every node, an `Encoder`, or None for the encoder in the box.
@@ -35,7 +39,10 @@ class SestinaEmbedder:
         precision: As for `sestina.load`.
         threads: Threads that compute; None: the CPUs of the actor.
         tally: What counts, for the report of a whole run.
-        options: Of `Encoder.encode`: on_truncate, prompt and so on.
+        options: Of `Encoder.encode`: on_truncate, on_null, on_empty, prompt and so on. Vectors are float32.
+
+    Raises:
+        OptionError: Where `encoder` is none, or another form of vectors is asked for.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class SestinaEmbedder:
         self._kind, self._precision, self._threads = kind, precision, threads
         self._tally, self._options = tally, options
         self._opened: Source | None = None
+        check_options(options)
         if not isinstance(encoder, Shipment):
             Source(encoder)  # what is no encoder is refused now
         if tally is not None:
@@ -81,9 +89,10 @@ class SestinaEmbedder:
             raise sestina.InputError(f"there is a column {self._vector_column!r} already: name another")
         texts = batch[self._column]
         source = self._source()
-        encode: Any = partial(source.encode, kind=self._kind, empty="zero", **self._options)
+        encode: Any = partial(encode_rows, source, kind=self._kind, options=self._options)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", sestina.TruncationWarning)
+            for kind in _COUNTED:
+                warnings.simplefilter("always", kind)
             try:
                 vectors = encode(texts)
             except OF_A_TEXT as error:
@@ -93,7 +102,7 @@ class SestinaEmbedder:
         for each in caught:
             if isinstance(each.message, sestina.TruncationWarning):
                 cut += each.message.count
-            if not isinstance(each.message, sestina.TruncationWarning) or self._tally is None:
+            if not isinstance(each.message, _COUNTED) or self._tally is None:
                 warnings.warn(each.message, each.category, stacklevel=2)
         if self._tally is not None:
             self._tell(source, texts, vectors, cut, time.monotonic() - begun)
@@ -109,8 +118,6 @@ class SestinaEmbedder:
                 self._opened = Source(given, space=self._space, dimensions=self._dimensions)
                 return self._opened
             if isinstance(given, Shipment):
-                import ray
-
                 given = arrived(given, ray.get)
             encoder = sestina.load(given, precision=self._precision, threads=self._threads or _cpus())
             self._opened = Source(encoder, space=self._space, dimensions=self._dimensions)
@@ -126,14 +133,13 @@ class SestinaEmbedder:
             if isinstance(value, str):
                 tokens += len(source.encoder.tokenize(value, **asked).ids)
         share = len(texts) / max(1, len(sample))
-        empty = int((~vectors.any(axis=1)).sum())
-        self._tally.add.remote(len(texts), tokens * share, seconds, cut, empty)
+        null = getattr(texts, "null_count", 0)  # of Arrow's, which is what a whole run reads
+        empty = int((~vectors.any(axis=1)).sum()) - null
+        self._tally.add.remote(len(texts), tokens * share, seconds, cut, empty, null)
 
 
 def _with_vectors(batch: Any, name: str, vectors: Any) -> Any:
     if hasattr(batch, "append_column"):
-        import pyarrow as pa
-
         kind = vector_type(vectors.shape[1])
         flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
         column = pa.FixedSizeListArray.from_arrays(flat, type=kind)
@@ -145,15 +151,11 @@ def _with_vectors(batch: Any, name: str, vectors: Any) -> Any:
 
 def vector_type(dimensions: int) -> Any:
     """The type of a column of vectors, as `sestina encode` writes it."""
-    import pyarrow as pa
-
     return pa.list_(pa.field("item", pa.float32(), nullable=False), dimensions)
 
 
 def _cpus() -> int | None:
     """Of the actor or task that this runs in; None outside of Ray."""
-    import ray
-
     if not ray.is_initialized():
         return None
     assigned = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
@@ -162,7 +164,5 @@ def _cpus() -> int | None:
 
 def _place() -> tuple[str, bool]:
     """Its node, and whether Ray has started it again after its process or node was lost."""
-    import ray
-
     context = ray.get_runtime_context()
     return str(context.get_node_id()), bool(context.was_current_actor_reconstructed)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 import sestina
 from sestina import InputError, OptionError, OutputError
 from sestina.integrations._encoder import Source
@@ -16,6 +18,7 @@ from sestina.integrations._ray.pipeline import Job, Pipeline
 from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
 from sestina.integrations._ray.tally import Tally, done
+from sestina.integrations._rows import encode_rows
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def _looked_at(job: Job) -> tuple[dict[str, Any], int]:
     """What the vectors will be, from the bundle as the driver has it; and the cores of this machine."""
     with sestina.load(job.bundle, precision=job.precision) as encoder:
         source = Source(encoder, dimensions=job.dimensions)
-        source.encode([], job.kind, empty="zero", **job.options)  # an option that cannot be is refused now
+        encode_rows(source, [], job.kind, job.options)  # an option that cannot be is refused now
         report = encoder.report()
         return {
             "space": report.space,
@@ -98,8 +101,6 @@ def _plan(table: Table, job: Job, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _schema(table: Table, job: Job, facts: Mapping[str, Any]) -> Any:
     """Of the output (pyarrow.Schema), with metadata as `sestina encode` writes it."""
-    import pyarrow as pa
-
     kept = [field for field in table.schema if job.keep_text or field.name != job.column]
     vectors = pa.field(job.vector_column, vector_type(facts["dimensions"]), nullable=False)
     told = {**facts, "vector_column": job.vector_column}
@@ -122,6 +123,7 @@ def _told(
         "tokens_per_encoder_second": round(told["tokens"] / max(told["encoder_seconds"], 1e-9), 1),
         "truncated": told["truncated"],
         "empty": told["empty"],
+        "null": told["null"],
         "retries": {
             "runs_before": current.number - 1,
             "encoders_restarted": told["restarted"],

@@ -11,6 +11,10 @@ import pyarrow.parquet as pq
 
 from sestina import InputError, OutputError
 
+fcntl: Any = None
+with contextlib.suppress(ModuleNotFoundError):  # on Windows
+    import fcntl
+
 PENDING = ".pending.parquet"  # how what Ray says of a table ends until it is whole
 
 
@@ -56,9 +60,7 @@ def lock(stream: Any) -> None:
     Raises:
         BlockingIOError: Where another process has it.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError:
+    if fcntl is None:
         return
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -117,8 +117,9 @@ class Table:
                         missing = np.flatnonzero(~np.asarray(batch.column(0).is_valid()))
                         if len(missing):
                             row = begin + int(missing[0]) + 1
+                            or_else = ", or pass --on-null zero" if name == self.column else ""
                             raise InputError(
-                                f"{file} row {row}: column {name!r} is null; every row must have one"
+                                f"{file} row {row}: column {name!r} is null; every row must have one{or_else}"
                             )
                         begin += batch.num_rows
                 else:

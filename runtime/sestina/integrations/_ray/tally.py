@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from sestina.integrations._ray.runs import Run
 
 
@@ -19,7 +21,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._rows = self._cut = self._empty = 0
+        self._rows = self._cut = self._empty = self._null = 0
         self._tokens = self._seconds = 0.0
         self._nodes: set[str] = set()
         self._began = self._restarted = 0
@@ -30,13 +32,14 @@ class Tally:
         self._began += 1
         self._restarted += again
 
-    def add(self, rows: int, tokens: float, seconds: float, cut: int, empty: int) -> None:
-        """Of one batch: how much it was, how long it took, texts cut and texts empty."""
+    def add(self, rows: int, tokens: float, seconds: float, cut: int, empty: int, null: int) -> None:
+        """Of one batch: how much it was, how long it took, and texts that were cut, empty or null."""
         self._rows += rows
         self._tokens += tokens
         self._seconds += seconds
         self._cut += cut
         self._empty += empty
+        self._null += null
 
     def told(self) -> dict[str, Any]:
         """All of it."""
@@ -46,6 +49,7 @@ class Tally:
             "encoder_seconds": self._seconds,
             "truncated": self._cut,
             "empty": self._empty,
+            "null": self._null,
             "nodes": len(self._nodes),
             "began": self._began,
             "restarted": self._restarted,
@@ -90,8 +94,6 @@ def progress(run: Run, total: int, every: float | None) -> Iterator[None]:
 
 def done(run: Run, known: dict[str, int]) -> int:
     """The rows of all tables that are whole; each is looked into once, and remembered in `known`."""
-    import pyarrow.parquet as pq
-
     for base in run.whole():
         if base not in known:
             with contextlib.suppress(OSError, ValueError):
