@@ -25,7 +25,7 @@ LARGE ?=
 FUZZ_SECONDS ?= 300
 FUZZ_SEED    ?=
 
-.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-cuda test-javascript test-integrations test-large fuzz lint clean
+.PHONY: setup demo demo-export default-bundle check test coverage measure-tests test-versions test-arm test-cuda test-javascript test-integrations test-cluster test-ray test-large fuzz lint clean
 
 setup: $(VENV)/.ready
 
@@ -113,6 +113,23 @@ HOSTS := .venv-integrations
 test-integrations:
 	PYTHON=$(PYTHON) SCRIPTS=$(SCRIPTS) HOSTS="$(HOSTS)" REQUIRED=$(REQUIRED) sh tests/integrations/run.sh
 
+# Those that spread work over machines, on clusters of this one; Spark's skip, and say so, without Java.
+CLUSTER := .venv-cluster
+$(CLUSTER)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/$(SCRIPTS)/python $(PIP) --upgrade "pip>=25.1"
+	$(CLUSTER)/$(SCRIPTS)/python $(PIP) --editable . --group cluster
+	touch $@
+
+CLUSTER_TESTS := $(addprefix tests/integrations/test_,ray.py spark.py cluster_page.py)
+
+test-cluster: $(CLUSTER)/.ready
+	$(CLUSTER)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default $(CLUSTER_TESTS)
+
+# 20,000 texts on two nodes of Ray, and kill -9 of an encoder, a node and the driver, each at three moments.
+test-ray: $(CLUSTER)/.ready
+	$(CLUSTER)/$(SCRIPTS)/python tests/integrations/ray_kills.py
+
 .PHONY: dist check-tag test-slim test-wheel pages docs docs-serve
 
 # Sdist and, from it, the wheel, built once; what is tested and published after this are these very files.
@@ -158,6 +175,7 @@ test-versions: setup
 # What of docs/ is rendered from the code and from the documents of benchmark runs.
 pages: setup
 	$(BIN)/python docs/layout.py
+	$(BIN)/python docs/cluster.py
 	$(BIN)/python docs/benchmarks/render.py
 
 $(SITE)/.ready: pyproject.toml

@@ -245,15 +245,42 @@ def script(path: Path) -> ModuleType:
 
 
 def test_what_is_rendered_is_up_to_date() -> None:
-    """`make pages` renders it: the layout from the code, the benchmarks from the documents of runs."""
-    layout, benchmarks = script(DOCS / "layout.py"), script(DOCS / "benchmarks" / "render.py")
-    assert layout.PAGE.read_text("utf-8") == layout.rendered()
+    """`make pages` renders it: the layout from the code, the benchmarks and the cluster from what was measured."""
+    benchmarks = script(DOCS / "benchmarks" / "render.py")
+    for page in ("layout", "cluster"):
+        made = script(DOCS / f"{page}.py")
+        assert made.PAGE.read_text("utf-8") == made.rendered()
     rendered = benchmarks.rendered()
     assert {page.stem for page in (DOCS / "benchmarks").glob("*.md")} == {path.stem for path in rendered} - {
         "README"
     }
     for path, text in rendered.items():
         assert path.read_text("utf-8") == text, path
+
+
+def test_a_schedule_takes_what_is_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Played through with round figures: the encoders, then the driver, then nodes that are lost."""
+    cluster = script(DOCS / "cluster.py")
+    for name, value in {
+        "TEXTS": 100_000,
+        "TOKENS": 150,
+        "CORES": 16,
+        "BUNDLE": 0.0,
+        "LOST_AFTER": 1e12,
+    }.items():
+        monkeypatch.setattr(cluster, name, value)
+    times = {"tokens_per_core_second": [1000.0], "driver_seconds_per_block": 0.0, "start_seconds": 5.0}
+    assert cluster.play(10, 1000, times) == (
+        105.0,
+        pytest.approx(100 / 105),
+        0,
+    )  # 10 s a block, 10 blocks a node
+    slow = {**times, "driver_seconds_per_block": 3.0}
+    assert cluster.play(10, 1000, slow).seconds == pytest.approx(5 - 10 + 100 * 3 + 10, abs=10)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.05)
+    lossy = cluster.play(10, 1000, times)
+    assert lossy.again > 1
+    assert lossy.seconds > 105
 
 
 def test_the_documents_of_runs_state_what_they_are() -> None:

@@ -58,8 +58,20 @@ HAND_OVER = {
     ("sestina", "integrations/llama_index.py"): {"llama_index"},
     ("sestina", "integrations/mteb.py"): {"mteb"},
     ("sestina", "integrations/polars.py"): {"polars"},
+    ("sestina", "integrations/ray.py"): {"pandas", "pyarrow", "ray"},
+    ("sestina", "integrations/_ray/bundle.py"): {"ray"},
+    ("sestina", "integrations/_ray/cluster.py"): {"ray"},
+    ("sestina", "integrations/_ray/command.py"): {"ray"},
+    ("sestina", "integrations/_ray/embedder.py"): {"pyarrow", "ray"},
+    ("sestina", "integrations/_ray/job.py"): {"pyarrow"},
+    ("sestina", "integrations/_ray/output.py"): {"pyarrow"},
+    ("sestina", "integrations/_ray/pipeline.py"): {"ray"},
+    ("sestina", "integrations/_ray/runs.py"): {"pyarrow"},
+    ("sestina", "integrations/_ray/table.py"): {"pandas", "pyarrow"},
+    ("sestina", "integrations/_ray/tally.py"): {"pyarrow"},
     ("sestina", "integrations/sentence_transformers.py"): {"torch"},
     ("sestina", "integrations/sklearn.py"): {"sklearn"},
+    ("sestina", "integrations/spark.py"): {"pyarrow", "pyspark"},
     ("sestina", "integrations/txtai.py"): {"txtai"},
 }
 # What each wing of a package is built on: a folder, or a module beside the folders. From the ground up: a wing
@@ -333,9 +345,9 @@ def test_runtime_imports_none_of_the_heavy_ones() -> None:
 
 
 INTEGRATIONS = {
-    path: next(iter(hosts - {"pyarrow", "pydantic"}))
+    path: next(iter(hosts - {"pandas", "pyarrow", "pydantic"}))
     for (_, path), hosts in HAND_OVER.items()
-    if path.startswith("integrations/")
+    if path.startswith("integrations/") and not path.startswith("integrations/_")
 }
 
 

@@ -14,8 +14,8 @@ import pytest
 from _snippets import RUN, Exports, blocks, commands, prepare, run_block
 from test_docs import DOCS, PAGES, name_of
 
-# Where its hosts are: tests/integrations/test_page.py.
-ELSEWHERE = DOCS / "integrations.md"
+# Where their hosts are: tests/integrations/test_page.py and test_cluster_page.py.
+ELSEWHERE = (DOCS / "integrations.md", DOCS / "cluster.md")
 # What a page installs that an environment may lack; make setup brings it.
 NEEDS = {DOCS / "files.md": "pyarrow"}
 
@@ -37,7 +37,9 @@ def tiny(make_checkpoint: Callable[..., Path]) -> Path:
     return make_checkpoint(n_layers=1)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runs(page) and page != ELSEWHERE], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runs(page) and page not in ELSEWHERE], ids=name_of
+)
 def test_snippets_run(
     page: Path, exports: Exports, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

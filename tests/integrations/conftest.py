@@ -1,7 +1,8 @@
 """What the tests of integrations share: an encoder, another space of the same width, some texts.
 
 They run in an environment of their own (`make test-integrations`), which has every host; elsewhere they are left out.
-There a host that cannot be imported is a failure.
+There a host that cannot be imported is a failure. Ray and Spark have another (`make test-cluster`), and are skipped
+elsewhere.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ os.environ |= {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "SCARF_NO_ANALYTICS": "true",
 }
+CLUSTERS = ("test_ray.py", "test_spark.py", "test_cluster_page.py")
 DEFAULT = Path(sestina.__file__).parent / "default.sestina"
 DOCUMENTS = ["plants turn light into sugar", "the central bank raised rates", "a cat sleeps on the mat"]
 QUERY = "interest rates of the bank"
@@ -38,7 +40,7 @@ QUERY = "interest rates of the bank"
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     there = importlib.util.find_spec("langchain_core") is not None
-    return None if there or collection_path.name == "conftest.py" else True
+    return None if there or collection_path.name in ("conftest.py", *CLUSTERS) else True
 
 
 @pytest.fixture(scope="session")

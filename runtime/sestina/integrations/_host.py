@@ -11,7 +11,7 @@ class Host:
     """A block that imports a host: `with Host("langchain-core"): from langchain_core import ...`.
 
     Args:
-        package: What pip calls it.
+        package: What pip calls it, and what it needs beside it, with spaces between.
 
     Raises:
         MissingExtraError: Where a module that the block imports is not installed.
@@ -30,6 +30,7 @@ class Host:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, ModuleNotFoundError) and not isinstance(error, MissingExtraError):
+            packages = " ".join(f'"{each}"' for each in self._package.split())
             raise MissingExtraError(
-                f'{error.name} is not installed: pip install "{self._package}"', name=error.name
+                f"{error.name} is not installed: pip install {packages}", name=error.name
             ) from error

@@ -1,0 +1,95 @@
+"""One run's folders on their way to an output, and which of the tables in them are whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sestina import InputError, OutputError
+
+fcntl: Any = None
+with contextlib.suppress(ModuleNotFoundError):  # on Windows
+    import fcntl
+
+PENDING = ".pending.parquet"  # how what Ray says of a table ends until it is whole
+
+
+class Run:
+    """One run's folders.
+
+    Attributes:
+        rows: Where Ray writes tables.
+        checkpoint: Where Ray writes which ids are in tables that are whole.
+        number: From 1.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        own = folder / f"run-{number}"
+        self.rows, self.checkpoint = own / "rows", own / "checkpoint"
+        for each in (self.rows, self.checkpoint):
+            each.mkdir(parents=True, exist_ok=True)
+
+    def whole(self) -> dict[str, list[Path]]:
+        """Tables that are whole, by the name of what says so. Ray says it last, and unsays it first."""
+        marks = {each.name for each in self.checkpoint.glob("*.parquet")}
+        open_ = {name.removesuffix(PENDING) for name in marks if name.endswith(PENDING)}
+        found: dict[str, list[Path]] = {
+            name.removesuffix(".parquet"): []
+            for name in marks
+            if not name.endswith(PENDING) and name.removesuffix(".parquet") not in open_
+        }
+        for table in self.rows.glob("*.parquet"):
+            base = table.stem.rpartition("-")[0]
+            if base in found:
+                found[base].append(table)
+        return found
+
+    def mark(self, base: str) -> Path:
+        """What says that tables of a name are whole."""
+        return self.checkpoint / f"{base}.parquet"
+
+
+def lock(stream: Any) -> None:
+    """Until the process ends, however that is; nowhere on Windows, and on file systems without locks.
+
+    Raises:
+        BlockingIOError: Where another process has it.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
+@contextlib.contextmanager
+def writable(path: str) -> Iterator[None]:
+    """Inside the block, what the system refuses is an error that names the output.
+
+    Raises:
+        OutputError: In place of an OSError.
+    """
+    try:
+        yield
+    except (OutputError, InputError):
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def rows_of(files: list[Path]) -> int:
+    """Of tables together; 0 where one is not whole, or is empty."""
+    try:
+        return sum(pq.read_metadata(file).num_rows for file in files)
+    except FileNotFoundError:
+        raise
+    except Exception:  # noqa: BLE001  whatever pyarrow makes of bytes that are no table
+        return 0
