@@ -41,6 +41,12 @@ ENCODING: Mapping[str, str] = {
     "show_progress_bar": "write progress=",
     "truncate_dim": _DIMENSIONS,
 }
+SPARSE: Mapping[str, str] = {
+    **ENCODING,
+    "convert_to_sparse_tensor": "leave it out, as sparse rows are what comes, with to_scipy and to_dense",
+    "max_active_dims": "write max_active=",
+    "save_to_cpu": "leave it out, as what comes is in memory",
+}
 LOADING: Mapping[str, str] = {
     "backend": _PROVIDER,
     "cache_folder": _NO_HUB,
@@ -59,6 +65,7 @@ LOADING: Mapping[str, str] = {
 }
 ATTRIBUTES: Mapping[str, str] = {
     "cuda": _PROVIDER,
+    "decode": "write top of what encode gives",
     "default_prompt_name": "write default_prompt",
     "device": "write report().provider",
     "encode_multi_process": "write encode, which uses all cores; an encoder can be sent to other processes",
@@ -67,6 +74,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "get_max_seq_length": "write max_tokens",
     "get_sentence_embedding_dimension": "write dimensions",
     "half": "write precision= of sestina.load, or output='float16' of encode",
+    "max_active_dims": "write max_active",
     "max_seq_length": "write max_tokens, which cannot be changed",
     "normalize_embeddings": "write normalized",
     "similarity_fn_name": "write similarity_function",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.fused import FusedAttention, fused_nodes
-from sestina_export._forms.head import finish_rows, pool_rows
+from sestina_export._forms.head import finish_rows, pool_rows, saturate
 from sestina_export._forms.nodes import Gemm, single_node
 from sestina_export._forms.one_token import attentions, last_input, pooled_token
 from sestina_export._forms.scores import HeadNorms
@@ -32,6 +32,7 @@ __all__ = [
     "float32_linear",
     "layer_linears",
     "longest",
+    "place_of",
     "written_as",
 ]
 
@@ -152,6 +153,10 @@ class RowEncoder(nn.Module):
         if self.model.head.by_token:
             rows = self.model.encoder.transform(x.flatten(0, 1))
             return SentenceOutput(finish_rows(self.model, rows).view(*x.shape[:2], -1), rows.view(x.shape))
+        if self.model.head.sparse:
+            rows = self.model.encoder.transform(x.flatten(0, 1))
+            logits = self.model.step(rows).view(*x.shape[:2], -1)
+            return SentenceOutput(saturate(self.model, logits.amax(1)), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
@@ -183,13 +188,25 @@ def longest(model: SentenceEncoder) -> int:
 
 
 def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
-    """The linear maps of all layers that read states, by their path in the encoder: six a layer, or seven."""
+    """The linear maps that read states, by their path in the encoder's layers: six a layer, or seven.
+
+    Those of a sparse head read every state too, and are the largest of all: theirs begin with "steps.".
+    """
     modules = model.encoder.layers.named_modules()
-    return {
+    linears = {
         path: module
         for path, module in modules
         if isinstance(module, nn.Linear) and path.rpartition(".")[2] not in _OF_DISTANCES
     }
+    if model.head.sparse:
+        steps = model.steps.named_modules(prefix="steps")
+        linears |= {path: module for path, module in steps if isinstance(module, nn.Linear)}
+    return linears
+
+
+def place_of(path: str) -> str:
+    """Where in a model the map of a path of `layer_linears` is."""
+    return path if path.startswith("steps.") else f"encoder.layers.{path}"
 
 
 @contextmanager
@@ -207,14 +224,12 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
         # Of large encoders the table is half of all weights: it is not copied for nothing.
         table = form.table(weight if scale == 1 else weight * scale)
         restored.enter_context(_set(encoder, {"tokens": table, "embedding_scale": 1.0}))
-        parts = {path: form.part(module) for path, module in encoder.named_modules()}
-        linears = {
-            f"layers.{path}": form.linear(path, linear) for path, linear in layer_linears(model).items()
-        }
+        parts = {f"encoder.{path}": form.part(module) for path, module in encoder.named_modules() if path}
+        linears = {place_of(path): form.linear(path, linear) for path, linear in layer_linears(model).items()}
         for path, part in {**parts, **linears}.items():
             if part is not None:
                 parent, _, name = path.rpartition(".")
-                restored.enter_context(_set(encoder.get_submodule(parent), {name: part}))
+                restored.enter_context(_set(model.get_submodule(parent), {name: part}))
         yield traced.eval()
 
 

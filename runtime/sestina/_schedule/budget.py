@@ -74,6 +74,8 @@ def plan(
     # Alive at once: both sides of the feed-forward activation, or query, key, value and their result,
     # besides the layer's input and the residual.
     token = 4 * _SLACK * (max(2 * d_ff, 4 * d_model) + 2 * d_model)
+    if manifest.task == "sparse":  # logits of the vocabulary for each, and what is made of the highest
+        token += 4 * _SLACK * 2 * width
     text = token * longest
     characters = 2 * PREFIX_CHARACTERS_PER_TOKEN * longest  # of a text, before it is cut at a space
     vectors = 4 * width * _VECTORS_HELD
