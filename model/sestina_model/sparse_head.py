@@ -32,8 +32,10 @@ def check_sparse(head: HeadConfig) -> None:
             f"max_active is {head.max_active!r:.60}; it must be a whole number of at least 1, or null"
         )
     pooled = (head.pooling, head.normalize, head.truncate_dim, head.include_prompt)
-    if pooled != ("max", False, None, True) or not head.steps or head.steps[-1].kind != "dense":
+    last = head.steps[-1] if head.steps else None
+    plain = last is not None and (last.kind, last.activation, last.residual) == ("dense", "Identity", False)
+    if pooled != ("max", False, None, True) or not plain:
         raise ConfigError(
-            "the task sparse has the pooling max, steps that end with a dense, all of prompts, and neither "
-            "normalize nor truncate_dim"
+            "the task sparse has the pooling max, steps that end with a plain dense, all of prompts, and "
+            "neither normalize nor truncate_dim"
         )

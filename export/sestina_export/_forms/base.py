@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import onnx
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.head import finish_rows, pool_rows, saturate
 from sestina_export._forms.nodes import Gemm, single_node
 from sestina_export._forms.one_token import attentions, last_input, pooled_token
+from sestina_export._forms.pieces import InPieces, highest
 from sestina_export._forms.scores import HeadNorms
 from sestina_model.attention import AttentionCore
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
@@ -155,8 +156,8 @@ class RowEncoder(nn.Module):
             return SentenceOutput(finish_rows(self.model, rows).view(*x.shape[:2], -1), rows.view(x.shape))
         if self.model.head.sparse:
             rows = self.model.encoder.transform(x.flatten(0, 1))
-            logits = self.model.step(rows).view(*x.shape[:2], -1)
-            return SentenceOutput(saturate(self.model, logits.amax(1)), rows.view(x.shape))
+            logits = highest(self.model.steps, rows, ids)
+            return SentenceOutput(saturate(self.model, logits), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
@@ -230,6 +231,10 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
             if part is not None:
                 parent, _, name = path.rpartition(".")
                 restored.enter_context(_set(model.get_submodule(parent), {name: part}))
+        if model.head.sparse and isinstance(traced, RowEncoder):
+            decoder = model.steps[-1]
+            pieces = InPieces(cast("nn.Module", decoder.linear), model.dimensions)
+            restored.enter_context(_set(decoder, {"linear": pieces}))
         yield traced.eval()
 
 
