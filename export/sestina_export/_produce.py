@@ -17,7 +17,8 @@ from sestina._bundle.manifest import FileEntry, TensorInfo, Variant
 from sestina._onnxruntime import line
 from sestina_export._build import build_graph, interface
 from sestina_export._errors import GraphError
-from sestina_export._forms.base import Form, place_of
+from sestina_export._forms.base import Form
+from sestina_export._forms.linears import place_of
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import outputs_of

@@ -41,11 +41,18 @@ ENCODING: Mapping[str, str] = {
     "show_progress_bar": "write progress=",
     "truncate_dim": _DIMENSIONS,
 }
+_ROWS = "leave it out, as sparse rows are what comes"
 SPARSE: Mapping[str, str] = {
     **ENCODING,
-    "convert_to_sparse_tensor": "leave it out, as sparse rows are what comes, with to_scipy and to_dense",
+    "convert_to_numpy": f"{_ROWS}; they have to_dense",
+    "convert_to_sparse_tensor": f"{_ROWS}; they have to_scipy",
+    "convert_to_tensor": "write torch.from_numpy(encoder.encode(texts).to_dense())",
     "max_active_dims": "write max_active=",
-    "save_to_cpu": "leave it out, as what comes is in memory",
+    "normalize_embeddings": "leave it out; encoder.similarity_function says how vectors are compared",
+    "output_value": _ROWS,
+    "precision": _ROWS,
+    "save_to_cpu": _ROWS,
+    "truncate_dim": "write max_active=, which keeps the largest weights",
 }
 LOADING: Mapping[str, str] = {
     "backend": _PROVIDER,
@@ -65,7 +72,6 @@ LOADING: Mapping[str, str] = {
 }
 ATTRIBUTES: Mapping[str, str] = {
     "cuda": _PROVIDER,
-    "decode": "write top of what encode gives",
     "default_prompt_name": "write default_prompt",
     "device": "write report().provider",
     "encode_multi_process": "write encode, which uses all cores; an encoder can be sent to other processes",
@@ -74,7 +80,6 @@ ATTRIBUTES: Mapping[str, str] = {
     "get_max_seq_length": "write max_tokens",
     "get_sentence_embedding_dimension": "write dimensions",
     "half": "write precision= of sestina.load, or output='float16' of encode",
-    "max_active_dims": "write max_active",
     "max_seq_length": "write max_tokens, which cannot be changed",
     "normalize_embeddings": "write normalized",
     "similarity_fn_name": "write similarity_function",

@@ -14,13 +14,14 @@ from sestina._familiar import SPARSE, with_one_name
 from sestina._progress import progress_bar
 from sestina._schedule.sparse_engine import compressed
 from sestina._schedule.stream import begin_stream
-from sestina._sparse_similarity import similarity
-from sestina._sparse_vectors import SparseVector, SparseVectors, gathered, pruned
+from sestina._sparse_rows import gathered, pruned, similarity
+from sestina._sparse_vectors import SparseVector, SparseVectors
 from sestina._text.distinct import Distinct
 from sestina._text.policy import OnEmpty, OnNull, Policy
 from sestina._text.prompt import Prompt, Prompts
-from sestina._text.tokenizer import Tokenizer, Tokens
+from sestina._text.tokenizer import Tokens
 from sestina._text.truncation import OnTruncate
+from sestina._text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
@@ -156,7 +157,7 @@ class SparseEncoder(Facts):
     ) -> SparseVector | SparseVectors:
         most, watch = self._most(max_active), policy.watch(self.max_tokens, prompted=bool(prompt.text))
         show, engine = truth("progress", progress), self._engine
-        tokens = _Vocabulary(engine.tokenizer)
+        tokens = Vocabulary(engine.tokenizer)
         text = plain_str(texts)
         if text is not None:
             (row,) = compressed(engine.vector(text, watch, prompt))
@@ -172,7 +173,7 @@ class SparseEncoder(Facts):
                     end += 1
             advance(distinct.repeated)
         watch.report()
-        return gathered(distinct.spread(kept).tolist(), self.dimensions, tokens)
+        return SparseVectors(gathered(distinct.spread(kept).tolist(), self.dimensions), tokens)
 
     @with_one_name(SPARSE)
     def stream(
@@ -200,7 +201,7 @@ class SparseEncoder(Facts):
         tell = callback("on_progress", on_progress)
         given = text_iterator(texts)
         self._engine.sessions()  # refuses now, not at the first vector
-        tokens = _Vocabulary(self._engine.tokenizer)
+        tokens = Vocabulary(self._engine.tokenizer)
 
         def finish(rows: Any) -> Any:
             return [SparseVector(*pruned(row, most), self.dimensions, tokens) for row in rows]
@@ -213,12 +214,13 @@ class SparseEncoder(Facts):
         """What the encoder reads of a text, as `Encoder.tokenize`."""
         return self._engine.tokens(text, self._prompts.choose(prompt, prompt_text))
 
+    @with_one_name(SPARSE)
     def similarity(
         self,
         a: str | Sequence[str | None] | Column | SparseVector | SparseVectors,
         b: str | Sequence[str | None] | Column | SparseVector | SparseVectors,
     ) -> Vectors:
-        """Every pair compared as `similarity_function` says, mostly by dot product: the higher, the more alike.
+        """Every pair compared as `similarity_function` says, mostly the dot product: higher is more alike.
 
         Args:
             a: A text, a sequence of texts, or what `encode` gave.
@@ -228,9 +230,10 @@ class SparseEncoder(Facts):
 
         Raises: as `encode`; OptionError where vectors are of another vocabulary.
         """
-        return similarity(self.similarity_function, self._rows(a), self._rows(b))
+        left, right = (self._vectors(each)._rows for each in (a, b))
+        return similarity(self.similarity_function, left, right)
 
-    def _rows(self, given: Any) -> SparseVectors:
+    def _vectors(self, given: Any) -> SparseVectors:
         if not isinstance(given, SparseVector | SparseVectors):
             given = self.encode(given)
         return given.rows() if isinstance(given, SparseVector) else given
@@ -239,14 +242,3 @@ class SparseEncoder(Facts):
         if max_active is None:
             return self.max_active
         return whole_number("max_active", max_active, 1, self.dimensions, ", or None")
-
-
-class _Vocabulary:
-    """The tokens of a tokenizer by their number; what it has no token for is "#" and its number."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    def __getitem__(self, index: int) -> str:
-        token = self._tokenizer.token(index)
-        return f"#{index}" if token is None else token

@@ -9,14 +9,13 @@ import numpy as np
 
 from sestina._arguments import whole_number
 from sestina._errors import MissingExtraError, OptionError
+from sestina._sparse_rows import Rows, gathered, products, pruned
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sestina._arrays import Vectors
-
-    Indices = npt.NDArray[np.int32]
-    Row = tuple[Indices, Vectors]  # ascending, and the weight of each
+    from sestina._sparse_rows import Indices, Row
 
 
 class Spelling(Protocol):
@@ -97,8 +96,7 @@ class SparseVector:
 
     def rows(self) -> SparseVectors:
         """The same as the one row of a `SparseVectors`."""
-        starts = np.array([0, len(self)], dtype=np.int64)
-        return SparseVectors(starts, self.indices, self.weights, self.dimensions, self._tokens)
+        return SparseVectors(gathered([(self.indices, self.weights)], self.dimensions), self._tokens)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """{"indices": [...], "values": [...]}, as Qdrant, Pinecone and others take it."""
@@ -130,31 +128,35 @@ class SparseVectors(Sequence[SparseVector]):
     """Texts in an order, as compressed sparse rows. Made by `SparseEncoder`; can be pickled as data alone.
 
     A number gives one `SparseVector`, a slice some rows as `SparseVectors`.
-
-    Attributes:
-        starts: (n + 1,) int64: row i has indices[starts[i]:starts[i + 1]], and the weights of that place.
-        indices: (m,) int32, ascending in each row.
-        weights: (m,) float32, above 0.
-        dimensions: Tokens of the vocabulary.
     """
 
-    __slots__ = ("_tokens", "dimensions", "indices", "starts", "weights")
+    __slots__ = ("_rows", "_tokens")
 
-    def __init__(
-        self,
-        starts: npt.NDArray[np.int64],
-        indices: Indices,
-        weights: Vectors,
-        dimensions: int,
-        tokens: Spelling,
-    ) -> None:
-        self.starts, self.indices, self.weights = starts, indices, weights
-        self.dimensions = dimensions
-        self._tokens = tokens
+    def __init__(self, rows: Rows, tokens: Spelling) -> None:
+        self._rows, self._tokens = rows, tokens
 
     def __reduce__(self) -> tuple[type[SparseVectors], tuple[Any, ...]]:
-        spelt = _spelt(self._tokens, self.indices)
-        return SparseVectors, (self.starts, self.indices, self.weights, self.dimensions, spelt)
+        return SparseVectors, (self._rows, _spelt(self._tokens, self.indices))
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """(n + 1,) int64: row i has indices[starts[i]:starts[i + 1]], and the weights of that place."""
+        return self._rows.starts
+
+    @property
+    def indices(self) -> Indices:
+        """(m,) int32, ascending in each row."""
+        return self._rows.indices
+
+    @property
+    def weights(self) -> Vectors:
+        """(m,) float32, above 0."""
+        return self._rows.weights
+
+    @property
+    def dimensions(self) -> int:
+        """Tokens of the vocabulary."""
+        return self._rows.dimensions
 
     def __repr__(self) -> str:
         return f"<sestina.SparseVectors: {len(self)} texts, {len(self.indices)} weights of {self.dimensions}>"
@@ -166,7 +168,7 @@ class SparseVectors(Sequence[SparseVector]):
 
     def __len__(self) -> int:
         """How many texts there are."""
-        return len(self.starts) - 1
+        return self._rows.height
 
     @overload
     def __getitem__(self, at: int) -> SparseVector: ...
@@ -175,16 +177,14 @@ class SparseVectors(Sequence[SparseVector]):
     def __getitem__(self, at: int | slice) -> SparseVector | SparseVectors:
         """One text, or some of them in their order."""
         if isinstance(at, slice):
-            rows = [self._row(each) for each in range(*at.indices(len(self)))]
-            return gathered(rows, self.dimensions, self._tokens)
-        return SparseVector(*self._row(range(len(self))[at]), self.dimensions, self._tokens)
+            return self._of([self._rows.row(each) for each in range(*at.indices(len(self)))])
+        return SparseVector(*self._rows.row(range(len(self))[at]), self.dimensions, self._tokens)
 
     def __iter__(self) -> Iterator[SparseVector]:
         return (self[at] for at in range(len(self)))
 
-    def _row(self, at: int) -> Row:
-        some = slice(self.starts[at], self.starts[at + 1])
-        return self.indices[some], self.weights[some]
+    def _of(self, rows: Sequence[Row]) -> SparseVectors:
+        return SparseVectors(gathered(rows, self.dimensions), self._tokens)
 
     def top(self, k: int | None = None) -> list[list[TokenWeight]]:
         """As `SparseVector.top`, of each text."""
@@ -193,8 +193,7 @@ class SparseVectors(Sequence[SparseVector]):
     def prune(self, k: int) -> SparseVectors:
         """As `SparseVector.prune`, of each text."""
         most = whole_number("k", k, 1, 1 << 62)
-        rows = [pruned(self._row(at), most) for at in range(len(self))]
-        return gathered(rows, self.dimensions, self._tokens)
+        return self._of([pruned(self._rows.row(at), most) for at in range(len(self))])
 
     def dot(self, other: SparseVector | SparseVectors) -> Vectors:
         """The dot product of each text with each of another: (n, n_other) float32.
@@ -202,19 +201,15 @@ class SparseVectors(Sequence[SparseVector]):
         Raises:
             OptionError: Where the other is neither, or of another vocabulary.
         """
-        from sestina._sparse_similarity import products
-
         if isinstance(other, SparseVector):
             other = other.rows()
         if not isinstance(other, SparseVectors):
             raise OptionError(f"other is {type(other).__name__}; it must be a SparseVector or SparseVectors")
-        return products(self, other)
+        return products(self._rows, other._rows)
 
     def to_dense(self) -> Vectors:
         """(n, dimensions) float32."""
-        dense = np.zeros(self.shape, dtype=np.float32)
-        dense[np.repeat(np.arange(len(self)), np.diff(self.starts)), self.indices] = self.weights
-        return dense
+        return self._rows.dense()
 
     def to_scipy(self) -> Any:
         """A scipy.sparse.csr_array, (n, dimensions), which shares these arrays.
@@ -229,24 +224,6 @@ class SparseVectors(Sequence[SparseVector]):
                 "scipy is not installed: pip install scipy, or use indices and weights", name=error.name
             ) from None
         return csr_array((self.weights, self.indices, self.starts), shape=self.shape)
-
-
-def gathered(rows: Sequence[Row], dimensions: int, tokens: Spelling) -> SparseVectors:
-    """Rows one after the other."""
-    starts = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(indices) for indices, _ in rows], out=starts[1:])
-    indices = np.concatenate([np.zeros(0, dtype=np.int32), *(each for each, _ in rows)])
-    weights = np.concatenate([np.zeros(0, dtype=np.float32), *(each for _, each in rows)])
-    return SparseVectors(starts, indices, weights, dimensions, tokens)
-
-
-def pruned(row: Row, most: int | None) -> Row:
-    """A row with its largest weights alone; None: all."""
-    indices, weights = row
-    if most is None or len(indices) <= most:
-        return row
-    kept = np.sort(np.argsort(-weights, kind="stable")[:most])
-    return indices[kept], weights[kept]
 
 
 def _spelt(tokens: Spelling, indices: Indices) -> dict[int, str]:

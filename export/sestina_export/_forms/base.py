@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.fused import FusedAttention, fused_nodes
 from sestina_export._forms.head import finish_rows, pool_rows, saturate
+from sestina_export._forms.linears import layer_linears, place_of
 from sestina_export._forms.nodes import Gemm, single_node
 from sestina_export._forms.one_token import attentions, last_input, pooled_token
 from sestina_export._forms.pieces import InPieces, highest
@@ -31,9 +32,7 @@ __all__ = [
     "RowForm",
     "TracedEncoder",
     "float32_linear",
-    "layer_linears",
     "longest",
-    "place_of",
     "written_as",
 ]
 
@@ -180,34 +179,9 @@ class RowEncoder(nn.Module):
         return x
 
 
-_OF_DISTANCES = ("position_key", "position_query")  # of constants: a graph has what they give
-
-
 def longest(model: SentenceEncoder) -> int:
     """Tokens of the longest text that a graph need read, and at least as many as are traced."""
     return min(model.encoder.config.max_positions, max(model.head.max_tokens, TRACED_LENGTH))
-
-
-def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
-    """The linear maps that read states, by their path in the encoder's layers: six a layer, or seven.
-
-    Those of a sparse head read every state too, and are the largest of all: theirs begin with "steps.".
-    """
-    modules = model.encoder.layers.named_modules()
-    linears = {
-        path: module
-        for path, module in modules
-        if isinstance(module, nn.Linear) and path.rpartition(".")[2] not in _OF_DISTANCES
-    }
-    if model.head.sparse:
-        steps = model.steps.named_modules(prefix="steps")
-        linears |= {path: module for path, module in steps if isinstance(module, nn.Linear)}
-    return linears
-
-
-def place_of(path: str) -> str:
-    """Where in a model the map of a path of `layer_linears` is."""
-    return path if path.startswith("steps.") else f"encoder.layers.{path}"
 
 
 @contextmanager

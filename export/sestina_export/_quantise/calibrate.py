@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sestina._text.checked import check_text
 from sestina_export._errors import ExportError, QualityError
-from sestina_export._forms.base import layer_linears, place_of
+from sestina_export._forms.linears import layer_linears, place_of
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.inputs import Text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -98,7 +98,7 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             axes = "(weights,)" if sparse else "(n, dimensions)"
             raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be {axes}")
         items = document["goldens"]
-        rows: Sequence[npt.NDArray[np.float32]]
+        rows: Iterable[npt.NDArray[np.float32]]
         if sparse:
             rows = _spread(items, vectors, width)
         else:
