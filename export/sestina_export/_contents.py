@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import sestina
+from sestina._bundle.late_interaction import LateInteraction
 from sestina._bundle.manifest import (
     GOLDEN,
     GOLDEN_VECTORS,
@@ -49,6 +50,7 @@ def write_around(
     write_text(folder / LICENCE, bundle_licence(checkpoint))
     write_text(folder / README, bundle_readme(checkpoint))
     head = checkpoint.model.head
+    late = head.late_interaction
     task = cast("Task", head.task)  # others are refused before
     small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
     files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
@@ -66,6 +68,7 @@ def write_around(
             head.include_prompt,
             head.labels,
             head.activation,
+            None if late is None else LateInteraction.from_dict(late.to_dict()),
         ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
+from sestina_model.late_interaction import LateInteraction, check_late
 
 __all__ = [
     "LOGITS",
@@ -73,6 +74,7 @@ class HeadConfig:
         task: What is asked for. "rerank" reads a pair of texts where others read one.
         labels: What each number stands for, of `LOGITS` tasks.
         activation: What becomes of logits at last, outside the graph.
+        late_interaction: Of "multi-vector": how queries and documents are read and compared.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -90,6 +92,7 @@ class HeadConfig:
     task: Task = "embedding"
     labels: tuple[str, ...] = ()
     activation: Activation = "identity"
+    late_interaction: LateInteraction | None = None
 
     @property
     def pairs(self) -> bool:
@@ -99,7 +102,7 @@ class HeadConfig:
     @property
     def by_token(self) -> bool:
         """Whether each token has a result of its own, so that nothing is pooled."""
-        return self.task == "tag"
+        return self.task in ("tag", "multi-vector")
 
     def __post_init__(self) -> None:
         pooling_modes(self.pooling)
@@ -123,6 +126,7 @@ class HeadConfig:
                 )
         self._check_prompts()
         self._check_labels()
+        check_late(self, self.late_interaction)
 
     def _check_labels(self) -> None:
         logits = self.task in LOGITS
@@ -193,6 +197,8 @@ class HeadConfig:
             values["prompts"] = dict(self.prompts)
         if self.labels:
             values["labels"] = list(self.labels)
+        if self.late_interaction is not None:
+            values["late_interaction"] = self.late_interaction.to_dict()
         return values
 
     @classmethod
@@ -212,6 +218,8 @@ class HeadConfig:
             given["steps"] = tuple(map(Step.from_dict, given["steps"]))
         if isinstance(given.get("labels"), list):
             given["labels"] = tuple(given["labels"])
+        if given.get("late_interaction") is not None:
+            given["late_interaction"] = LateInteraction.from_dict(given["late_interaction"])
         return cls(**given)
 
 

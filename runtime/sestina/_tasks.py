@@ -9,17 +9,29 @@ from sestina._process.native import opening
 from sestina._quote import in_one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sestina._classifier import Classifier
+    from sestina._multi_vector_encoder import MultiVectorEncoder
     from sestina._reranker import Reranker
     from sestina._tagger import Tagger
 
-__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker", "tagger"]
+__all__ = [
+    "LOADERS",
+    "classifier",
+    "face_of",
+    "multi_vector_encoder",
+    "other_task",
+    "reranker",
+    "tagger",
+]
 
 LOADERS = {
     "embedding": "load",
     "rerank": "load_reranker",
     "classify": "load_classifier",
     "tag": "load_tagger",
+    "multi-vector": "load_multi_vector_encoder",
 }
 
 
@@ -47,9 +59,23 @@ def tagger() -> type[Tagger]:
     return Tagger
 
 
+def multi_vector_encoder() -> type[MultiVectorEncoder]:
+    """Of the task multi-vector."""
+    with opening:
+        from sestina._multi_vector_encoder import MultiVectorEncoder
+
+    return MultiVectorEncoder
+
+
 def face_of(task: str) -> Any:
     """The class that answers what a bundle of a task, other than embedding, is for."""
-    return {"rerank": reranker, "classify": classifier, "tag": tagger}[task]()
+    faces: dict[str, Callable[[], Any]] = {
+        "rerank": reranker,
+        "classify": classifier,
+        "tag": tagger,
+        "multi-vector": multi_vector_encoder,
+    }
+    return faces[task]()
 
 
 def other_task(path: object, task: str, asked: str) -> OptionError:

@@ -14,7 +14,15 @@ from sestina._bundle.graph import Graph
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
-from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM, TYPES, outputs_of
+from sestina_export._graph.interface import (
+    ATTENDED,
+    INPUT,
+    MASK,
+    POOLED_FROM,
+    TYPES,
+    attends_apart,
+    outputs_of,
+)
 from sestina_export._proof.shapes import parity_shapes
 from sestina_model.sentence import SentenceEncoder
 
@@ -88,8 +96,9 @@ def measure_padding(
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
-        start, types = _any_start(model, generator, length), _any_types(model, generator, ids)
-        feeds = {INPUT: ids, MASK: mask, **types, **_started(session, start)}
+        start = 0 if attends_apart(model.head) else _any_start(model, generator, length)
+        types = _any_types(model, generator, ids)
+        feeds = {INPUT: ids, MASK: mask, **types, **_started(session, start, length)}
         vectors, hidden = session.run(list(outputs), feeds)
         for row, own in enumerate(lengths):
             some = {name: each[row : row + 1, :own] for name, each in types.items()}
@@ -119,22 +128,35 @@ def _unpadded(
 ) -> dict[str, npt.NDArray[Any]]:
     """The inputs of a graph, with or without a mask, for rows of one length."""
     if MASK not in (tensor.name for tensor in session.get_inputs()):
-        return {INPUT: ids, **types, **_started(session, start)}
+        return {INPUT: ids, **types, **_started(session, start, ids.shape[1])}
     mask = np.ones(ids.shape, dtype=np.int32)
+    if _takes(session, POOLED_FROM) is None and start:
+        mask[:, start:] = 0  # what is not attended to
     small = {name: each.astype(np.int32) for name, each in {INPUT: ids, **types}.items()}
-    return {**small, MASK: mask, **_started(session, start)}
+    return {**small, MASK: mask, **_started(session, start, ids.shape[1])}
 
 
-def _started(session: Any, start: int) -> dict[str, npt.NDArray[Any]]:
-    """The first token that is pooled, for a graph that takes it."""
-    types = {tensor.name: tensor.type for tensor in session.get_inputs()}
-    if POOLED_FROM not in types:
-        return {}
-    return {POOLED_FROM: np.array([start], np.int64 if types[POOLED_FROM] == "tensor(int64)" else np.int32)}
+def _started(session: Any, start: int, length: int) -> dict[str, npt.NDArray[Any]]:
+    """The first token that is pooled, or how many are attended to (0: all), for a graph that takes it."""
+    for name, value in ((POOLED_FROM, start), (ATTENDED, start or length)):
+        if (kind := _takes(session, name)) is not None:
+            return {name: np.array([value], np.int64 if kind == "tensor(int64)" else np.int32)}
+    return {}
+
+
+def _takes(session: Any, name: str) -> str | None:
+    """The type of an input, where a graph has it."""
+    return next((str(tensor.type) for tensor in session.get_inputs() if tensor.name == name), None)
 
 
 def _any_start(model: SentenceEncoder, generator: np.random.Generator, length: int) -> int:
-    """A first token to pool, where the head leaves prompts out: any, or one beyond the last."""
+    """A first token to pool, where the head leaves prompts out: any, or one beyond the last. Or how many tokens are
+    attended to, where it fills texts up with others.
+    """
+    if attends_apart(model.head):
+        config = model.encoder.config
+        near = config.window if config.local_layers and config.window is not None else length
+        return int(generator.integers(max(1, length - near), length + 1))  # each token has some to attend to
     return 0 if model.head.include_prompt else int(generator.integers(0, length + 2))
 
 
@@ -150,8 +172,10 @@ def _reference(
     model: SentenceEncoder, ids: npt.NDArray[np.integer[Any]], start: int, types: Types
 ) -> list[npt.NDArray[np.float32]]:
     told = torch.from_numpy(types[TYPES]) if types else None
+    apart = attends_apart(model.head) and 0 < start < ids.shape[1]
+    mask = torch.arange(ids.shape[1])[None].expand(ids.shape) < start if apart else None
     with torch.inference_mode():
-        given = model(torch.from_numpy(ids), None, torch.tensor([start]), told)
+        given = model(torch.from_numpy(ids), mask, torch.tensor([start]), told)
         return [tensor.numpy() for tensor in given]
 
 
@@ -168,7 +192,7 @@ def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, se
     shapes = [shape for shape in parity_shapes(model.head.max_tokens, model.encoder.config) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        start = _started(session, _any_start(model, generator, length))
+        start = _started(session, _any_start(model, generator, length), length)
         types = _any_types(model, generator, ids)
         together = session.run(list(outputs), {INPUT: ids, **types, **start})
         for row in range(batch):
@@ -230,7 +254,8 @@ def run_texts(
 ) -> npt.NDArray[np.float32]:
     """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
-    The tokens of a text are pooled from its member of `starts` on, by default all. Of pairs with types `ids`
+    The tokens of a text are pooled from its member of `starts` on, by default all; or so many are attended to, where
+    a text may have others. Of pairs with types `ids`
     has [id, type] for each token. Of tasks by token the rows of all tokens follow one another.
     """
     result = session.get_outputs()[0]
@@ -239,7 +264,9 @@ def run_texts(
     for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):
         if row:
             feed = padded(row, buckets) if buckets else _fed(np.array([row], dtype=np.int64))
-            given = session.run([result.name], {**feed, **_started(session, start)})[0]
+            if buckets and start and _takes(session, POOLED_FROM) is None:
+                feed[MASK][0, start:] = 0
+            given = session.run([result.name], {**feed, **_started(session, start, len(row))})[0]
             found[at] = given[0, : len(row)] if by_token else given
     return np.concatenate(found) if found else np.zeros((0, width), dtype=np.float32)
 

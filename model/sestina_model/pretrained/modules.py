@@ -17,10 +17,13 @@ from sestina_model.head_config import MOST_MODES, POOLINGS, Pooling, pooling_mod
 from sestina_model.head_steps import ACTIVATIONS, MOST, Step, is_count, make_step
 
 __all__ = [
+    "MASK",
     "MODULES",
+    "TOKENS",
     "Module",
     "Modules",
     "listed_modules",
+    "read_module",
     "read_modules",
     "read_steps",
     "step_files",
@@ -29,6 +32,7 @@ __all__ = [
 MODULES = "modules.json"
 
 _KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+MASK, TOKENS = "MultiVectorMask", "token_embeddings"  # of models that give each token a vector
 _BEFORE = ("Transformer", "StaticEmbedding", "Pooling")
 # One flag per mode until version 5.3, then a single pooling_mode; several are joined in this order.
 _POOLING_FLAGS = {
@@ -95,14 +99,17 @@ def read_modules(folder: Path) -> Modules:
             f"Normalize are"
         )
     pooling, include_prompt = ("mean", True) if static else _pooling(modules[1][1] / "config.json")
-    steps = [_step(kind, path) for kind, path in modules[begin:]]
+    steps = [read_module(kind, path) for kind, path in modules[begin:]]
     normalize = bool(steps) and steps[-1].step.kind == "normalize"
     between = tuple(steps[:-1] if normalize else steps)
     return Modules(modules[0][1], pooling, include_prompt, between, normalize, static)
 
 
-def listed_modules(folder: Path) -> list[tuple[str, Path]]:
-    """Kind and folder of each module. Dropout is left out: it does nothing once a model is trained."""
+def listed_modules(folder: Path, more: tuple[str, ...] = ()) -> list[tuple[str, Path]]:
+    """Kind and folder of each module, of the usual kinds and some more. Dropout is left out: it does nothing
+    once a model is trained.
+    """
+    kinds = (*_KINDS, *more)
     listed, modules = read_json(folder / MODULES), []
     if not isinstance(listed, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
@@ -114,10 +121,10 @@ def listed_modules(folder: Path) -> list[tuple[str, Path]]:
         raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in _KINDS:
+        if package.split(".")[0] != "sentence_transformers" or kind not in kinds:
             raise UnsupportedCheckpointError(
                 f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
-                f"sentence-transformers' {', '.join(_KINDS[:-1])} and {_KINDS[-1]} are"
+                f"sentence-transformers' {', '.join(kinds[:-1])} and {kinds[-1]} are"
             )
         path = posixpath.normpath(entry["path"])
         if posixpath.isabs(path) or path.split("/")[0] == "..":
@@ -144,13 +151,24 @@ def _pooling(path: Path) -> tuple[Pooling, bool]:
     return "+".join(modes), flag({"include_prompt": True, **config}, "include_prompt", path)
 
 
-def _step(kind: str, folder: Path) -> Module:
+def read_module(kind: str, folder: Path, reads: str = "sentence_embedding") -> Module:
+    """A module behind the encoder.
+
+    Args:
+        kind: Dense, LayerNorm or Normalize.
+        folder: Its own.
+        reads: What it must read, and write.
+
+    Raises:
+        CheckpointError: Where its file is damaged.
+        UnsupportedCheckpointError: Naming an option that is not supported.
+    """
     path = folder / "config.json"
     config = read_json_object(path, optional=kind == "Normalize")
     for key in ("module_input_name", "module_output_name"):
-        if kind != "LayerNorm" and config.get(key) not in (None, "sentence_embedding"):
+        if kind != "LayerNorm" and config.get(key) not in (None, reads):
             raise UnsupportedCheckpointError(
-                f"{path}: {key} {config[key]!r:.60} is not supported; 'sentence_embedding' is"
+                f"{path}: {key} {config[key]!r:.60} is not supported; {reads!r} is"
             )
     if kind == "Normalize":
         return Module(folder, Step(kind="normalize"))

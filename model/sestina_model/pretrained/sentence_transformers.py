@@ -17,6 +17,7 @@ from sestina_model._files import flag, read_json_object
 from sestina_model.head_config import LOGITS, HeadConfig, Pooling, Similarity, Task
 from sestina_model.head_steps import is_count
 from sestina_model.pretrained.modules import MODULES, Modules, listed_modules, read_modules
+from sestina_model.pretrained.multi_vector import Stated, read_late_modules, read_stated
 from sestina_model.pretrained.static import MODEL_TYPE
 from sestina_model.pretrained.tasks import CROSS_ENCODER
 from sestina_model.pretrained.transformer_module import SEQUENCE, options_of, read_transformer
@@ -38,6 +39,7 @@ class Contract:
         prompts: What is put before a text, by name.
         default_prompt: The name of the one that is put before a text where none is asked for; None: none is.
         similarity: How vectors are compared.
+        late: Of models that give each token a vector: how queries and documents are read.
     """
 
     transformer: Path
@@ -49,6 +51,7 @@ class Contract:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     similarity: Similarity = "cosine"
+    late: Stated | None = None
 
     def head(self, max_tokens: int) -> HeadConfig:
         """The same in our own terms, with this length limit."""
@@ -74,6 +77,8 @@ def read_contract(folder: Path, task: Task = "embedding") -> Contract:
     """
     if task in LOGITS:
         return _sequence_contract(folder)
+    if task == "multi-vector":
+        return _late_contract(folder)
     if not (folder / MODULES).is_file():
         path = folder / "config.json"
         config = read_json_object(path, optional=True)
@@ -97,6 +102,17 @@ def read_contract(folder: Path, task: Task = "embedding") -> Contract:
         similarity=config.get("similarity_fn_name") or "cosine",
         static=modules.static,
     )
+
+
+def _late_contract(folder: Path) -> Contract:
+    """Of a model of late interaction."""
+    modules, mask = read_late_modules(folder)
+    root = modules.transformer or folder
+    stated = read_stated(folder, root, mask)
+    path = folder / "config_sentence_transformers.json"
+    prompts, _ = _prompts(path, read_json_object(path, optional=True))
+    limit, lower_case = read_transformer(root, roles=True)
+    return Contract(root, modules, max_seq_length=limit, lower_case=lower_case, prompts=prompts, late=stated)
 
 
 def _sequence_contract(folder: Path) -> Contract:

@@ -11,7 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from sestina._bundle.late_interaction import LateInteraction
 
 FORMAT = "sestina"
 FORMAT_VERSION = 2  # the newest; a bundle states the oldest that a reader of it must know
@@ -26,12 +29,18 @@ Pooling = str  # one of `POOLINGS`, or several joined by "+"
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
-Task = Literal["embedding", "rerank", "classify", "tag"]
+Task = Literal["embedding", "rerank", "classify", "tag", "multi-vector"]
 Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
 
 # What a bundle of each task is asked for: the output of its graphs that is the result.
 RESULTS: Mapping[str, str] = MappingProxyType(
-    {"embedding": "sentence_embedding", "rerank": "logits", "classify": "logits", "tag": "token_logits"}
+    {
+        "embedding": "sentence_embedding",
+        "rerank": "logits",
+        "classify": "logits",
+        "tag": "token_logits",
+        "multi-vector": "token_embeddings",
+    }
 )
 LABELLED = ("rerank", "classify", "tag")  # tasks whose result has a label for each of its numbers
 
@@ -55,6 +64,7 @@ class TextContract(NamedTuple):
         include_prompt: Whether a prompt's tokens are pooled too. Otherwise graphs take `pooled_from`.
         labels: Of `LABELLED` tasks, what each number of the result stands for.
         activation: What a reader makes of logits.
+        late_interaction: Of multi-vector: how queries and documents are read and compared.
     """
 
     max_tokens: int
@@ -67,6 +77,7 @@ class TextContract(NamedTuple):
     include_prompt: bool = True
     labels: tuple[str, ...] = ()
     activation: Activation = "identity"
+    late_interaction: LateInteraction | None = None
 
     @property
     def version(self) -> int:
@@ -76,6 +87,9 @@ class TextContract(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
         values = {**self._asdict(), "prompts": dict(self.prompts)}
+        late = values.pop("late_interaction")
+        if late is not None:
+            return {**dict(list(values.items())[:-2]), "late_interaction": late.to_dict()}
         if self.labels:
             return {**values, "labels": list(self.labels)}
         return dict(list(values.items())[: 4 if self.version == 1 else -2])
@@ -181,7 +195,7 @@ class Manifest(NamedTuple):
     @property
     def by_token(self) -> bool:
         """Whether each token of a text has a result of its own."""
-        return self.task == "tag"
+        return self.task in ("tag", "multi-vector")
 
     @property
     def token_types(self) -> bool:
