@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from _heads import head_folder
 from _tiny import perturb
-
-EXPANSION = {"strategy": "fixed", "attend": False, "length": 12}
 
 
 def late_model(
@@ -17,11 +16,12 @@ def late_model(
     path: Path,
     *,
     seed: int = 3,
-    words: list[str] | None = None,
+    words: Sequence[str] = tuple(string.punctuation),
     mask: dict[str, Any] | None = None,
     prompts: dict[str, str] | None = None,
     similarity: str | None = None,
     dense: bool = True,
+    more: Sequence[Any] = (),
     **lengths: Any,
 ) -> Any:
     """A `MultiVectorEncoder` of a family; its transformer lies at `path`."""
@@ -30,18 +30,19 @@ def late_model(
     from sentence_transformers.base.modules import Dense, Normalize, Transformer
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
-    head_folder(family, path, seed=seed, kind="MaskedLM")
+    head_folder(family, path, seed=seed, kind="TokenClassification")
     torch.manual_seed(seed)
     modules: list[Any] = [Transformer(str(path), **lengths)]
     if dense:
-        identity = torch.nn.Identity()
+        plain = torch.nn.Identity()
         modules.append(
-            Dense(32, 16, bias=False, activation_function=identity, module_input_name="token_embeddings")
+            Dense(32, 16, bias=False, activation_function=plain, module_input_name="token_embeddings")
         )
         perturb(modules[-1], seed)
-    words = list(string.punctuation) if words is None else words
-    modules += [MultiVectorMask(words, **(mask or {})), Normalize(module_input_name="token_embeddings")]
-    model = MultiVectorEncoder(modules=modules, device="cpu", prompts=prompts, similarity_fn_name=similarity)
+    modules += [MultiVectorMask(list(words), **(mask or {})), Normalize(module_input_name="token_embeddings")]
+    model = MultiVectorEncoder(
+        modules=[*modules, *more], device="cpu", prompts=prompts, similarity_fn_name=similarity
+    )
     return model.eval()
 
 

@@ -103,9 +103,9 @@ and `golden.npy` hold texts with the ids and logits they must give. Licence of t
 def _readme_of_late(checkpoint: Checkpoint, late: LateInteraction) -> str:
     return f"""# {checkpoint.name}
 
-A Sestina bundle: a text encoder of late interaction as ONNX graphs, with its tokenizer. It turns each token of a
-text into a vector of {checkpoint.dimensions} numbers; a document answers a query well where each token of the query
-is near to one of the document. It reads the first {late.query.max_tokens} tokens of a query and
+A Sestina bundle: a text encoder of late interaction as ONNX graphs, with its tokenizer. It turns each token
+of a text into a vector of {checkpoint.dimensions} numbers; a document answers a query well where each token
+of the query is near to one of the document. It reads the first {late.query.max_tokens} tokens of a query and
 {late.document.max_tokens} of a document.
 
     pip install sestina

@@ -111,8 +111,8 @@ class LateInteraction:
     Attributes:
         query: How a query is read.
         document: How a document is.
-        similarity: "maxsim": the sum, over the tokens of a query, of the highest product with any token of the
-            document; "meanmaxsim": the mean.
+        similarity: "maxsim": the sum, over the tokens of a query, of the highest product with any token of
+            the document; "meanmaxsim": the mean.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -175,7 +175,8 @@ class LateInteraction:
 
 
 def check_late(head: HeadConfig, late: object) -> None:
-    """Refuse a head of the task multi-vector without it, one of another task with it, and what it cannot have.
+    """Refuse a head of the task multi-vector without it, one of another task with it, and what it cannot
+    have.
 
     Raises:
         ConfigError: Saying which.

@@ -86,8 +86,8 @@ def check_attended(config: EncoderConfig, head: HeadConfig) -> None:
     """Refuse an encoder that has no meaning for tokens that attend to others and are not attended to.
 
     Raises:
-        ConfigError: Where queries are filled up with such, and it is causal, tells distances apart by content, or
-            has a window that may leave a token nothing to attend to.
+        ConfigError: Where queries are filled up with such, and it is causal, tells distances apart by
+            content, or has a window that may leave a token nothing to attend to.
     """
     length = 0 if head.late_interaction is None else head.late_interaction.unattended
     if not length:
@@ -161,8 +161,9 @@ class SentenceEncoder(nn.Module):
         pooled_from: Tensor | None = None,
         types: Tensor | None = None,
     ) -> SentenceOutput:
-        """(B, S) int64 ids, their mask (a token that it leaves out is not attended to), (1,) int64 the first token that is pooled, where the head leaves
-        prompts out, and (B, S) int64 token types -> vectors or logits (B, d) and hidden states (B, S, D).
+        """(B, S) int64 ids, their mask (a token that it leaves out is not attended to), (1,) int64 the first
+        token that is pooled, where the head leaves prompts out, and (B, S) int64 token types -> vectors or
+        logits (B, d) and hidden states (B, S, D).
         """
         hidden = self.encoder(ids, mask, types)
         if self.head.by_token:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sestina._arguments import plain_str
+from sestina._errors import OptionError
+
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
 
@@ -46,3 +49,37 @@ def maxsim_score(query: Vectors, document: Vectors, *, mean: bool = False, room:
         np.maximum(highest, (query @ document[begin : begin + step].T).max(axis=1), out=highest)
     total = float(highest.sum())
     return total / count if mean else total
+
+
+def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
+    """A matrix or a sequence of them as they are compared; none is copied that is float32.
+
+    Args:
+        given: Floats of shape (n, width).
+        name: What it is, for errors.
+        width: d.
+
+    Raises:
+        OptionError: Where something is no such matrix, or a number is not finite.
+    """
+    lone = isinstance(given, np.ndarray) and given.ndim == 2
+    listed = [given] if lone else given
+    if not isinstance(listed, Sequence) or plain_str(listed) is not None:
+        raise OptionError(
+            f"{name} is {type(given).__name__}; it must be a matrix (n, d) or a sequence of them"
+        )
+    found: list[Vectors] = []
+    for at, each in enumerate(listed):
+        what = name if lone else f"{name}[{at}]"
+        if not isinstance(each, np.ndarray) or each.dtype.kind != "f" or each.shape[1:] != (width,):
+            kind = getattr(each, "dtype", type(each).__name__)
+            raise OptionError(
+                f"{what} is {kind} of shape {getattr(each, 'shape', None)}; it must be floats of shape "
+                f"(n, {width})"
+            )
+        with np.errstate(over="ignore"):
+            matrix: Vectors = np.asarray(each).astype(np.float32, copy=False)
+        if not np.isfinite(matrix).all():
+            raise OptionError(f"{what} has numbers that are not finite in float32: they have no order")
+        found.append(matrix)
+    return found

@@ -1,18 +1,19 @@
-"""Texts to a vector of each of their tokens, and late interaction: each token of a query meets all of a document."""
+"""Texts to a vector of each of their tokens, and late interaction: each token of a query meets all of a
+document.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from sestina._arguments import plain_str, text_sequence, truth, whole_number
 from sestina._asked import Ranked, asked, documents_of, in_order
 from sestina._bundle.late_interaction import LateInteraction, Role
-from sestina._errors import OptionError
 from sestina._loaded import Reloading
-from sestina._maxsim import maxsim_score, maxsim_scores
+from sestina._maxsim import as_matrices, maxsim_score, maxsim_scores
 from sestina._progress import progress_bar
 from sestina._schedule.roles import matrices, read
 from sestina._text.distinct import Distinct
@@ -29,10 +30,11 @@ _MIB = 1 << 20
 
 
 class MultiVectorEncoder(Reloading):
-    """Texts to matrices. Made by `load_multi_vector_encoder`; a context manager; safe to use from many threads.
+    """Texts to matrices. Made by `load_multi_vector_encoder`; a context manager; safe to use from many
+    threads.
 
-    A matrix does not depend on what is encoded beside its text, on its position or on the batch size (within 1e-6
-    in fp32). It can be pickled, copied and used after a fork as an `Encoder` can.
+    A matrix does not depend on what is encoded beside its text, on its position or on the batch size (within
+    1e-6 in fp32). It can be pickled, copied and used after a fork as an `Encoder` can.
     """
 
     @property
@@ -52,7 +54,7 @@ class MultiVectorEncoder(Reloading):
 
     @property
     def similarity_function(self) -> str:
-        """How a query and a document are compared: "maxsim", or "meanmaxsim", the same by the query's tokens."""
+        """How both are compared: "maxsim", or "meanmaxsim", the same by the number of a query's tokens."""
         return self._late.similarity
 
     @overload
@@ -88,18 +90,19 @@ class MultiVectorEncoder(Reloading):
 
         Args:
             texts: A text, a sequence of texts, or a column of them.
-            on_truncate: What to do where a text is over the limit: "error", "warn" (once per call) or "ignore".
+            on_truncate: What to do where a text is over the limit: "error", "warn" (once per call) or
+                "ignore".
             on_null: What to do where a row is null: "error", or "zero", a matrix without rows.
-            on_empty: What to do where a text has no token of its own: "zero", a matrix without rows, "warn", the
-                same with a warning, or "error"; None: what the model makes of it.
+            on_empty: What to do where a text has no token of its own: "zero", a matrix without rows, "warn",
+                the same with a warning, or "error"; None: what the model makes of it.
             progress: Show a progress bar (needs tqdm).
 
         Returns:
             (n, d) float32 for one text, a row for each token in order; for a sequence a list of these.
 
         Raises:
-            TextTypeError, TextValueError: Where a row is null or not a valid Unicode str, or the tokenizer fails
-                on it.
+            TextTypeError, TextValueError: Where a row is null or not a valid Unicode str, or the tokenizer
+                fails on it.
             EmptyTextError: Where a text is empty and `on_empty` is "error".
             TruncationError: Where a text is over the limit and `on_truncate` is "error".
             OptionError, ClosedError, ForkError, ProviderError: As their names say.
@@ -135,14 +138,14 @@ class MultiVectorEncoder(Reloading):
         on_empty: OnEmpty | None = None,
         progress: bool = False,
     ) -> Vectors | list[Vectors]:
-        """As `encode_query`, of a document: those of tokens that the bundle leaves out, punctuation mostly, are not
-        among its rows.
+        """As `encode_query`, of a document: those of tokens that the bundle leaves out, punctuation mostly,
+        are not among its rows.
         """
         return self._encode(texts, "document", Policy(on_truncate, on_null, on_empty), progress)
 
     def score(
         self,
-        query: str,
+        query: str | Vectors,
         documents: Sequence[str] | Column,
         *,
         on_truncate: OnTruncate = "warn",
@@ -151,7 +154,7 @@ class MultiVectorEncoder(Reloading):
         """Score documents against a query. The matrices of no more than a batch of them are held at once.
 
         Args:
-            query: What is asked.
+            query: What is asked: a text, or its matrix, as `encode_query` gives it.
             documents: What may answer it: a sequence of texts, or a column of them.
             on_truncate: What to do where one is over the limit of its kind: "error", "warn" or "ignore".
             progress: Show a progress bar (needs tqdm).
@@ -159,17 +162,17 @@ class MultiVectorEncoder(Reloading):
         Returns: (n,) float32 in the order of the documents, the higher the better.
 
         Raises:
-            TextTypeError, TextValueError: Where a text is not a valid Unicode str, the query is empty, or there are
-                no documents.
+            TextTypeError, TextValueError: Where a text is not a valid Unicode str, the query is empty, or
+                there are no documents.
             TruncationError: Where a text is over the limit and `on_truncate` is "error".
             OptionError, ClosedError, ForkError, ProviderError: As their names say.
         """
         self._engine.sessions()  # a closed one refuses whatever it is given
-        return self._score(asked(query), documents_of(documents), on_truncate, progress)
+        return self._score(query, documents_of(documents), on_truncate, progress)
 
     def rank(
         self,
-        query: str,
+        query: str | Vectors,
         documents: Sequence[str] | Column,
         top_k: int | None = None,
         *,
@@ -179,7 +182,7 @@ class MultiVectorEncoder(Reloading):
         """Documents by how well they answer a query, the best first; of equal ones the first given.
 
         Args:
-            query: What is asked.
+            query: As `score` takes it.
             documents: As `score` takes them.
             top_k: How many are wanted; None: all.
             on_truncate: As for `score`.
@@ -191,7 +194,7 @@ class MultiVectorEncoder(Reloading):
             top_k = whole_number("top_k", top_k, 1, 1 << 62, ", or None")
         self._engine.sessions()
         texts = documents_of(documents)
-        return in_order(self._score(asked(query), texts, on_truncate, progress), texts, top_k)
+        return in_order(self._score(query, texts, on_truncate, progress), texts, top_k)
 
     def maxsim(
         self,
@@ -200,7 +203,8 @@ class MultiVectorEncoder(Reloading):
         *,
         max_memory_mb: int = 64,
     ) -> Vectors:
-        """How well documents answer queries, of matrices that were made before, as `similarity_function` says.
+        """How well documents answer queries, of matrices that were made before, as `similarity_function`
+        says.
 
         Args:
             queries: A matrix (n, d) of floats, or a sequence of them.
@@ -216,7 +220,8 @@ class MultiVectorEncoder(Reloading):
         room = whole_number("max_memory_mb", max_memory_mb, 1, 1 << 24) * _MIB
         lone = isinstance(queries, np.ndarray) and queries.ndim == 2
         left, right = (
-            self._matrices(given, name) for given, name in ((queries, "queries"), (documents, "documents"))
+            as_matrices(given, name, self.dimensions)
+            for given, name in ((queries, "queries"), (documents, "documents"))
         )
         scores = maxsim_scores(left, right, mean=self._mean, room=room)
         return scores[0] if lone else scores
@@ -276,55 +281,29 @@ class MultiVectorEncoder(Reloading):
                 yield begin + at, matrix
             advance(len(some))
 
-    def _score(self, query: str, documents: list[str], on_truncate: OnTruncate, progress: bool) -> Vectors:
+    def _score(self, query: object, documents: list[str], on_truncate: OnTruncate, progress: bool) -> Vectors:
         show, (role, prompt) = truth("progress", progress), self._role("document")
-        of_query = TruncationWatch(
-            on_truncate, self.max_query_tokens, prompted="query" in self._contract.prompts, noun="query"
-        )
         watch = TruncationWatch(on_truncate, role.max_tokens, prompted=bool(prompt), noun="document")
-        vectors, distinct = self._lone(query, "query", of_query), Distinct(documents, nulls=None)
-        nothing = np.zeros((0, self.dimensions), np.float32)
-        scores: Vectors = np.full(
-            len(distinct.texts), maxsim_score(vectors, nothing, mean=self._mean), np.float32
-        )
+        prompted = bool(self._contract.prompts.get("query"))
+        told = TruncationWatch(on_truncate, self.max_query_tokens, prompted=prompted, noun="query")
+        if isinstance(query, np.ndarray) and query.ndim == 2:
+            (vectors,) = as_matrices(query, "query", self.dimensions)
+        else:
+            vectors = self._lone(asked(query), "query", told)
+        distinct, nothing = Distinct(documents, nulls=None), np.zeros((0, self.dimensions), np.float32)
+        least = maxsim_score(vectors, nothing, mean=self._mean)
+        scores: Vectors = np.full(len(distinct.texts), least, np.float32)
         with progress_bar(len(documents), show) as advance:
             for at, matrix in self._each(distinct.texts, "document", distinct.watched(watch), advance):
                 scores[at] = maxsim_score(vectors, matrix, mean=self._mean)
             advance(distinct.repeated)
-        of_query.report()
+        told.report()
         watch.report()
         return distinct.spread(scores)
 
     @property
     def _output(self) -> str:
         return self._bundle.manifest.result
-
-    def _matrices(self, given: Any, name: str) -> list[Vectors]:
-        """Matrices as they are compared, none of them copied that is float32."""
-        lone = isinstance(given, np.ndarray) and given.ndim == 2
-        listed = [given] if lone else given
-        if not isinstance(listed, Sequence) or plain_str(listed) is not None:
-            raise OptionError(
-                f"{name} is {type(given).__name__}; it must be a matrix (n, d) or a sequence of them"
-            )
-        found = []
-        for at, each in enumerate(listed):
-            right = isinstance(each, np.ndarray) and each.ndim == 2 and each.dtype.kind == "f"
-            if not right or each.shape[1] != self.dimensions:
-                what = (
-                    f"{each.dtype} of shape {each.shape}"
-                    if isinstance(each, np.ndarray)
-                    else type(each).__name__
-                )
-                raise OptionError(
-                    f"{name}[{at}] is {what}; it must be floats of shape (n, {self.dimensions})"
-                )
-            with np.errstate(over="ignore"):
-                matrix: Vectors = np.asarray(each).astype(np.float32, copy=False)
-            if not np.isfinite(matrix).all():
-                raise OptionError(f"{name}[{at}] has numbers that are not finite in float32")
-            found.append(matrix)
-        return found
 
     def _facts(self) -> str:
         return f"{self.dimensions} dimensions a token"

@@ -143,9 +143,9 @@ class RowEncoder(nn.Module):
     def forward(
         self, ids: Tensor, start: Tensor | None = None, types: Tensor | None = None
     ) -> SentenceOutput:
-        """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, or how many
-        tokens are attended to where the head fills texts up with others, and (B, S) int64 token types where
-        texts have such -> vectors (B, d), or of each token (B, S, d), and hidden states (B, S, D).
+        """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, or how
+        many tokens are attended to where the head fills texts up with others, and (B, S) int64 token types
+        where texts have such -> vectors (B, d), or of each token (B, S, d), and hidden states (B, S, D).
         """
         x = self.embed(ids, types)
         self.fused.begin(ids, start if self.model.head.by_token else None)

@@ -97,8 +97,8 @@ class FusedAttention(nn.Module):
         return self._all(q, k, v, added, scoring).flatten(0, 1)
 
     def _cut(self, x: Tensor, axis: int) -> Tensor:
-        """Keys, values or what is added to scores, of the tokens that are attended to: the kernel takes fewer keys
-        than queries.
+        """Keys, values or what is added to scores, of the tokens that are attended to: the kernel takes fewer
+        keys than queries.
         """
         begin, step, shape = torch.tensor([0]), torch.tensor([1]), [*x.shape]
         shape[axis] = self._count

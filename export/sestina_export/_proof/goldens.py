@@ -84,7 +84,7 @@ def _write_pairs(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _write_roles(checkpoint: Checkpoint, folder: Path) -> None:
-    """Each golden text as a document and as a query, up to the limit of each: a row of golden.npy for each id."""
+    """Each golden text as a document and as a query, up to the limit of each; golden.npy has a row an id."""
     head = checkpoint.model.head
     assert head.late_interaction is not None  # noqa: S101  callers look
     told = attends_apart(head)

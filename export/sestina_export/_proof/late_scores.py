@@ -40,8 +40,9 @@ def late_scores(
     """
     late = checkpoint.model.head.late_interaction
     assert late is not None  # noqa: S101  callers look
-    queries: list[Text] = [text for text in texts if isinstance(text, Query)][: most[0]]
-    documents: list[Text] = [text for text in texts if not isinstance(text, Query)][: most[1]]
+    queries: list[Text] = []
+    queries += [text for text in texts if isinstance(text, Query)][: most[0]]
+    documents: list[Text] = [*(text for text in texts if not isinstance(text, Query))][: most[1]]
     if not queries or not documents:
         raise QualityError("nothing was held back to measure on; give more calibration pairs")
     rows = read_roles(checkpoint.tokenizer, [*queries, *documents], checkpoint.model.head)

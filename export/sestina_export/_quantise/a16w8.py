@@ -55,7 +55,8 @@ class A16W8Form(PortableForm):
         super().__init__(checkpoint.model.encoder.config)
         if checkpoint.model.head.late_interaction is not None:
             raise GraphError(
-                "a16w8 is calibrated on texts without tokens that are not attended to, and this encoder is of late "
+                "a16w8 is calibrated on texts without tokens that are not attended to, and this encoder "
+                "is of late "
                 "interaction: export it for cpu, portable, cuda, webgpu or mobile-cpu"
             )
         alone = [text for text in texts if isinstance(text, str)]

@@ -13,8 +13,9 @@ from torch import Tensor
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import flag, read_json, read_json_object
 from sestina_model._weights import check_fit, read_tensors
-from sestina_model.head_config import MOST_MODES, POOLINGS, Pooling, pooling_modes
+from sestina_model.head_config import Pooling, pooling_modes
 from sestina_model.head_steps import ACTIVATIONS, MOST, Step, is_count, make_step
+from sestina_model.pretrained.pooling import read_pooling
 
 __all__ = [
     "MASK",
@@ -34,15 +35,6 @@ MODULES = "modules.json"
 _KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
 MASK, TOKENS = "MultiVectorMask", "token_embeddings"  # of models that give each token a vector
 _BEFORE = ("Transformer", "StaticEmbedding", "Pooling")
-# One flag per mode until version 5.3, then a single pooling_mode; several are joined in this order.
-_POOLING_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 _ACTIVATION = "activation_function"
 _PACKAGES = ("torch.nn.", "torch.nn.modules.activation.", "torch.nn.modules.linear.")
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
@@ -98,7 +90,7 @@ def read_modules(folder: Path) -> Modules:
             f"Transformer and a Pooling, or a StaticEmbedding, and then any number of Dense, LayerNorm and "
             f"Normalize are"
         )
-    pooling, include_prompt = ("mean", True) if static else _pooling(modules[1][1] / "config.json")
+    pooling, include_prompt = ("mean", True) if static else read_pooling(modules[1][1] / "config.json")
     steps = [read_module(kind, path) for kind, path in modules[begin:]]
     normalize = bool(steps) and steps[-1].step.kind == "normalize"
     between = tuple(steps[:-1] if normalize else steps)
@@ -132,23 +124,6 @@ def listed_modules(folder: Path, more: tuple[str, ...] = ()) -> list[tuple[str, 
         if kind != "Dropout":
             modules.append((kind, folder / path))
     return modules
-
-
-def _pooling(path: Path) -> tuple[Pooling, bool]:
-    """The pooling, and whether it takes in the tokens of a prompt."""
-    config = read_json_object(path)
-    if "pooling_mode" in config:
-        found = config["pooling_mode"]
-        modes = list(found) if isinstance(found, list) else [found]
-    else:
-        flags = {mode: flag(config, name, path) for name, mode in _POOLING_FLAGS.items()}
-        modes = [mode for mode, set_ in flags.items() if set_] or ["mean"]
-    if not 1 <= len(modes) <= MOST_MODES or not all(mode in POOLINGS for mode in modes):
-        raise UnsupportedCheckpointError(
-            f"{path}: pooling_mode {' with '.join(map(str, modes)) or '[]':.120} is not supported; "
-            f"{', '.join(POOLINGS)} and lists of up to {MOST_MODES} of them are"
-        )
-    return "+".join(modes), flag({"include_prompt": True, **config}, "include_prompt", path)
 
 
 def read_module(kind: str, folder: Path, reads: str = "sentence_embedding") -> Module:

@@ -1,7 +1,7 @@
 """A model of late interaction as sentence-transformers 6 lays it out: a vector for each token of a text.
 
-Its modules are a Transformer, any number of Dense and Normalize on the vectors of tokens, and the one that says
-which of these count (MultiVectorMask). How queries and documents are read stands beside the Transformer.
+Its modules are a Transformer, any number of Dense and Normalize on the vectors of tokens, and the one that
+says which of these count (MultiVectorMask). How queries and documents are read stands beside the Transformer.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def read_late_modules(folder: Path) -> tuple[Modules, Path | None]:
     allowed = {"Dense", "Normalize", MASK}
     if kinds[:1] != ["Transformer"] or not set(kinds[1:]) <= allowed or kinds.count(MASK) > 1:
         raise UnsupportedCheckpointError(
-            f"{folder / MODULES}: the modules {', '.join(kinds) or '(none)':.160} of a {MULTI_VECTOR} are not "
+            f"{folder / MODULES}: the modules {', '.join(kinds) or '(none)':.160} of a {MULTI_VECTOR} are "
+            "not "
             f"supported; a Transformer and then any number of Dense and Normalize and one {MASK} are"
         )
     steps = []
@@ -75,7 +76,8 @@ def read_late_modules(folder: Path) -> tuple[Modules, Path | None]:
             config = read_json_object(path / "config.json", optional=True)
             if kind == "Normalize" and config.get("module_input_name") != TOKENS:
                 raise UnsupportedCheckpointError(
-                    f"{path / 'config.json'}: module_input_name is missing or null, so that it normalises nothing; "
+                    f"{path / 'config.json'}: module_input_name is missing or null, so that it normalises "
+                    "nothing; "
                     f"{TOKENS!r} is supported"
                 )
     normalize = bool(steps) and steps[-1].step.kind == "normalize"
@@ -100,12 +102,14 @@ def read_stated(folder: Path, transformer: Path, mask: Path | None) -> Stated:
     config = read_json_object(outer, optional=True)
     if config.get("model_type") != MULTI_VECTOR:
         raise UnsupportedCheckpointError(
-            f"{outer}: model_type {config.get('model_type')!r:.60} is none of late interaction; {MULTI_VECTOR!r} is"
+            f"{outer}: model_type {config.get('model_type')!r:.60} is none of late interaction; "
+            f"{MULTI_VECTOR!r} is"
         )
     for key in _OF_PYLATE:
         if config.get(key) is not None:
             raise UnsupportedCheckpointError(
-                f"{outer}: {key} {config[key]!r:.60} is PyLate's and not supported there; save the model with "
+                f"{outer}: {key} {config[key]!r:.60} is PyLate's and not supported there; save the model "
+                "with "
                 f"sentence-transformers 6"
             )
     path, own = transformer_config(transformer)
@@ -206,8 +210,8 @@ def _expansion(stated: Stated, tokenizer: FolderTokenizer) -> Expansion | None:
     known = set(given) <= {"strategy", "attend", "token", "length"}
     if not known or strategy not in _STRATEGIES or not is_count(length) or not isinstance(attended, bool):
         raise CheckpointError(
-            f"{where}: query_expansion is {given!r:.120}; it must have a strategy ({' or '.join(_STRATEGIES)}) and "
-            f"a length, and may have attend and token"
+            f"{where}: query_expansion is {given!r:.120}; it must have a strategy "
+            f"({' or '.join(_STRATEGIES)}) and a length, and may have attend and token"
         )
     if stated.query_length is not None and stated.query_length < int(length or 0):
         raise CheckpointError(

@@ -14,7 +14,7 @@ __all__ = ["CROSS_ENCODER", "MULTI_VECTOR", "SENTENCE_TRANSFORMERS", "read_activ
 
 SENTENCE_TRANSFORMERS, CROSS_ENCODER = "config_sentence_transformers.json", "CrossEncoder"
 MULTI_VECTOR = "MultiVectorEncoder"
-# What wrote ColBERT models before sentence-transformers 6, by the model_type or the architecture that it states.
+# What wrote ColBERT models before sentence-transformers 6, by the model_type or architecture that it states.
 _OLDER = {"ColBERT": "PyLate", "HF_ColBERT": "ColBERT's own code"}
 _OLD_ACTIVATION = "sbert_ce_default_activation_function"  # before sentence-transformers 4
 _ACTIVATIONS: Mapping[str, Activation] = {"Identity": "identity", "Sigmoid": "sigmoid", "Tanh": "tanh"}
@@ -59,7 +59,8 @@ def stated_task(folder: Path) -> Task:
 def _check_layout(path: Path, key: str, stated: object) -> None:
     if isinstance(stated, str) and stated in _OLDER:
         raise UnsupportedCheckpointError(
-            f"{path}: {key} {stated!r} is the layout of {_OLDER[stated]}, which is not supported; write it anew: "
+            f"{path}: {key} {stated!r} is the layout of {_OLDER[stated]}, which is not supported; write "
+            "it anew: "
             f'python -c "from sentence_transformers import MultiVectorEncoder as M; '
             f"M({str(path.parent)!r}).save('NEW')\"; or export that model as it is in memory"
         )

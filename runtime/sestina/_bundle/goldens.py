@@ -178,8 +178,13 @@ def by_golden(goldens: Sequence[Golden], rows: npt.NDArray[np.float32]) -> list[
 
 
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
-    """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite."""
-    if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
+    """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite, or a
+    text has another number of tokens.
+    """
+    of_one = vectors.shape[max(0, vectors.ndim - golden.vector.ndim) :]
+    if (
+        of_one != golden.vector.shape or not np.isfinite(vectors).all()
+    ):  # a signalling NaN would have numpy warn
         return float("nan")
     difference = np.abs(np.subtract(vectors, golden.vector, dtype=np.float64))  # float32 may overflow
     return float(difference.max(initial=0.0))

@@ -51,7 +51,8 @@ def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> M
         apart = late is not None and late.attends_apart and variant.shapes == "dynamic"
         if apart != any(each.name == _ATTENDED for each in variant.inputs):
             raise BundleFormatError(
-                f"{reader.where}: {variant.entry.file} {'lacks' if apart else 'takes'} the input {_ATTENDED}; graphs "
+                f"{reader.where}: {variant.entry.file} {'lacks' if apart else 'takes'} the input "
+                f"{_ATTENDED}; graphs "
                 f"of dynamic shapes whose queries have tokens that are not attended to do, and no others"
             )
         if manifest.token_types != any(each.name == _TYPES for each in variant.inputs):
@@ -88,7 +89,8 @@ def _late(reader: Reader, item: dict[str, Any], manifest: Manifest) -> LateInter
             )
     if manifest.contract.default_prompt is not None or not manifest.contract.include_prompt:
         raise BundleFormatError(
-            f"{reader.where}: a bundle of the task multi-vector has no default_prompt, and include_prompt is true"
+            f"{reader.where}: a bundle of the task multi-vector has no default_prompt, and include_prompt "
+            "is true"
         )
     return LateInteraction.from_dict(late)
 

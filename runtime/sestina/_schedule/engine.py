@@ -227,12 +227,8 @@ class Engine:
     def by_token(
         self, ids: Sequence[Sequence[int]], output: str, attended: int = 0
     ) -> Iterator[tuple[int, Vectors]]:
-        """The same as it comes: where a text stands, and its rows. None of a text without tokens.
-
-        Args:
-            ids: Of each text.
-            output: Of the graph.
-            attended: How many tokens of each text are attended to; 0: all.
+        """The same as it comes: where a text stands, and its rows; nothing of a text without tokens. Of each
+        text so many tokens are attended to (0: all).
         """
         sessions = self.sessions()
         session = sessions.alone() if output == self._result else sessions.whole()

@@ -155,8 +155,8 @@ class Session:
         return dict(zip(outputs, results, strict=True))
 
     def _whole(self, feeds: Mapping[str, npt.NDArray[Any]], start: int) -> Mapping[str, npt.NDArray[Any]]:
-        """What a graph is fed with, with the first token that is pooled, or how many are attended to, where it
-        takes that.
+        """What a graph is fed with, with the first token that is pooled, or how many are attended to, where
+        it takes that.
         """
         if self._attended is not None:
             count = start or feeds["input_ids"].shape[1]
