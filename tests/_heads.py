@@ -88,7 +88,13 @@ def late_pairs() -> list[tuple[str, str]]:
 
 
 def late_checkpoint(
-    *, seed: int = 5, limit: int = 40, similarity: str = "maxsim", attended: bool = False, **changes: Any
+    *,
+    seed: int = 5,
+    limit: int = 40,
+    asked: int = 12,
+    similarity: str = "maxsim",
+    attended: bool = False,
+    **changes: Any,
 ) -> Any:
     """A checkpoint of late interaction of our own: queries are filled up to ten tokens, dots and commas are left out of
     documents.
@@ -111,7 +117,7 @@ def late_checkpoint(
     skip = sorted(tokenizer.token_to_id(each) for each in ".,")
     expansion = Expansion(length=10, token=tokenizer.token_to_id("[MASK]"), attended=attended)
     late = LateInteraction(
-        query=Role(max_tokens=12, expansion=expansion),
+        query=Role(max_tokens=asked, expansion=expansion),
         document=Role(max_tokens=limit, skip=tuple(skip)),
         similarity=similarity,  # type: ignore[arg-type]
     )

@@ -203,7 +203,7 @@ def _head(source: str) -> str:
         labels = 1 if HEADS[source] == "rerank" else 2
         activation = "sigmoid" if labels == 1 else "softmax"
         if HEADS[source] == "multi-vector":
-            made = late_checkpoint(limit=160)
+            made = late_checkpoint(limit=160, asked=32)
         else:
             made = head_checkpoint(HEADS[source], labels=labels, activation=activation, limit=160)
         Path(source).parent.mkdir(parents=True, exist_ok=True)
