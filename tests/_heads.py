@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _tiny import perturb, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
+from _tiny import LINES, perturb, tiny_roberta, tiny_wordpiece, tiny_xlm_roberta
 
 _SMALL: dict[str, Any] = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
@@ -79,6 +79,58 @@ def head_folder(
     stated = {"tokenizer_class": tokenizer_class, "model_max_length": limit, **special}
     (path / "tokenizer_config.json").write_text(json.dumps(stated), "utf-8")
     return path
+
+
+def late_pairs() -> list[tuple[str, str]]:
+    """Queries and documents to calibrate with, few and short: what tests ask of int8 is no quality."""
+    words = [word for line in LINES for word in line.split()]
+    return [(" ".join(words[at : at + 3]), " ".join(words[at + 2 : at + 9])) for at in range(45)]
+
+
+def late_checkpoint(
+    *,
+    seed: int = 5,
+    limit: int = 40,
+    asked: int = 12,
+    similarity: str = "maxsim",
+    attended: bool = False,
+    **changes: Any,
+) -> Any:
+    """A checkpoint of late interaction of our own: queries are filled up to ten tokens, dots and commas are left out of
+    documents.
+    """
+    from sestina_model.checkpoint import Checkpoint
+    from sestina_model.config import EncoderConfig, HeadConfig
+    from sestina_model.encoder import TransformerEncoder
+    from sestina_model.head_steps import Step
+    from sestina_model.late_interaction import Expansion, LateInteraction, Role
+    from sestina_model.sentence import SentenceEncoder
+
+    tokenizer = tiny_wordpiece()
+    config = EncoderConfig(
+        **{
+            "vocab_size": tokenizer.get_vocab_size(), "n_layers": 2, "d_model": 32, "n_heads": 4, "d_ff": 48,
+            "activation": "gelu", "positions": "learned", "max_positions": limit, "scale_embeddings": False,
+            "norm_embeddings": True, **changes,
+        }
+    )  # fmt: skip
+    skip = sorted(tokenizer.token_to_id(each) for each in ".,")
+    expansion = Expansion(length=10, token=tokenizer.token_to_id("[MASK]"), attended=attended)
+    late = LateInteraction(
+        query=Role(max_tokens=asked, expansion=expansion),
+        document=Role(max_tokens=limit, skip=tuple(skip)),
+        similarity=similarity,  # type: ignore[arg-type]
+    )
+    head = HeadConfig(
+        max_tokens=limit,
+        steps=(Step(kind="dense", out_features=16, bias=False),),
+        prompts={"query": "the ", "document": "a "},
+        task="multi-vector",
+        late_interaction=late,
+    )
+    model = SentenceEncoder(TransformerEncoder(config), head)
+    perturb(model, seed)
+    return Checkpoint(model.eval(), tokenizer, "tiny-late", "apache-2.0", None)
 
 
 def head_checkpoint(

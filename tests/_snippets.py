@@ -153,12 +153,14 @@ HEADS = {
     "path/to/classifier": "classify",
     "path/to/tagger": "tag",
     "path/to/splade": "sparse",
+    "path/to/colbert": "multi-vector",
 }
 _OF_HEADS = {
     "reranker.sestina": "path/to/cross-encoder",
     "classifier.sestina": "path/to/classifier",
     "tagger.sestina": "path/to/tagger",
     "splade.sestina": "path/to/splade",
+    "colbert.sestina": "path/to/colbert",
 }
 _PASSAGES = ("plants eat light", "the market fell", "a cat sits on the mat", "stocks and bonds")
 
@@ -197,12 +199,15 @@ def _with_head(bundle: str) -> str:
 
 def _head(source: str) -> str:
     if not Path(source).exists():
-        from _heads import head_checkpoint
+        from _heads import head_checkpoint, late_checkpoint
         from sestina_model import checkpoint
 
         labels = 1 if HEADS[source] == "rerank" else 2
         activation = "sigmoid" if labels == 1 else "softmax"
-        made = head_checkpoint(HEADS[source], labels=labels, activation=activation, limit=160)
+        if HEADS[source] == "multi-vector":
+            made = late_checkpoint(limit=160, asked=32)
+        else:
+            made = head_checkpoint(HEADS[source], labels=labels, activation=activation, limit=160)
         Path(source).parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(made, source)
     return source

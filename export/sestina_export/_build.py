@@ -21,7 +21,7 @@ from sestina_export._forms.counts import Counts
 from sestina_export._forms.head import head_nodes_of
 from sestina_export._forms.one_token import pooled_token
 from sestina_export._graph.body import body_nodes
-from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM, TYPES, axes_of, inputs_of, outputs_of
+from sestina_export._graph.interface import INPUT, MASK, TYPES, axes_of, inputs_of, outputs_of
 from sestina_export._graph.interface import OUTPUTS as OUTPUTS
 from sestina_export._graph.passes import name_attention_inputs, whole_attentions
 from sestina_export._graph.weights import checkable, fits, is_large, store, weights_bytes
@@ -66,7 +66,7 @@ def build_graph(
     inputs = inputs_of(spec.shapes, model)
     shape = traced_shape(config)
     operands = {
-        name: torch.zeros((1,) if name == POOLED_FROM else shape, dtype=_TORCH[dtype])
+        name: torch.zeros((1,) if axes_of(name) == (1,) else shape, dtype=_TORCH[dtype])
         for name, dtype in inputs.items()
     }
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=longest(model))}
@@ -103,7 +103,7 @@ def build_graph(
 def _dynamic(inputs: Iterable[str], axes: Any) -> Any:
     """The dynamic axes of the arguments that are traced: by their place, or by name where one is by name."""
     if TYPES not in inputs:
-        return tuple(None if name == POOLED_FROM else axes for name in inputs)
+        return tuple(None if axes_of(name) == (1,) else axes for name in inputs)
     return {_ARGUMENTS[name]: axes for name in inputs}
 
 

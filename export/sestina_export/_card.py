@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.head_config import LOGITS, HeadConfig, pooling_modes
+from sestina_model.late_interaction import LateInteraction
 
 __all__ = ["bundle_licence", "bundle_readme"]
 
@@ -41,6 +42,8 @@ def bundle_licence(checkpoint: Checkpoint) -> str:
 def bundle_readme(checkpoint: Checkpoint) -> str:
     """The text of the bundle's README.md."""
     head = checkpoint.model.head
+    if head.late_interaction is not None:
+        return _readme_of_late(checkpoint, head.late_interaction)
     if head.task in LOGITS:
         return _readme_of_logits(checkpoint)
     if head.sparse:
@@ -116,6 +119,26 @@ the first {head.max_tokens} tokens of a text.{_prompts(head)}
 
 `manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
 and `golden.npy` hold texts with the ids and weights they must give. Licence of the weights: see LICENSE.
+"""
+
+
+def _readme_of_late(checkpoint: Checkpoint, late: LateInteraction) -> str:
+    return f"""# {checkpoint.name}
+
+A Sestina bundle: a text encoder of late interaction as ONNX graphs, with its tokenizer. It turns each token
+of a text into a vector of {checkpoint.dimensions} numbers; a document answers a query well where each token
+of the query is near to one of the document. It reads the first {late.query.max_tokens} tokens of a query and
+{late.document.max_tokens} of a document.
+
+    pip install sestina
+
+    import sestina
+    encoder = sestina.load_multi_vector_encoder("this directory")
+    encoder.rank("a query", ["one document", "another document"], top_k=10)
+    encoder.verify()       # the same numbers here as where it was exported?
+
+`manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
+and `golden.npy` hold texts with the ids and vectors they must give. Licence of the weights: see LICENSE.
 """
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
 import sestina
+from sestina._bundle.late_interaction import LateInteraction
 from sestina._bundle.manifest import (
     GOLDEN,
     GOLDEN_VECTORS,
     RESULTS,
     TOKENIZER,
     Manifest,
-    Task,
     TextContract,
     Variant,
 )
@@ -49,7 +48,8 @@ def write_around(
     write_text(folder / LICENCE, bundle_licence(checkpoint))
     write_text(folder / README, bundle_readme(checkpoint))
     head = checkpoint.model.head
-    task = cast("Task", head.task)  # others are refused before
+    late = head.late_interaction
+    task = head.task
     small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
     files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
     return Manifest(
@@ -67,6 +67,7 @@ def write_around(
             head.labels,
             head.activation,
             head.max_active,
+            None if late is None else LateInteraction.from_dict(late.to_dict()),
         ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),

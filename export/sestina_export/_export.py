@@ -95,8 +95,9 @@ def export(
         revision: Of a model on the hub: a branch, a tag or a commit; by default the main branch. Whichever it
             is, the commit is written into the bundle.
         task: What a folder of others or a model of theirs is exported for: "embedding", "rerank" (pairs of
-            texts to scores), "classify" (texts to labels), "tag" (tokens to labels) or "sparse" (texts to
-            weights of the vocabulary); by default what it says that it is.
+            texts to scores), "classify" (texts to labels), "tag" (tokens to labels), "sparse" (texts to
+            weights of the vocabulary) or "multi-vector" (tokens to vectors, of queries and documents); by
+            default what it says that it is.
         pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
             "weightedmean", "lasttoken", or several joined by "+".
         normalize: The same of whether vectors are divided by their L2 norm.
@@ -107,10 +108,11 @@ def export(
             "fp32" and "int8", or by default fp32 alone where int8 misses its gate, which the result says.
         calibration: Texts of the kind that will be encoded, for int8: two thirds set its ranges and its
             rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
-            the exporter's own, general texts. Of a reranker pairs of a query and a document.
+            the exporter's own, general texts. Of a reranker, and of late interaction, pairs of a query and a
+            document.
         gate: How near what is less than float32 must be to PyTorch on the texts held back: a `QualityGate`,
-            of a reranker or a sparse encoder a `RankGate`, of a classifier a `LabelGate`, of a tagger a
-            `SpanGate`; by default each variant has its own.
+            of a reranker, a sparse encoder and of late interaction a `RankGate`, of a classifier a
+            `LabelGate`, of a tagger a `SpanGate`; by default each variant has its own.
         overwrite: Whether a bundle that is already at `out` may be replaced; one that holds what its manifest
             does not list never is.
         progress: Called with a line of text before each step. Where it is given, and standard error is a

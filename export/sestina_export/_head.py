@@ -10,6 +10,7 @@ from sestina_export._errors import ExportError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.head_config import LOGITS, HeadConfig, pooling_modes
+from sestina_model.head_steps import is_count
 from sestina_model.inputs import Text
 from sestina_model.sentence import SentenceEncoder
 
@@ -33,8 +34,12 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     if not given:
         return checkpoint
     model, old = checkpoint.model, checkpoint.model.head
-    if (old.task in LOGITS or old.sparse) and (changed := given.keys() - {"max_tokens"}):
+    whole = old.task in (*LOGITS, "multi-vector") or old.sparse
+    if whole and (changed := given.keys() - {"max_tokens"}):
         raise ExportError(f"{min(changed)} is of embeddings; the task {old.task} has what its head says")
+    if old.late_interaction is not None:
+        most = given.get("max_tokens", old.max_tokens)
+        given["late_interaction"] = old.late_interaction.within(most if is_count(most) else old.max_tokens)
     head = replace(old, **given)
     encoder = _reaching(model.encoder, head.max_tokens)
     before, after = (len(pooling_modes(each.pooling)) for each in (old, head))
@@ -73,7 +78,7 @@ def check_room(checkpoint: Checkpoint) -> None:
 
 def prompted(texts: Texts, head: HeadConfig) -> Texts:
     """Both kinds of texts as they will be read: without a prompt and with each that there is, in turn."""
-    if not head.prompts:
+    if not head.prompts or head.late_interaction is not None:  # whose prompts come of themselves
         return texts
     prompts = list(dict.fromkeys(("", *head.prompts.values())))
     first, second = (

@@ -65,7 +65,7 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     goldens = read_goldens(bundle)
     ids = [golden.tokens for golden in goldens]
     session = open_graph(bundle.graph(variant.entry.file))
-    starts = [golden.pooled_from for golden in goldens]
+    starts = [golden.start for golden in goldens]
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
     found = by_golden(goldens, vectors) if manifest.by_token else vectors
     return compare(goldens, ids, found, variant.tolerance)

@@ -34,7 +34,15 @@ from sestina_model._tokenizers import read_tokenizer, settled_tokenizer
 from sestina_model._weights import all_finite, read_tensors
 from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.head_config import Task
-from sestina_model.inputs import Operands, Text, check_pairs, encode_texts, operands
+from sestina_model.inputs import (
+    Operands,
+    Text,
+    check_pairs,
+    encode_texts,
+    operands,
+    read_roles,
+    role_operands,
+)
 from sestina_model.pretrained.sentence_transformers import Contract, read_contract
 from sestina_model.sentence import SentenceEncoder
 
@@ -93,7 +101,12 @@ class Checkpoint:
         return self.model.dimensions
 
     def tokenize(self, texts: Sequence[Text]) -> list[list[int]]:
-        """Token ids of each text, or pair of texts, special tokens added, cut to `max_tokens`."""
+        """Token ids of each text, or pair of texts, special tokens added, cut to `max_tokens`.
+
+        Where queries and documents are read apart, each as it is read.
+        """
+        if self.model.head.late_interaction is not None:
+            return [row.ids for row in read_roles(self.tokenizer, texts, self.model.head)]
         return [encoding.ids for encoding in self.encodings(texts)]
 
     def encodings(self, texts: Sequence[Text]) -> list[Encoding]:
@@ -109,10 +122,15 @@ class Checkpoint:
     def operands(self, texts: Sequence[Text]) -> list[Operands | None]:
         """What the model is given of each text alone; None for one without tokens."""
         head, device = self.model.head, self.model.encoder.tokens.weight.device
+        if head.late_interaction is not None:
+            rows = read_roles(self.tokenizer, texts, head)
+            return [role_operands(row, device) if row.ids else None for row in rows]
         return [operands(each, head, device) if each.ids else None for each in self.encodings(texts)]
 
     def rows(self, texts: Sequence[Text]) -> list[list[Any]]:
         """What a graph reads of each text: its ids, or where the encoder is told types [id, type] of each."""
+        if self.model.head.late_interaction is not None:
+            return [*self.tokenize(texts)]
         encodings = self.encodings(texts)
         if self.model.encoder.config.n_token_types is None:
             return [encoding.ids for encoding in encodings]
@@ -139,14 +157,14 @@ class Checkpoint:
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str; it must be a sequence of str, such as [text]")
-        rows = self.operands([prompt + text if isinstance(text, str) else text for text in texts])
+        rows = self.operands([prompt + text if prompt and isinstance(text, str) else text for text in texts])
         by_token = self.model.head.by_token
         vectors = [np.zeros((0 if by_token else 1, self.dimensions), dtype=np.float32) for _ in rows]
         pooled_from = torch.tensor([self.pooled_from(prompt)], device=self.model.encoder.tokens.weight.device)
         with torch.inference_mode():
             for at, row in enumerate(rows):
                 if row is not None:
-                    given = self.model(row.ids, None, pooled_from, row.types).sentence_embedding
+                    given = self.model(row.ids, row.mask, pooled_from, row.types).sentence_embedding
                     vectors[at] = (given[0] if by_token else given).cpu().numpy()
         return np.concatenate(vectors) if rows else np.zeros((0, self.dimensions), dtype=np.float32)
 

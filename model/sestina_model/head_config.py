@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
+from sestina_model.late_interaction import LateInteraction, check_late
 from sestina_model.sparse_head import check_sparse
 
 __all__ = [
@@ -78,6 +79,7 @@ class HeadConfig:
         activation: What becomes of logits at last, outside the graph.
         saturation: Of sparse: how often log(1 + x) is taken, 1 or 2; else 0.
         max_active: Of sparse: how many weights of a text are kept, the largest; None: all.
+        late_interaction: Of "multi-vector": how queries and documents are read and compared.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -97,6 +99,7 @@ class HeadConfig:
     activation: Activation = "identity"
     saturation: int = 0
     max_active: int | None = None
+    late_interaction: LateInteraction | None = None
 
     @property
     def pairs(self) -> bool:
@@ -106,7 +109,7 @@ class HeadConfig:
     @property
     def by_token(self) -> bool:
         """Whether each token has a result of its own, so that nothing is pooled."""
-        return self.task == "tag"
+        return self.task in ("tag", "multi-vector")
 
     @property
     def sparse(self) -> bool:
@@ -136,6 +139,7 @@ class HeadConfig:
         self._check_prompts()
         self._check_labels()
         check_sparse(self)
+        check_late(self, self.late_interaction)
 
     def _check_labels(self) -> None:
         logits = self.task in LOGITS
@@ -206,6 +210,8 @@ class HeadConfig:
             values["prompts"] = dict(self.prompts)
         if self.labels:
             values["labels"] = list(self.labels)
+        if self.late_interaction is not None:
+            values["late_interaction"] = self.late_interaction.to_dict()
         return values
 
     @classmethod
@@ -225,6 +231,8 @@ class HeadConfig:
             given["steps"] = tuple(map(Step.from_dict, given["steps"]))
         if isinstance(given.get("labels"), list):
             given["labels"] = tuple(given["labels"])
+        if given.get("late_interaction") is not None:
+            given["late_interaction"] = LateInteraction.from_dict(given["late_interaction"])
         return cls(**given)
 
 

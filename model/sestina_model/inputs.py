@@ -13,9 +13,38 @@ from sestina_model._errors import CheckpointError
 from sestina_model._tokenizers import sound_tokenizer
 from sestina_model.head_config import HeadConfig
 
-__all__ = ["Operands", "Text", "check_pairs", "encode_texts", "longest_first", "operands"]
+__all__ = [
+    "Operands",
+    "Query",
+    "RoleRow",
+    "Text",
+    "check_pairs",
+    "encode_texts",
+    "longest_first",
+    "operands",
+    "read_roles",
+    "role_operands",
+]
 
 Text = str | tuple[str, str]  # one text, or a query and what is held against it
+
+
+class Query(str):
+    """A text that is a query, where queries and documents are read apart; others are documents."""
+
+    __slots__ = ()
+
+
+class RoleRow(NamedTuple):
+    """A query or a document as it is read.
+
+    Attributes:
+        ids: Of its prompt, its own, and those that fill it up.
+        attended: How many of them, from the first, are attended to.
+    """
+
+    ids: list[int]
+    attended: int
 
 
 class Operands(NamedTuple):
@@ -23,6 +52,7 @@ class Operands(NamedTuple):
 
     ids: Tensor  # (1, S) int64
     types: Tensor | None  # (1, S) int64; None: all 0
+    mask: Tensor | None = None  # (1, S) bool, what is attended to; None: all
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[Text], max_tokens: int) -> list[Encoding]:
@@ -71,6 +101,39 @@ def operands(encoding: Encoding, head: HeadConfig, device: torch.device | None =
     """What of an encoding the model reads."""
     types = torch.tensor([encoding.type_ids], device=device) if head.pairs else None
     return Operands(torch.tensor([encoding.ids], device=device), types)
+
+
+def read_roles(tokenizer: Tokenizer, texts: Sequence[Text], head: HeadConfig) -> list[RoleRow]:
+    """What is read of queries and documents, of a head that reads these apart.
+
+    Each has its prompt before it, is cut to its own limit, and where it is short filled up. A text without
+    tokens stays as it is.
+
+    Raises:
+        CheckpointError: Where the tokenizer fails on a text.
+    """
+    late = head.late_interaction
+    assert late is not None  # noqa: S101  callers look
+    rows: list[RoleRow] = [RoleRow([], 0)] * len(texts)
+    for name, role in (("query", late.query), ("document", late.document)):
+        places = [at for at, text in enumerate(texts) if isinstance(text, Query) == (name == "query")]
+        prompt = head.prompts.get(name, "")
+        prompted = [f"{prompt}{texts[at]}" for at in places]
+        for at, encoding in zip(places, encode_texts(tokenizer, prompted, role.max_tokens), strict=True):
+            ids, expansion = list(encoding.ids), role.expansion
+            attended = len(ids)
+            if expansion is not None and 0 < attended < expansion.length:
+                ids += [expansion.token] * (expansion.length - attended)
+                attended = len(ids) if expansion.attended else attended
+            rows[at] = RoleRow(ids, attended)
+    return rows
+
+
+def role_operands(row: RoleRow, device: torch.device | None = None) -> Operands:
+    """What of a query or a document the model reads."""
+    count = len(row.ids)
+    mask = None if row.attended == count else torch.arange(count, device=device)[None] < row.attended
+    return Operands(torch.tensor([row.ids], device=device), None, mask)
 
 
 def check_pairs(tokenizer: Tokenizer, head: HeadConfig, n_token_types: int | None) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sestina_model._errors import ConfigError
+from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.head_config import HeadConfig, Pooling, pooling_modes
 from sestina_model.head_steps import Normalize, make_step
@@ -81,6 +82,30 @@ def make_steps(head: HeadConfig, d_model: int) -> nn.ModuleList:
     return steps
 
 
+def check_attended(config: EncoderConfig, head: HeadConfig) -> None:
+    """Refuse an encoder that has no meaning for tokens that attend to others and are not attended to.
+
+    Raises:
+        ConfigError: Where queries are filled up with such, and it is causal, tells distances apart by
+            content, or has a window that may leave a token nothing to attend to.
+    """
+    length = 0 if head.late_interaction is None else head.late_interaction.unattended
+    if not length:
+        return
+    why = ""
+    if config.causal:
+        why = "is causal"
+    elif config.relative == "disentangled":
+        why = "has disentangled attention"
+    elif config.local_layers and config.window is not None and config.window < length - 1:
+        why = f"has a window of {config.window} tokens to each side"
+    if why:
+        raise ConfigError(
+            f"queries are filled up to {length} tokens with what is not attended to, and this encoder {why}: "
+            f"that is not supported; expand them with attend=True, or not at all"
+        )
+
+
 class SentenceOutput(NamedTuple):
     """What a `SentenceEncoder` gives, named as in the exported graph."""
 
@@ -109,6 +134,7 @@ class SentenceEncoder(nn.Module):
                 f"max_tokens is {head.max_tokens}; this encoder has positions for "
                 f"{encoder.config.max_positions}"
             )
+        check_attended(encoder.config, head)
         self.encoder = encoder
         self.head = head
         if tensors is None:
@@ -135,8 +161,9 @@ class SentenceEncoder(nn.Module):
         pooled_from: Tensor | None = None,
         types: Tensor | None = None,
     ) -> SentenceOutput:
-        """(B, S) int64 ids, their mask, (1,) int64 the first token that is pooled, where the head leaves
-        prompts out, and (B, S) int64 token types -> vectors or logits (B, d) and hidden states (B, S, D).
+        """(B, S) int64 ids, their mask (a token that it leaves out is not attended to), (1,) int64 the first
+        token that is pooled, where the head leaves prompts out, and (B, S) int64 token types -> vectors or
+        logits (B, d) and hidden states (B, S, D).
         """
         hidden = self.encoder(ids, mask, types)
         if self.head.by_token:

@@ -34,15 +34,23 @@ from sestina._process import native as _native  # at once: what registers first 
 
 TYPE_CHECKING = False  # type checkers read it as true; importing `typing` for it would cost 10 ms
 if TYPE_CHECKING:
+    from sestina._asked import Ranked
     from sestina._async import AsyncEncoder
     from sestina._bundle.goldens import GoldenResult, Verification
     from sestina._classifier import Classifier, Label
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
     from sestina._load import load
-    from sestina._loaders import load_classifier, load_reranker, load_sparse_encoder, load_tagger
+    from sestina._loaders import (
+        load_classifier,
+        load_multi_vector_encoder,
+        load_reranker,
+        load_sparse_encoder,
+        load_tagger,
+    )
+    from sestina._multi_vector_encoder import MultiVectorEncoder
     from sestina._report import Report
-    from sestina._reranker import Ranked, Reranker
+    from sestina._reranker import Reranker
     from sestina._search import Corpus, Matches, search
     from sestina._sparse_encoder import SparseEncoder
     from sestina._sparse_vectors import SparseVector, SparseVectors, TokenWeight
@@ -60,7 +68,8 @@ else:
         "GoldenResult": "_bundle.goldens",
         "Label": "_classifier",
         "Matches": "_search",
-        "Ranked": "_reranker",
+        "MultiVectorEncoder": "_multi_vector_encoder",
+        "Ranked": "_asked",
         "Report": "_report",
         "Reranker": "_reranker",
         "Span": "_tagger",
@@ -73,6 +82,7 @@ else:
         "Verification": "_bundle.goldens",
         "load": "_load",
         "load_classifier": "_loaders",
+        "load_multi_vector_encoder": "_loaders",
         "load_reranker": "_loaders",
         "load_sparse_encoder": "_loaders",
         "load_tagger": "_loaders",
@@ -120,6 +130,7 @@ __all__ = [
     "Label",
     "Matches",
     "MissingExtraError",
+    "MultiVectorEncoder",
     "OptionError",
     "OutputError",
     "ProviderError",
@@ -144,6 +155,7 @@ __all__ = [
     "Verification",
     "load",
     "load_classifier",
+    "load_multi_vector_encoder",
     "load_reranker",
     "load_sparse_encoder",
     "load_tagger",

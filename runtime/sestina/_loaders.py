@@ -14,9 +14,23 @@ from typing import Any, ParamSpec, TypeVar, cast
 from sestina._familiar import LOADING, with_one_name
 from sestina._load import load, load_task
 from sestina._loaded import Reloading
-from sestina._tasks import LOADERS, classifier, reranker, sparse_encoder, tagger
+from sestina._tasks import (
+    LOADERS,
+    classifier,
+    multi_vector_encoder,
+    reranker,
+    sparse_encoder,
+    tagger,
+)
 
-__all__ = ["load_any", "load_classifier", "load_reranker", "load_sparse_encoder", "load_tagger"]
+__all__ = [
+    "load_any",
+    "load_classifier",
+    "load_multi_vector_encoder",
+    "load_reranker",
+    "load_sparse_encoder",
+    "load_tagger",
+]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -58,3 +72,4 @@ load_reranker = _like(load, "rerank", reranker)
 load_classifier = _like(load, "classify", classifier)
 load_tagger = _like(load, "tag", tagger)
 load_sparse_encoder = _like(load, "sparse", sparse_encoder)
+load_multi_vector_encoder = _like(load, "multi-vector", multi_vector_encoder)

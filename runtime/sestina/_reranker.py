@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._arguments import plain_str, text_sequence, truth, whole_number
-from sestina._errors import OptionError, TextTypeError, TextValueError
+from sestina._arguments import plain_str, truth, whole_number
+from sestina._asked import Ranked, asked, documents_of, in_order, some_of
+from sestina._errors import OptionError, TextTypeError
 from sestina._loaded import Reloading
 from sestina._logits import activated
 from sestina._progress import progress_bar
@@ -19,20 +20,6 @@ from sestina._text.truncation import OnTruncate, TruncationWatch
 if TYPE_CHECKING:
     from sestina._arrays import Column, Vectors
     from sestina._text.pairs import Pair
-
-
-class Ranked(NamedTuple):
-    """A document in its place.
-
-    Attributes:
-        position: Where it stood among the documents that were given.
-        score: How well it answers the query.
-        text: The document.
-    """
-
-    position: int
-    score: float
-    text: str
 
 
 class Reranker(Reloading):
@@ -93,7 +80,7 @@ class Reranker(Reloading):
 
         Raises: as `score`; TextTypeError where a member is not a pair.
         """
-        given = _sequence(pairs, "pairs", "a sequence of pairs of str, such as [(query, document)]")
+        given = some_of(pairs, "pairs", "a sequence of pairs of str, such as [(query, document)]")
         return self._score([_pair(each, at) for at, each in enumerate(given)], on_truncate, progress)
 
     def rank(
@@ -125,8 +112,7 @@ class Reranker(Reloading):
             top_k = whole_number("top_k", top_k, 1, 1 << 62, ", or None")
         pairs = self._pairs(query, documents)
         scores = self._score(pairs, on_truncate, progress)
-        order = np.argsort(-scores, kind="stable")[:top_k].tolist()
-        return [Ranked(at, float(scores[at]), pairs[at][1]) for at in order]
+        return in_order(scores, [pair[1] for pair in pairs], top_k)
 
     def _score(self, pairs: list[Pair], on_truncate: OnTruncate, progress: bool) -> Vectors:
         watch = TruncationWatch(on_truncate, self.max_tokens, noun="pair")
@@ -143,24 +129,12 @@ class Reranker(Reloading):
 
     def _pairs(self, query: object, documents: object) -> list[Pair]:
         self._engine.sessions()  # a closed one refuses whatever it is given
-        asked = _query(query)
-        what = "a sequence of str or a column of them"
-        given = _sequence(documents, "documents", what)
-        return [(asked, check_text(each, at, "document")) for at, each in enumerate(given)]
+        text = asked(query)
+        return [(text, document) for document in documents_of(documents)]
 
     def _facts(self) -> str:
         labels = len(self.labels)
         return f"{labels} label{'s' * (labels != 1)}"
-
-
-def _query(query: object, at: int | None = None) -> str:
-    where = "the query" if at is None else f"the query of pair {at}"
-    if plain_str(query) is None:
-        raise TextTypeError(f"{where} is {type(query).__name__}; it must be str")
-    text = check_text(query, at, "query")
-    if not text.strip():
-        raise TextValueError(f"{where} is empty: ask something")
-    return text
 
 
 def _pair(pair: object, at: int) -> Pair:
@@ -168,22 +142,4 @@ def _pair(pair: object, at: int) -> Pair:
         raise TextTypeError(
             f"pair {at} is {type(pair).__name__}; it must be a query and a document, both str"
         )
-    return _query(pair[0], at), check_text(pair[1], at, "the document of pair")
-
-
-def _sequence(given: object, name: str, what: str) -> list[object]:
-    """The members of a sequence that must have some.
-
-    Raises:
-        TextTypeError: Where it is none, or one text.
-        TextValueError: Where it has none.
-    """
-    if plain_str(given) is not None:
-        raise TextTypeError(f"{name} is a str; it must be {what}")
-    try:
-        members = text_sequence(given)
-    except TextTypeError as error:
-        raise TextTypeError(str(error).replace("texts is", f"{name} is", 1)) from error.__cause__
-    if not members:
-        raise TextValueError(f"{name} is empty: give at least one")
-    return members
+    return asked(pair[0], at), check_text(pair[1], at, "the document of pair")

@@ -9,12 +9,24 @@ from sestina._process.native import opening
 from sestina._quote import in_one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sestina._classifier import Classifier
+    from sestina._multi_vector_encoder import MultiVectorEncoder
     from sestina._reranker import Reranker
     from sestina._sparse_encoder import SparseEncoder
     from sestina._tagger import Tagger
 
-__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker", "sparse_encoder", "tagger"]
+__all__ = [
+    "LOADERS",
+    "classifier",
+    "face_of",
+    "multi_vector_encoder",
+    "other_task",
+    "reranker",
+    "sparse_encoder",
+    "tagger",
+]
 
 LOADERS = {
     "embedding": "load",
@@ -22,6 +34,7 @@ LOADERS = {
     "classify": "load_classifier",
     "tag": "load_tagger",
     "sparse": "load_sparse_encoder",
+    "multi-vector": "load_multi_vector_encoder",
 }
 
 
@@ -57,9 +70,23 @@ def sparse_encoder() -> type[SparseEncoder]:
     return SparseEncoder
 
 
+def multi_vector_encoder() -> type[MultiVectorEncoder]:
+    """Of the task multi-vector."""
+    with opening:
+        from sestina._multi_vector_encoder import MultiVectorEncoder
+
+    return MultiVectorEncoder
+
+
 def face_of(task: str) -> Any:
     """The class that answers what a bundle of a task, other than embedding, is for."""
-    faces = {"rerank": reranker, "classify": classifier, "tag": tagger, "sparse": sparse_encoder}
+    faces: dict[str, Callable[[], Any]] = {
+        "rerank": reranker,
+        "classify": classifier,
+        "tag": tagger,
+        "sparse": sparse_encoder,
+        "multi-vector": multi_vector_encoder,
+    }
     return faces[task]()
 
 

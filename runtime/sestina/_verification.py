@@ -8,6 +8,8 @@ import numpy as np
 
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.goldens import Golden, Verification, compare, read_goldens
+from sestina._bundle.manifest import Manifest
+from sestina._process.native import opening
 from sestina._schedule.engine import Engine
 from sestina._schedule.pair_engine import PairEngine
 from sestina._text.prompt import Prompt
@@ -22,6 +24,8 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
     if bundle.manifest.task == "rerank":
         return _of_pairs(engine, goldens, tolerance)
     contract = bundle.manifest.contract
+    if contract.late_interaction is not None:
+        return _of_roles(engine, bundle.manifest, goldens, tolerance)
     watch = TruncationWatch("ignore", contract.max_tokens)
     if bundle.manifest.by_token:
         tokens = engine.ids([golden.text for golden in goldens], 0, watch)
@@ -42,6 +46,31 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
         for at, (indices, weights) in zip(places, rows, strict=True):
             vectors[at, indices] = weights
     return compare(goldens, ids, vectors, tolerance)
+
+
+def _of_roles(engine: Engine, manifest: Manifest, goldens: list[Golden], tolerance: float) -> Verification:
+    with opening:
+        from sestina._schedule.roles import Row, read
+
+    contract = manifest.contract
+    late = contract.late_interaction
+    assert late is not None  # noqa: S101  callers look
+    rows: list[Row] = [Row([])] * len(goldens)
+    found = [np.zeros((0, contract.dimensions), dtype=np.float32) for _ in goldens]
+    for name, role in (("query", late.query), ("document", late.document)):
+        places = [at for at, golden in enumerate(goldens) if golden.role == name]
+        watch = TruncationWatch("ignore", role.max_tokens)
+        texts = [goldens[at].text for at in places]
+        own = read(engine, texts, 0, watch, role, contract.prompts.get(name, ""))
+        for at, row in zip(places, own, strict=True):
+            rows[at] = row
+    for attended in dict.fromkeys(row.attended for row in rows):
+        places = [at for at, row in enumerate(rows) if row.attended == attended]
+        for at, vectors in engine.by_token([rows[place].ids for place in places], manifest.result, attended):
+            found[places[at]] = vectors
+    told = [row.attended == golden.attended for row, golden in zip(rows, goldens, strict=True)]
+    ids = [row.ids if same else [] for row, same in zip(rows, told, strict=True)]
+    return compare(goldens, ids, found, tolerance)
 
 
 def _of_pairs(engine: Engine, goldens: list[Golden], tolerance: float) -> Verification:

@@ -142,13 +142,14 @@ class RowEncoder(nn.Module):
         return self.fused.head_norms
 
     def forward(
-        self, ids: Tensor, pooled_from: Tensor | None = None, types: Tensor | None = None
+        self, ids: Tensor, start: Tensor | None = None, types: Tensor | None = None
     ) -> SentenceOutput:
-        """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, and
-        (B, S) int64 token types where texts have such -> vectors (B, d) and hidden states (B, S, D).
+        """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, or how
+        many tokens are attended to where the head fills texts up with others, and (B, S) int64 token types
+        where texts have such -> vectors (B, d), or of each token (B, S, d), and hidden states (B, S, D).
         """
         x = self.embed(ids, types)
-        self.fused.begin(ids)
+        self.fused.begin(ids, start if self.model.head.by_token else None)
         token = pooled_token(self.model)
         if self.model.head.by_token:
             rows = self.model.encoder.transform(x.flatten(0, 1))
@@ -159,7 +160,7 @@ class RowEncoder(nn.Module):
             return SentenceOutput(saturate(self.model, logits), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-            pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
+            pooled = pool_rows(hidden, self.model.head.pooling, start)
             return SentenceOutput(finish_rows(self.model, pooled), hidden)
         with last_input(self.model) as seen:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)

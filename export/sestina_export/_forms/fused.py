@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,9 +55,11 @@ class FusedAttention(nn.Module):
         self.head_norms: HeadNorms = {}
         self._only: int | None = None
 
-    def begin(self, ids: Tensor) -> None:
-        """Rows of this batch of ids (B, S) come next."""
-        self._ids, self._only = ids, None
+    def begin(self, ids: Tensor, attended: Tensor | None = None) -> None:
+        """Rows of this batch of ids (B, S) come next, of which the first (1,) are attended to; None: all."""
+        self._ids, self._only, self._attended = ids, None, attended
+        if attended is not None:  # a size of its own: were it that of the ids, nothing would seem to be cut
+            self._count: Any = attended.item()
         self._lengths: tuple[Tensor, Tensor] | None = None
         self.terms.begin(ids.shape[1])
 
@@ -79,6 +82,9 @@ class FusedAttention(nn.Module):
                 turn = self._rotary[scoring.rotary]
                 q, k = turn(q, scoring.n_heads, turn.first), turn(k, scoring.n_kv_heads, turn.first)
             added = self._added(plain_q, plain_k, scoring)
+            if self._attended is not None:
+                k, v = self._cut(k, 1), self._cut(v, 1)
+                added = None if added is None else self._cut(added, 3)
             self._last = (k, v)
         else:
             k, v = self._last
@@ -89,6 +95,14 @@ class FusedAttention(nn.Module):
         if self._only is None and is_grouped(scoring):
             return self._causal(q, k, v, scoring).flatten(0, 1)
         return self._all(q, k, v, added, scoring).flatten(0, 1)
+
+    def _cut(self, x: Tensor, axis: int) -> Tensor:
+        """Keys, values or what is added to scores, of the tokens that are attended to: the kernel takes fewer
+        keys than queries.
+        """
+        begin, step, shape = torch.tensor([0]), torch.tensor([1]), [*x.shape]
+        shape[axis] = self._count
+        return node("Slice", (x, begin, self._attended, torch.tensor([axis]), step), shape)
 
     def _normed(self, x: Tensor, norm: nn.Module | None, scoring: Scoring) -> Tensor:
         """(B, S, H * K) -> the same, each head by itself. 0 keeps an axis as it is: no shape is computed."""

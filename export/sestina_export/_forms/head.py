@@ -169,12 +169,12 @@ def _product(linear: nn.Linear, x: Tensor) -> Tensor:
 
 def _norm(x: Tensor) -> Tensor:
     """X / |x| by Mul, ReduceSum, Sqrt, Reciprocal."""
-    return x * (x * x).sum(1, keepdim=True).sqrt().reciprocal()
+    return x * (x * x).sum(-1, keepdim=True).sqrt().reciprocal()
 
 
 def _safe_norm(x: Tensor) -> Tensor:
     """The same where x may be zero, as ReLU can make it: zero stays zero."""
-    return x * (x * x).sum(1, keepdim=True).sqrt().clamp(min=EPSILON).reciprocal()
+    return x * (x * x).sum(-1, keepdim=True).sqrt().clamp(min=EPSILON).reciprocal()
 
 
 def saturate(model: SentenceEncoder, logits: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ def saturate(model: SentenceEncoder, logits: Tensor) -> Tensor:
 
 
 def _activated(activation: nn.Module, x: Tensor) -> Tensor:
-    """(B, N) -> (B, N), each row as it is alone.
+    """(..., N) -> the same, each row as it is alone.
 
     onnxruntime computes some exponentials and logarithms eight numbers at a time, and what is left over in
     another way: rows are filled up for these.
@@ -192,7 +192,7 @@ def _activated(activation: nn.Module, x: Tensor) -> Tensor:
     if not isinstance(activation, _PACKED):
         out: Tensor = activation(x)
         return out
-    width = x.shape[1]
+    width = x.shape[-1]
     x = F.pad(x, (0, -width % _TOGETHER)) if width % _TOGETHER else x
     if isinstance(
         activation, nn.LogSigmoid
@@ -200,7 +200,7 @@ def _activated(activation: nn.Module, x: Tensor) -> Tensor:
         x = -(-x).relu() - torch.log(1.0 + torch.exp(-x.abs()))
     else:
         x = activation(x)
-    return x[:, :width]
+    return x[..., :width]
 
 
 def _finish(

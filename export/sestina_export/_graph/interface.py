@@ -9,6 +9,7 @@ from sestina_model.head_config import HeadConfig
 from sestina_model.sentence import SentenceEncoder
 
 __all__ = [
+    "ATTENDED",
     "INPUT",
     "INPUTS",
     "MASK",
@@ -16,6 +17,7 @@ __all__ = [
     "POOLED_FROM",
     "STATES",
     "TYPES",
+    "attends_apart",
     "axes_of",
     "inputs_of",
     "outputs_of",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 INPUT, MASK, TYPES, POOLED_FROM = "input_ids", "attention_mask", "token_type_ids", "pooled_from"
+ATTENDED = "attended"
 STATES = "last_hidden_state"
 OUTPUTS = (RESULTS["embedding"], STATES)
 
@@ -40,7 +43,14 @@ def inputs_of(shapes: str, model: SentenceEncoder) -> Mapping[str, str]:
         inputs[TYPES] = inputs[INPUT]
     if not model.head.include_prompt:
         inputs[POOLED_FROM] = inputs[INPUT]
+    if shapes == "dynamic" and attends_apart(model.head):  # where shapes are static the mask says it
+        inputs[ATTENDED] = inputs[INPUT]
     return inputs
+
+
+def attends_apart(head: HeadConfig) -> bool:
+    """Whether a text may have tokens at its end that others do not attend to."""
+    return head.late_interaction is not None and head.late_interaction.unattended > 0
 
 
 def result_of(head: HeadConfig) -> str:
@@ -55,4 +65,4 @@ def outputs_of(head: HeadConfig) -> tuple[str, str]:
 
 def axes_of(name: str) -> tuple[str | int, ...]:
     """The axes of an input."""
-    return (1,) if name == POOLED_FROM else ("batch", "length")
+    return (1,) if name in (POOLED_FROM, ATTENDED) else ("batch", "length")

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS
+from sestina_export._graph.interface import attends_apart
 from sestina_export._proof.golden_texts import golden_texts
 from sestina_model.checkpoint import Checkpoint
-from sestina_model.inputs import Text
+from sestina_model.inputs import Query, Text, read_roles
 
 __all__ = ["write_goldens"]
 
@@ -35,6 +36,9 @@ def write_goldens(checkpoint: Checkpoint, folder: Path) -> None:
     head = checkpoint.model.head
     if head.pairs:
         _write_pairs(checkpoint, folder)
+        return
+    if head.late_interaction is not None:
+        _write_roles(checkpoint, folder)
         return
     texts = golden_texts(checkpoint.tokenizer, head.max_tokens)
     goldens: list[dict[str, Any]] = [{"name": name, "text": text} for name, text in texts]
@@ -84,6 +88,24 @@ def _write_pairs(checkpoint: Checkpoint, folder: Path) -> None:
         for (name, pair), encoding in zip(pairs, encodings, strict=True)
     ]
     _write(goldens, [checkpoint.encode([pair for _, pair in pairs])], folder)
+
+
+def _write_roles(checkpoint: Checkpoint, folder: Path) -> None:
+    """Each golden text as a document and as a query, up to the limit of each; golden.npy has a row an id."""
+    head = checkpoint.model.head
+    assert head.late_interaction is not None  # noqa: S101  callers look
+    told = attends_apart(head)
+    goldens: list[dict[str, Any]] = []
+    vectors = []
+    roles = (("document", head.late_interaction.document, str), ("query", head.late_interaction.query, Query))
+    for name, role, kind in roles:
+        named = golden_texts(checkpoint.tokenizer, role.max_tokens)
+        texts: list[Text] = [kind(text) for _, text in named]
+        for (title, text), row in zip(named, read_roles(checkpoint.tokenizer, texts, head), strict=True):
+            apart = {"attended": row.attended} if told and row.attended < len(row.ids) else {}
+            goldens.append({"name": f"{name}: {title}", "text": text, "role": name, **apart, "ids": row.ids})
+        vectors.append(checkpoint.encode(texts))
+    _write(goldens, vectors, folder)
 
 
 def _write(

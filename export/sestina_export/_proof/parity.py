@@ -14,7 +14,15 @@ from sestina._bundle.graph import Graph
 from sestina._onnxruntime import onnxruntime, session_options
 from sestina_export._errors import ParityError
 from sestina_export._graph.buckets import padded
-from sestina_export._graph.interface import INPUT, MASK, POOLED_FROM, TYPES, outputs_of
+from sestina_export._graph.interface import (
+    INPUT,
+    MASK,
+    POOLED_FROM,
+    TYPES,
+    attends_apart,
+    outputs_of,
+)
+from sestina_export._proof.feeds import Types, any_start, any_types, fed, started, takes, unpadded
 from sestina_export._proof.shapes import parity_shapes
 from sestina_model.sentence import SentenceEncoder
 
@@ -28,9 +36,6 @@ __all__ = [
     "open_graph",
     "run_texts",
 ]
-
-
-Types = dict[str, npt.NDArray[np.integer[Any]]]  # token types by the name of their input, or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,8 @@ def measure_shapes(
     differences = []
     for batch, length in parity_shapes(model.head.max_tokens, model.encoder.config):
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        start, types = _any_start(model, generator, length), _any_types(model, generator, ids)
-        got = session.run(list(outputs), _unpadded(session, ids, start, types))
+        start, types = any_start(model, generator, length), any_types(model, generator, ids)
+        got = session.run(list(outputs), unpadded(session, ids, start, types))
         reference = _reference(model, ids, start, types)
         differences += _within(_compare(outputs, got, reference, ids.shape, tolerance), where)
     return differences
@@ -88,8 +93,9 @@ def measure_padding(
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length), dtype=np.int32)
         lengths = generator.integers(1, length + 1, batch)
         mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
-        start, types = _any_start(model, generator, length), _any_types(model, generator, ids)
-        feeds = {INPUT: ids, MASK: mask, **types, **_started(session, start)}
+        start = 0 if attends_apart(model.head) else any_start(model, generator, length)
+        types = any_types(model, generator, ids)
+        feeds = {INPUT: ids, MASK: mask, **types, **started(session, start, length)}
         vectors, hidden = session.run(list(outputs), feeds)
         for row, own in enumerate(lengths):
             some = {name: each[row : row + 1, :own] for name, each in types.items()}
@@ -114,44 +120,14 @@ def _within(differences: Iterable[Difference], where: str, how: str = "") -> lis
     return checked
 
 
-def _unpadded(
-    session: Any, ids: npt.NDArray[np.int64], start: int, types: Types
-) -> dict[str, npt.NDArray[Any]]:
-    """The inputs of a graph, with or without a mask, for rows of one length."""
-    if MASK not in (tensor.name for tensor in session.get_inputs()):
-        return {INPUT: ids, **types, **_started(session, start)}
-    mask = np.ones(ids.shape, dtype=np.int32)
-    small = {name: each.astype(np.int32) for name, each in {INPUT: ids, **types}.items()}
-    return {**small, MASK: mask, **_started(session, start)}
-
-
-def _started(session: Any, start: int) -> dict[str, npt.NDArray[Any]]:
-    """The first token that is pooled, for a graph that takes it."""
-    types = {tensor.name: tensor.type for tensor in session.get_inputs()}
-    if POOLED_FROM not in types:
-        return {}
-    return {POOLED_FROM: np.array([start], np.int64 if types[POOLED_FROM] == "tensor(int64)" else np.int32)}
-
-
-def _any_start(model: SentenceEncoder, generator: np.random.Generator, length: int) -> int:
-    """A first token to pool, where the head leaves prompts out: any, or one beyond the last."""
-    return 0 if model.head.include_prompt else int(generator.integers(0, length + 2))
-
-
-def _any_types(
-    model: SentenceEncoder, generator: np.random.Generator, ids: npt.NDArray[np.integer[Any]]
-) -> Types:
-    """Token types of any kind, by the name of the input, where an encoder is told such."""
-    rows = model.encoder.config.n_token_types
-    return {} if rows is None else {TYPES: generator.integers(0, rows, ids.shape).astype(ids.dtype)}
-
-
 def _reference(
     model: SentenceEncoder, ids: npt.NDArray[np.integer[Any]], start: int, types: Types
 ) -> list[npt.NDArray[np.float32]]:
     told = torch.from_numpy(types[TYPES]) if types else None
+    apart = attends_apart(model.head) and 0 < start < ids.shape[1]
+    mask = torch.arange(ids.shape[1])[None].expand(ids.shape) < start if apart else None
     with torch.inference_mode():
-        given = model(torch.from_numpy(ids), None, torch.tensor([start]), told)
+        given = model(torch.from_numpy(ids), mask, torch.tensor([start]), told)
         return [tensor.numpy() for tensor in given]
 
 
@@ -168,8 +144,8 @@ def measure_batches(graph: bytes | Graph, model: SentenceEncoder, where: str, se
     shapes = [shape for shape in parity_shapes(model.head.max_tokens, model.encoder.config) if shape[0] > 1]
     for batch, length in shapes:
         ids = generator.integers(0, model.encoder.config.vocab_size, (batch, length))
-        start = _started(session, _any_start(model, generator, length))
-        types = _any_types(model, generator, ids)
+        start = started(session, any_start(model, generator, length), length)
+        types = any_types(model, generator, ids)
         together = session.run(list(outputs), {INPUT: ids, **types, **start})
         for row in range(batch):
             some = {name: each[row : row + 1] for name, each in types.items()}
@@ -230,20 +206,18 @@ def run_texts(
 ) -> npt.NDArray[np.float32]:
     """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
-    The tokens of a text are pooled from its member of `starts` on, by default all. Of pairs with types `ids`
-    has [id, type] for each token. Of tasks by token the rows of all tokens follow one another.
+    The tokens of a text are pooled from its member of `starts` on, by default all; or so many are attended
+    to, where a text may have others. Of pairs with types `ids` has [id, type] for each token. Of tasks by
+    token the rows of all tokens follow one another.
     """
     result = session.get_outputs()[0]
     by_token = len(result.shape) == 3
     found = [np.zeros((0 if by_token else 1, width), dtype=np.float32)] * len(ids)
     for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):
         if row:
-            feed = padded(row, buckets) if buckets else _fed(np.array([row], dtype=np.int64))
-            given = session.run([result.name], {**feed, **_started(session, start)})[0]
+            feed = padded(row, buckets) if buckets else fed(np.array([row], dtype=np.int64))
+            if buckets and start and takes(session, POOLED_FROM) is None:
+                feed[MASK][0, start:] = 0
+            given = session.run([result.name], {**feed, **started(session, start, len(row))})[0]
             found[at] = given[0, : len(row)] if by_token else given
     return np.concatenate(found) if found else np.zeros((0, width), dtype=np.float32)
-
-
-def _fed(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-    """(1, S) ids, or (1, S, 2) with their types, as a graph without a mask takes them."""
-    return {INPUT: rows} if rows.ndim == 2 else {INPUT: rows[..., 0].copy(), TYPES: rows[..., 1].copy()}

@@ -74,7 +74,7 @@ def compare_tokenizer(
     if checkpoint.model.head.pairs:
         _hold_pairs(checkpoint, reference, kept, version)
     else:
-        _hold(kept, checkpoint.tokenize(kept), [ids for _, ids in held], version)
+        _hold(kept, [each.ids for each in checkpoint.encodings(kept)], [ids for _, ids in held], version)
     return version
 
 

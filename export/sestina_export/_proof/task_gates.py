@@ -14,6 +14,7 @@ from sestina._logits import activated
 from sestina._spans import spans
 from sestina._text.words import Piece
 from sestina_export._errors import ExportError, QualityError
+from sestina_export._proof.late_scores import late_scores
 from sestina_export._proof.parity import open_graph, run_texts
 from sestina_export._proof.quality import MissedGateError, QualityGate, measure_quality
 from sestina_model.checkpoint import Checkpoint
@@ -38,7 +39,7 @@ class _Bounds:
 
 @dataclass(frozen=True, slots=True)
 class RankGate(_Bounds):
-    """How alike a quantised reranker, or a sparse encoder by dot products, must order documents held back.
+    """How alike a quantised reranker, sparse encoder or model of late interaction must order documents.
 
     Attributes:
         rank_correlation: Least Spearman correlation with PyTorch's scores, on average over the queries.
@@ -89,6 +90,7 @@ AnyGate = QualityGate | RankGate | LabelGate | SpanGate
 _GATES: dict[str, tuple[type[AnyGate], str]] = {
     "embedding": (QualityGate, "cosine"),
     "rerank": (RankGate, "ranks"),
+    "multi-vector": (RankGate, "ranks"),
     "classify": (LabelGate, "labels"),
     "tag": (SpanGate, "spans"),
     "sparse": (RankGate, "ranks"),
@@ -134,6 +136,10 @@ def measure_task(
         here, there = (_products(each) for each in _both(graph, checkpoint, texts, buckets))
         counts = {"queries": here.shape[0], "documents": here.shape[1]}
         figures = _rank_figures(here, there)
+    elif checkpoint.model.head.late_interaction is not None:
+        here, there = late_scores(graph, checkpoint, texts, (_QUERIES, _DOCUMENTS), buckets)
+        counts = dict(zip(("queries", "documents"), here.shape, strict=True))
+        figures = _rank_figures(here[..., None], there[..., None])
     elif isinstance(gate, RankGate):
         queries = list(dict.fromkeys(text[0] for text in texts))[:_QUERIES]
         documents = list(dict.fromkeys(text[1] for text in texts))[:_DOCUMENTS]

@@ -18,6 +18,7 @@ from sestina_model.pretrained.card import read_licence, read_name
 from sestina_model.pretrained.families import Architecture, read_architecture
 from sestina_model.pretrained.families.keys import Keys
 from sestina_model.pretrained.modules import read_steps, step_files
+from sestina_model.pretrained.multi_vector import late_head
 from sestina_model.pretrained.sentence_transformers import MODULES, Contract, read_contract
 from sestina_model.pretrained.sequence_heads import read_sequence_head, read_token_head
 from sestina_model.pretrained.static import read_static
@@ -107,7 +108,19 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     if sequence is not None and task == "sparse":
         head = contract.sparse_head(limit, sequence.steps)
     elif sequence is None:
-        head, steps = contract.head(limit), read_steps(contract.modules, d_model)
+        steps = read_steps(contract.modules, d_model)
+        head = (
+            contract.head(limit)
+            if contract.late is None
+            else late_head(
+                contract.late,
+                contract.modules,
+                contract.prompts,
+                found,
+                limit,
+                architecture.config.max_positions,
+            )
+        )
     else:
         activation = read_activation(folder, config, task, len(sequence.labels))
         head = sequence.config(task, activation, limit)

@@ -11,6 +11,7 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.head_config import HeadConfig, Similarity
 from sestina_model.head_steps import Step, is_count
 from sestina_model.pretrained.modules import Modules
+from sestina_model.pretrained.multi_vector import Stated
 from sestina_model.pretrained.transformer_module import options_of
 
 __all__ = ["Contract", "check_model", "read_prompts"]
@@ -32,6 +33,7 @@ class Contract:
         similarity: How vectors are compared.
         saturation: Of sparse: how often log(1 + x) is taken.
         max_active: Of sparse: how many weights of a text are kept; None: all.
+        late: Of models that give each token a vector: how queries and documents are read.
     """
 
     transformer: Path
@@ -45,6 +47,7 @@ class Contract:
     similarity: Similarity = "cosine"
     saturation: int = 0
     max_active: int | None = None
+    late: Stated | None = None
 
     def sparse_head(self, max_tokens: int, steps: tuple[Step, ...]) -> HeadConfig:
         """The same of a sparse encoder, whose model has the steps."""

@@ -13,14 +13,18 @@ from torch import Tensor
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import flag, read_json, read_json_object
 from sestina_model._weights import check_fit, read_tensors
-from sestina_model.head_config import MOST_MODES, POOLINGS, Pooling, pooling_modes
+from sestina_model.head_config import Pooling, pooling_modes
 from sestina_model.head_steps import ACTIVATIONS, MOST, Step, is_count, make_step
+from sestina_model.pretrained.pooling import read_pooling
 
 __all__ = [
+    "MASK",
     "MODULES",
+    "TOKENS",
     "Module",
     "Modules",
     "listed_modules",
+    "read_module",
     "read_modules",
     "read_steps",
     "step_files",
@@ -30,16 +34,8 @@ MODULES = "modules.json"
 
 _KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
 _OF_SPARSE = ("MLMTransformer", "SpladePooling")  # of which `sparse` makes something
+MASK, TOKENS = "MultiVectorMask", "token_embeddings"  # of models that give each token a vector
 _BEFORE = ("Transformer", "StaticEmbedding", "Pooling")
-# One flag per mode until version 5.3, then a single pooling_mode; several are joined in this order.
-_POOLING_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 _ACTIVATION = "activation_function"
 _PACKAGES = ("torch.nn.", "torch.nn.modules.activation.", "torch.nn.modules.linear.")
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
@@ -95,15 +91,18 @@ def read_modules(folder: Path) -> Modules:
             f"Transformer and a Pooling, or a StaticEmbedding, and then any number of Dense, LayerNorm and "
             f"Normalize are"
         )
-    pooling, include_prompt = ("mean", True) if static else _pooling(modules[1][1] / "config.json")
-    steps = [_step(kind, path) for kind, path in modules[begin:]]
+    pooling, include_prompt = ("mean", True) if static else read_pooling(modules[1][1] / "config.json")
+    steps = [read_module(kind, path) for kind, path in modules[begin:]]
     normalize = bool(steps) and steps[-1].step.kind == "normalize"
     between = tuple(steps[:-1] if normalize else steps)
     return Modules(modules[0][1], pooling, include_prompt, between, normalize, static)
 
 
-def listed_modules(folder: Path) -> list[tuple[str, Path]]:
-    """Kind and folder of each module. Dropout is left out: it does nothing once a model is trained."""
+def listed_modules(folder: Path, more: tuple[str, ...] = ()) -> list[tuple[str, Path]]:
+    """Kind and folder of each module, of the usual kinds and some more. Dropout is left out: it does nothing
+    once a model is trained.
+    """
+    kinds = (*_KINDS, *more)
     listed, modules = read_json(folder / MODULES), []
     if not isinstance(listed, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
@@ -115,10 +114,10 @@ def listed_modules(folder: Path) -> list[tuple[str, Path]]:
         raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in (*_KINDS, *_OF_SPARSE):
+        if package.split(".")[0] != "sentence_transformers" or kind not in (*kinds, *_OF_SPARSE):
             raise UnsupportedCheckpointError(
                 f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
-                f"sentence-transformers' {', '.join(_KINDS[:-1])} and {_KINDS[-1]} are"
+                f"sentence-transformers' {', '.join(kinds[:-1])} and {kinds[-1]} are"
             )
         path = posixpath.normpath(entry["path"])
         if posixpath.isabs(path) or path.split("/")[0] == "..":
@@ -128,30 +127,24 @@ def listed_modules(folder: Path) -> list[tuple[str, Path]]:
     return modules
 
 
-def _pooling(path: Path) -> tuple[Pooling, bool]:
-    """The pooling, and whether it takes in the tokens of a prompt."""
-    config = read_json_object(path)
-    if "pooling_mode" in config:
-        found = config["pooling_mode"]
-        modes = list(found) if isinstance(found, list) else [found]
-    else:
-        flags = {mode: flag(config, name, path) for name, mode in _POOLING_FLAGS.items()}
-        modes = [mode for mode, set_ in flags.items() if set_] or ["mean"]
-    if not 1 <= len(modes) <= MOST_MODES or not all(mode in POOLINGS for mode in modes):
-        raise UnsupportedCheckpointError(
-            f"{path}: pooling_mode {' with '.join(map(str, modes)) or '[]':.120} is not supported; "
-            f"{', '.join(POOLINGS)} and lists of up to {MOST_MODES} of them are"
-        )
-    return "+".join(modes), flag({"include_prompt": True, **config}, "include_prompt", path)
+def read_module(kind: str, folder: Path, reads: str = "sentence_embedding") -> Module:
+    """A module behind the encoder.
 
+    Args:
+        kind: Dense, LayerNorm or Normalize.
+        folder: Its own.
+        reads: What it must read, and write.
 
-def _step(kind: str, folder: Path) -> Module:
+    Raises:
+        CheckpointError: Where its file is damaged.
+        UnsupportedCheckpointError: Naming an option that is not supported.
+    """
     path = folder / "config.json"
     config = read_json_object(path, optional=kind == "Normalize")
     for key in ("module_input_name", "module_output_name"):
-        if kind != "LayerNorm" and config.get(key) not in (None, "sentence_embedding"):
+        if kind != "LayerNorm" and config.get(key) not in (None, reads):
             raise UnsupportedCheckpointError(
-                f"{path}: {key} {config[key]!r:.60} is not supported; 'sentence_embedding' is"
+                f"{path}: {key} {config[key]!r:.60} is not supported; {reads!r} is"
             )
     if kind == "Normalize":
         return Module(folder, Step(kind="normalize"))

@@ -16,6 +16,7 @@ from sestina_model._files import flag, read_json_object
 from sestina_model.head_config import LOGITS, Pooling, Task
 from sestina_model.pretrained.contract import Contract, check_model, read_prompts
 from sestina_model.pretrained.modules import MODULES, Modules, listed_modules, read_modules
+from sestina_model.pretrained.multi_vector import read_late_modules, read_stated
 from sestina_model.pretrained.sparse_contract import read_sparse_contract
 from sestina_model.pretrained.static import MODEL_TYPE
 from sestina_model.pretrained.tasks import CROSS_ENCODER
@@ -35,6 +36,8 @@ def read_contract(folder: Path, task: Task = "embedding") -> Contract:
         return _sequence_contract(folder)
     if task == "sparse":
         return read_sparse_contract(folder)
+    if task == "multi-vector":
+        return _late_contract(folder)
     if not (folder / MODULES).is_file():
         path = folder / "config.json"
         config = read_json_object(path, optional=True)
@@ -58,6 +61,17 @@ def read_contract(folder: Path, task: Task = "embedding") -> Contract:
         similarity=config.get("similarity_fn_name") or "cosine",
         static=modules.static,
     )
+
+
+def _late_contract(folder: Path) -> Contract:
+    """Of a model of late interaction."""
+    modules, mask = read_late_modules(folder)
+    root = modules.transformer or folder
+    stated = read_stated(folder, root, mask)
+    path = folder / "config_sentence_transformers.json"
+    prompts, _ = read_prompts(path, read_json_object(path, optional=True))
+    limit, lower_case = read_transformer(root, roles=True)
+    return Contract(root, modules, max_seq_length=limit, lower_case=lower_case, prompts=prompts, late=stated)
 
 
 def _sequence_contract(folder: Path) -> Contract:

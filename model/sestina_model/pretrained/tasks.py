@@ -10,10 +10,20 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 from sestina_model.head_config import Activation, Task
 
-__all__ = ["CROSS_ENCODER", "SENTENCE_TRANSFORMERS", "SPARSE_ENCODER", "read_activation", "stated_task"]
+__all__ = [
+    "CROSS_ENCODER",
+    "MULTI_VECTOR",
+    "SENTENCE_TRANSFORMERS",
+    "SPARSE_ENCODER",
+    "read_activation",
+    "stated_task",
+]
 
 SENTENCE_TRANSFORMERS, CROSS_ENCODER = "config_sentence_transformers.json", "CrossEncoder"
 SPARSE_ENCODER = "SparseEncoder"
+MULTI_VECTOR = "MultiVectorEncoder"
+# What wrote ColBERT models before sentence-transformers 6, by the model_type or architecture that it states.
+_OLDER = {"ColBERT": "PyLate", "HF_ColBERT": "ColBERT's own code"}
 _OLD_ACTIVATION = "sbert_ce_default_activation_function"  # before sentence-transformers 4
 _ACTIVATIONS: Mapping[str, Activation] = {"Identity": "identity", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _PROBLEMS: Mapping[object, Activation] = {
@@ -29,17 +39,24 @@ def stated_task(folder: Path) -> Task:
 
     A model of sequence classification with one label is a cross-encoder too, as sentence-transformers has it;
     with several it is a classifier unless sentence-transformers says otherwise.
+
+    Raises:
+        UnsupportedCheckpointError: Where it is a ColBERT model in an older layout.
     """
     stated = read_json_object(folder / SENTENCE_TRANSFORMERS, optional=True).get("model_type")
     if stated == CROSS_ENCODER:
         return "rerank"
     if stated == SPARSE_ENCODER:
         return "sparse"
+    if stated == MULTI_VECTOR:
+        return "multi-vector"
+    _check_layout(folder / SENTENCE_TRANSFORMERS, "model_type", stated)
     if stated is not None or (folder / "modules.json").is_file():
         return "embedding"
     config = read_json_object(folder / "config.json", optional=True)
     architectures = config.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else None
+    _check_layout(folder / "config.json", "architectures", first)
     if isinstance(first, str) and first.endswith("ForTokenClassification"):
         return "tag"
     if not isinstance(first, str) or not first.endswith("ForSequenceClassification"):
@@ -48,6 +65,16 @@ def stated_task(folder: Path) -> Task:
     count = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
     own = "activation_fn" in _own(config) or config.get(_OLD_ACTIVATION) is not None
     return "rerank" if own or count == 1 else "classify"
+
+
+def _check_layout(path: Path, key: str, stated: object) -> None:
+    if isinstance(stated, str) and stated in _OLDER:
+        raise UnsupportedCheckpointError(
+            f"{path}: {key} {stated!r} is the layout of {_OLDER[stated]}, which is not supported; write "
+            "it anew: "
+            f'python -c "from sentence_transformers import MultiVectorEncoder as M; '
+            f"M({str(path.parent)!r}).save('NEW')\"; or export that model as it is in memory"
+        )
 
 
 def read_activation(folder: Path, config: Mapping[str, Any], task: Task, n_labels: int) -> Activation:

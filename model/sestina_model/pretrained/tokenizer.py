@@ -39,12 +39,16 @@ class FolderTokenizer:
         token_types: Whether the encoder is told the token types that the tokenizer gives.
         left_out: Tokens of roles of the folder's own that the table has no rows for: nobody can encode a text
             that has one, and here such a text is cut like any other.
+        filler: The token that stands for what is masked, else the one that ends a text; None: it has neither.
+        left: Whether texts are padded on their left.
     """
 
     tokenizer: Tokenizer
     limit: int | None
     token_types: bool
     left_out: tuple[str, ...] = ()
+    filler: str | None = None
+    left: bool = False
 
 
 def read_folder_tokenizer(
@@ -93,7 +97,16 @@ def read_folder_tokenizer(
         tokenizer, left_out = _within(tokenizer, rows, options)
         if lower_case:
             tokenizer.normalizer = lower_cased(tokenizer.normalizer)
-    return FolderTokenizer(tokenizer, _limit(options), _token_types(options, kind), left_out)
+    named_tokens = {**(kind.defaults or {}), **options.roles}
+    filler = named_tokens.get("mask_token") or named_tokens.get("eos_token")
+    return FolderTokenizer(
+        tokenizer,
+        _limit(options),
+        _token_types(options, kind),
+        left_out,
+        None if filler is None else str(filler),
+        options.values.get("padding_side") == "left",
+    )
 
 
 def _within(

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import flag, read_json_object
 
-__all__ = ["FEATURES", "SEQUENCE", "VOCABULARY", "Expected", "options_of", "read_transformer"]
+__all__ = [
+    "FEATURES",
+    "ROLES",
+    "SEQUENCE",
+    "VOCABULARY",
+    "Expected",
+    "options_of",
+    "read_transformer",
+    "transformer_config",
+]
 
 # The Transformer's own file is named after the model in some versions; the first that exists is read.
 _TRANSFORMER_CONFIGS = tuple(
@@ -34,12 +43,22 @@ class Expected(NamedTuple):
 
 
 FEATURES = Expected("feature-extraction", "last_hidden_state", "token_embeddings")
+ROLES = ("query_length", "document_length", "query_expansion")  # how queries and documents are read apart
 SEQUENCE = Expected("sequence-classification", "logits", "scores")
 VOCABULARY = Expected("fill-mask", "logits", "token_embeddings")
 
 
+def transformer_config(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The Transformer's own file, and what it holds: nothing where it is not there."""
+    path = next(
+        (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()),
+        folder / _TRANSFORMER_CONFIGS[0],
+    )
+    return path, read_json_object(path, optional=True)
+
+
 def read_transformer(
-    folder: Path, expected: Expected = FEATURES, *, stated: bool = False
+    folder: Path, expected: Expected = FEATURES, *, stated: bool = False, roles: bool = False
 ) -> tuple[int | None, bool]:
     """The length limit, and whether texts are lower-cased first.
 
@@ -47,12 +66,9 @@ def read_transformer(
         folder: The module's.
         expected: What it must be for.
         stated: Whether it must say so itself: a Transformer that says nothing gives features.
+        roles: Whether queries and documents may be read apart.
     """
-    path = next(
-        (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()),
-        folder / _TRANSFORMER_CONFIGS[0],
-    )
-    config = read_json_object(path, optional=True)
+    path, config = transformer_config(folder)
     task = config.get("transformer_task", FEATURES.task if stated else expected.task)
     if task != expected.task:
         raise UnsupportedCheckpointError(
@@ -60,7 +76,7 @@ def read_transformer(
         )
     _check_modalities(path, config, expected)
     # The lengths cut queries and documents at other places than other texts.
-    for key in ("tokenizer_name_or_path", "query_expansion", "query_length", "document_length"):
+    for key in ("tokenizer_name_or_path", *(() if roles else ROLES)):
         if config.get(key) is not None:
             raise UnsupportedCheckpointError(
                 f"{path}: {key} {config[key]!r:.60} is not supported; leave it out"

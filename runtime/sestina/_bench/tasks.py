@@ -121,12 +121,23 @@ def _ours(
 ) -> Call:
     given: dict[str, Any] = {"precision": precision, "threads": options.threads, "provider": "cpu"}
     call: Call
-    loaded: sestina.Reranker | sestina.Classifier | sestina.Tagger | sestina.SparseEncoder
+    loaded: (
+        sestina.Reranker
+        | sestina.Classifier
+        | sestina.Tagger
+        | sestina.SparseEncoder
+        | sestina.MultiVectorEncoder
+    )
     if manifest.task == "rerank":
         reranker = loaded = stack.enter_context(sestina.load_reranker(options.bundle, **given))
 
         def call() -> Vectors:
             return reranker.score(query, texts, on_truncate="ignore")
+    elif manifest.task == "multi-vector":
+        late = loaded = stack.enter_context(sestina.load_multi_vector_encoder(options.bundle, **given))
+
+        def call() -> Vectors:
+            return late.score(query, texts, on_truncate="ignore")
     elif manifest.task == "tag":
         tagger = loaded = stack.enter_context(sestina.load_tagger(options.bundle, **given))
 
@@ -152,8 +163,8 @@ def _ours(
 
 
 def _peer_name(manifest: Manifest) -> str:
-    theirs = {"rerank": "CrossEncoder", "sparse": "SparseEncoder"}
-    return f"{theirs.get(manifest.task, 'transformers pipeline')} fp32"
+    names = {"rerank": "CrossEncoder", "sparse": "SparseEncoder", "multi-vector": "MultiVectorEncoder"}
+    return f"{names.get(manifest.task, 'transformers pipeline')} fp32"
 
 
 def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts: list[str]) -> Call:
@@ -176,6 +187,17 @@ def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts:
         sparse = SparseEncoder(options.source or "", device="cpu", local_files_only=True)
         sparse.max_seq_length = limit
         return lambda: sparse.encode(texts, prompt="", show_progress_bar=False)
+    if manifest.task == "multi-vector":
+        from sentence_transformers import MultiVectorEncoder  # of its version 6
+
+        late = MultiVectorEncoder(options.source or "", device="cpu", local_files_only=True)
+
+        def scored() -> Vectors:
+            found = late.similarity(late.encode_query([query]), late.encode_document(texts))
+            scores: Vectors = np.asarray(found, dtype=np.float32)[0]
+            return scores
+
+        return scored
     if manifest.task == "tag":
         tagging: Any = transformers.pipeline(
             "token-classification", model=options.source, device="cpu", aggregation_strategy="simple"

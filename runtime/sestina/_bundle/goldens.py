@@ -33,6 +33,8 @@ class Golden:
         pooled_from: The first token that is pooled.
         pair: The second text of a pair; None: there is one alone.
         types: Of each token the text of the pair that it is of; empty: the graph is not told.
+        role: "query" or "document", where these are read apart; its prompt stands before the text.
+        attended: How many tokens are attended to; 0: all.
     """
 
     name: str
@@ -43,6 +45,13 @@ class Golden:
     pooled_from: int = 0
     pair: str | None = None
     types: tuple[int, ...] = ()
+    role: str = ""
+    attended: int = 0
+
+    @property
+    def start(self) -> int:
+        """What a graph is told besides the tokens, as `Run.run` has it."""
+        return self.attended or self.pooled_from
 
     @property
     def tokens(self) -> list[Any]:
@@ -119,6 +128,10 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
             f"float32{'' if sparse else f' of width {width}'}"
         )
+    if any(bool(golden.role) != (bundle.manifest.task == "multi-vector") for golden in goldens):
+        raise BundleFormatError(
+            f"{bundle.where(GOLDEN)} cannot be read: goldens have a role just where the task is multi-vector"
+        )
     if any(golden.ids and bool(golden.types) != bundle.manifest.token_types for golden in goldens):
         raise BundleFormatError(
             f"{bundle.where(GOLDEN)} cannot be read: goldens have types just where graphs take them"
@@ -168,9 +181,12 @@ def _golden(at: int, item: object, vector: npt.NDArray[np.float32], *, pairs: bo
         raise TypeError(f"golden {at} needs a pair, the second text, which is a string")
     f"{name}{text}{prompt}{pair}".encode()  # lone surrogates are a ValueError too
     ids, types = _numbers(at, "ids", ids), _numbers(at, "types", types)
+    role, attended = members.get("role", ""), members.get("attended", 0)
+    if role not in ("", "query", "document") or type(attended) is not int or not 0 <= attended <= len(ids):
+        raise ValueError(f"golden {at} has a role that is none, or attended is no number of its ids")
     if types and len(types) != len(ids):
         raise ValueError(f"golden {at} has {len(types)} types for {len(ids)} ids")
-    return Golden(name, text, ids, vector, prompt, start, pair, types)
+    return Golden(name, text, ids, vector, prompt, start, pair, types, role, attended)
 
 
 def _numbers(at: int, name: str, found: object) -> tuple[int, ...]:
@@ -185,8 +201,13 @@ def by_golden(goldens: Sequence[Golden], rows: npt.NDArray[np.float32]) -> list[
 
 
 def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
-    """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite."""
-    if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
+    """Largest absolute difference of (d,) or (n, d) from a golden's vector; NaN where one is not finite, or a
+    text has another number of tokens.
+    """
+    of_one = vectors.shape[max(0, vectors.ndim - golden.vector.ndim) :]
+    if (
+        of_one != golden.vector.shape or not np.isfinite(vectors).all()
+    ):  # a signalling NaN would have numpy warn
         return float("nan")
     difference = np.abs(np.subtract(vectors, golden.vector, dtype=np.float64))  # float32 may overflow
     return float(difference.max(initial=0.0))

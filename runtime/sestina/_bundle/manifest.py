@@ -11,7 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from sestina._bundle.late_interaction import LateInteraction
 
 FORMAT = "sestina"
 FORMAT_VERSION = 2  # the newest; a bundle states the oldest that a reader of it must know
@@ -26,7 +29,7 @@ Pooling = str  # one of `POOLINGS`, or several joined by "+"
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
-Task = Literal["embedding", "rerank", "classify", "tag", "sparse"]
+Task = Literal["embedding", "rerank", "classify", "tag", "sparse", "multi-vector"]
 Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
 
 # What a bundle of each task is asked for: the output of its graphs that is the result.
@@ -37,6 +40,7 @@ RESULTS: Mapping[str, str] = MappingProxyType(
         "classify": "logits",
         "tag": "token_logits",
         "sparse": "sparse_embedding",
+        "multi-vector": "token_embeddings",
     }
 )
 LABELLED = ("rerank", "classify", "tag")  # tasks whose result has a label for each of its numbers
@@ -62,6 +66,7 @@ class TextContract(NamedTuple):
         labels: Of `LABELLED` tasks, what each number of the result stands for.
         activation: What a reader makes of logits.
         max_active: Of sparse: how many weights of a text a reader keeps, the largest; None: all.
+        late_interaction: Of multi-vector: how queries and documents are read and compared.
     """
 
     max_tokens: int
@@ -75,6 +80,7 @@ class TextContract(NamedTuple):
     labels: tuple[str, ...] = ()
     activation: Activation = "identity"
     max_active: int | None = None
+    late_interaction: LateInteraction | None = None
 
     @property
     def version(self) -> int:
@@ -83,10 +89,13 @@ class TextContract(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
+        late = self.late_interaction
         values = {**self._asdict(), "prompts": dict(self.prompts), "labels": list(self.labels)}
+        values["late_interaction"] = None if late is None else late.to_dict()
         own = (
             *(("labels", "activation") if self.labels else ()),
             *(("max_active",) if self.max_active else ()),
+            *(("late_interaction",) if late else ()),
         )
         return {name: values[name] for name in (*self._fields[: 4 if self.version == 1 else 8], *own)}
 
@@ -191,7 +200,7 @@ class Manifest(NamedTuple):
     @property
     def by_token(self) -> bool:
         """Whether each token of a text has a result of its own."""
-        return self.task == "tag"
+        return self.task in ("tag", "multi-vector")
 
     @property
     def token_types(self) -> bool:

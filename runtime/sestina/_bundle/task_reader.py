@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, get_args
 
+from sestina._bundle.late_interaction import LateInteraction
 from sestina._bundle.manifest import LABELLED, RESULTS, Activation, Manifest, is_unicode
 from sestina._errors import BundleFormatError
 
@@ -23,7 +24,9 @@ class Reader(Protocol):
         """A whole number."""
 
 
-_TYPES = "token_type_ids"
+_TYPES, _ATTENDED = "token_type_ids", "attended"
+_SIMILARITIES = ("maxsim", "meanmaxsim")
+_MOST = (1 << 31) - 1
 
 
 def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> Manifest:
@@ -43,13 +46,56 @@ def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> M
     if manifest.task == "sparse" and document["contract"].get("max_active") is not None:
         most = reader.count(document["contract"], "max_active", 1)
         manifest = manifest._replace(contract=manifest.contract._replace(max_active=most))
+    late = None
+    if manifest.task == "multi-vector":
+        late = _late(reader, document["contract"], manifest)
+        manifest = manifest._replace(contract=manifest.contract._replace(late_interaction=late))
     for variant in manifest.variants:
+        apart = late is not None and late.attends_apart and variant.shapes == "dynamic"
+        if apart != any(each.name == _ATTENDED for each in variant.inputs):
+            raise BundleFormatError(
+                f"{reader.where}: {variant.entry.file} {'lacks' if apart else 'takes'} the input "
+                f"{_ATTENDED}; graphs "
+                f"of dynamic shapes whose queries have tokens that are not attended to do, and no others"
+            )
         if manifest.token_types != any(each.name == _TYPES for each in variant.inputs):
             raise BundleFormatError(
                 f"{reader.where}: {variant.entry.file} {'lacks' if manifest.token_types else 'takes'} the "
                 f"input {_TYPES}; graphs of rerank whose encoder has n_token_types do, and no others"
             )
     return manifest
+
+
+def _late(reader: Reader, item: dict[str, Any], manifest: Manifest) -> LateInteraction:
+    late: dict[str, Any] = reader.member(item, "late_interaction", dict)
+    reader.choice(late, "similarity", _SIMILARITIES)
+    for name in ("query", "document"):
+        role: dict[str, Any] = reader.member(late, name, dict)
+        limit = reader.count(role, "max_tokens", 1)
+        skip: list[Any] = reader.member(role, "skip", list)
+        if limit > manifest.contract.max_tokens:
+            raise BundleFormatError(
+                f"{reader.where}: the max_tokens of a {name} is {limit}, above the contract's "
+                f"{manifest.contract.max_tokens}"
+            )
+        if not all(type(each) is int and 0 <= each <= _MOST for each in skip) or len(set(skip)) != len(skip):
+            raise BundleFormatError(f"{reader.where}: skip of a {name} must be different ids")
+        if role.get("expansion") is None:
+            continue
+        expansion: dict[str, Any] = reader.member(role, "expansion", dict)
+        length = reader.count(expansion, "length", 1)
+        reader.count(expansion, "token", 0)
+        reader.member(expansion, "attended", bool)
+        if name == "document" or length > limit:
+            raise BundleFormatError(
+                f"{reader.where}: only a query has an expansion, whose length is at most its max_tokens"
+            )
+    if manifest.contract.default_prompt is not None or not manifest.contract.include_prompt:
+        raise BundleFormatError(
+            f"{reader.where}: a bundle of the task multi-vector has no default_prompt, and include_prompt "
+            "is true"
+        )
+    return LateInteraction.from_dict(late)
 
 
 def _labels(reader: Reader, item: dict[str, Any], count: int) -> tuple[str, ...]:

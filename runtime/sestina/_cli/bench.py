@@ -26,8 +26,8 @@ Example:
 With --provider, batches of 1 to 256 texts of 16 to 512 tokens are measured there, and PyTorch on the same
 device (on a GPU in float16), plain and compiled.
 
-Of a reranker or a classifier 100 texts of 128 tokens are measured in one call, and with --source
-sentence-transformers' CrossEncoder or transformers' pipeline beside it.
+Of a reranker, a classifier or an encoder of late interaction 100 texts of 128 tokens are measured in one
+call, and with --source sentence-transformers' CrossEncoder or transformers' pipeline beside it.
 
 Peers: torch, sentence-transformers, sentence-transformers-onnx (its extra [onnx] wants an environment of its
 own), fastembed, ctranslate2, openvino, onnxruntime-plain; and sestina-default, the embedded bundle, which is

@@ -50,7 +50,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument(
         "--task",
         metavar="NAME",
-        help="what it is exported for: embedding, rerank, classify, tag or sparse (default: what it is)",
+        help="what it is exported for: embedding, rerank, classify, tag, sparse or multi-vector "
+        "(default: what it is)",
     )
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")

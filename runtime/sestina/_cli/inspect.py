@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sestina._bundle.bundle import Bundle
+from sestina._bundle.late_interaction import Role
 from sestina._bundle.manifest import Manifest, TextContract, Variant
 from sestina._cli import arguments, options, printing
 from sestina._cli.export import load_exporter
@@ -100,12 +101,32 @@ def _result(manifest: Manifest) -> dict[str, object]:
             "limit": limit,
             "similarity": contract.similarity,
         }
+    late = contract.late_interaction
+    if late is not None:
+        return {
+            "task": manifest.task,
+            "dimensions": f"{contract.dimensions} of each token",
+            "query": _role(late.query),
+            "document": _role(late.document),
+            "similarity": late.similarity,
+        }
     return {
         "task": manifest.task,
         "labels": ", ".join(contract.labels),
         "activation": contract.activation,
         "limit": f"{limit} of a query and a document together" if manifest.task == "rerank" else limit,
     }
+
+
+def _role(role: Role) -> str:
+    """How queries or documents are read."""
+    parts = [f"{role.max_tokens} tokens"]
+    if role.expansion is not None:
+        how = "" if role.expansion.attended else ", which are not attended to"
+        parts.append(f"filled up to {role.expansion.length} with the token {role.expansion.token}{how}")
+    if role.skip:
+        parts.append(f"without the vectors of {len(role.skip)} tokens")
+    return "; ".join(parts)
 
 
 def _pooling(contract: TextContract) -> str:
@@ -168,8 +189,12 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
 def _contract(manifest: Manifest) -> dict[str, Any]:
     """As the manifest has it: what only other tasks have is absent where a bundle embeds."""
     contract = manifest.contract._asdict()
-    own = {"embedding": (), "sparse": ("max_active",)}.get(manifest.task, ("labels", "activation"))
-    others = {"labels", "activation", "max_active"} - {*own}
+    if contract["late_interaction"] is not None:
+        contract["late_interaction"] = contract["late_interaction"].to_dict()
+    own = {"embedding": (), "sparse": ("max_active",), "multi-vector": ("late_interaction",)}.get(
+        manifest.task, ("labels", "activation")
+    )
+    others = {"labels", "activation", "max_active", "late_interaction"} - {*own}
     task = {} if manifest.task == "embedding" else {"task": manifest.task}
     return {**task, **{name: value for name, value in contract.items() if name not in others}}
 

@@ -8,26 +8,34 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from sestina._bundle.bundle import Bundle
 from sestina._cli import options, printing
 from sestina._cli.encoding import Notices
 from sestina._cli.texts import Text
-from sestina._errors import OptionError, TruncationError, TruncationWarning
-from sestina._loaders import load_reranker
+from sestina._errors import InputError, OptionError, TruncationError, TruncationWarning
+from sestina._loaders import load_multi_vector_encoder, load_reranker
 from sestina._progress import progress_bar
+from sestina._reranker import Reranker
 from sestina._text.truncation import limit_in_words
 
 if TYPE_CHECKING:
-    from sestina._reranker import Reranker
+    from sestina._arrays import Vectors
+    from sestina._multi_vector_encoder import MultiVectorEncoder
 
 _AT_ONCE = 1024  # texts: enough for batches of one length, few enough to hold
 
 
-def open_reranker(args: argparse.Namespace, path: str) -> Reranker:
-    """Load a reranker as the options say.
+def open_reranker(args: argparse.Namespace, path: str) -> Reranker | MultiVectorEncoder:
+    """Load a reranker, or an encoder of late interaction, as the options say.
 
     Raises:
         OptionError: Where the bundle is of another task, or gives several numbers a pair, without an order.
     """
+    bundle = Bundle(path)
+    task = bundle.manifest.task
+    bundle.close()
+    if task == "multi-vector":
+        return load_multi_vector_encoder(path, **options.runtime_options(args))
     reranker = load_reranker(path, **options.runtime_options(args))
     if len(reranker.labels) != 1:
         reranker.close()
@@ -38,7 +46,7 @@ def open_reranker(args: argparse.Namespace, path: str) -> Reranker:
 
 
 def score_each(
-    reranker: Reranker,
+    reranker: Reranker | MultiVectorEncoder,
     query: str,
     texts: Iterable[Text],
     take: Callable[[Text, float], object],
@@ -59,7 +67,20 @@ def score_each(
     Raises:
         TruncationError: Naming the text by its source.
     """
-    limit = f"together with the query {limit_in_words(reranker.max_tokens, prompted=False)}"
+    ask: Callable[[list[str]], Vectors]
+    if isinstance(reranker, Reranker):
+        whole = reranker
+        limit = f"together with the query {limit_in_words(reranker.max_tokens, prompted=False)}"
+
+        def ask(values: list[str]) -> Vectors:
+            return whole.score(query, values, on_truncate=args.on_truncate)
+    else:
+        late, limit = reranker, limit_in_words(reranker.max_document_tokens, prompted=False)
+        matrix = _query(late, query, args)
+
+        def ask(values: list[str]) -> Vectors:
+            return late.score(matrix, values, on_truncate=args.on_truncate)
+
     notices = Notices()
     notices.limit = limit
     with progress_bar(total, printing.show_bar(stdout_used=False)) as advance:
@@ -67,8 +88,7 @@ def score_each(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", TruncationWarning)
                 try:
-                    values = [text.value for text in some]
-                    scores = reranker.score(query, values, on_truncate=args.on_truncate)
+                    scores = ask([text.value for text in some])
                 except TruncationError as error:
                     raise TruncationError(
                         f"{some[error.position or 0].where} has {limit}: shorten it, or pass --on-truncate "
@@ -84,6 +104,25 @@ def score_each(
                 take(text, score)
             advance(len(some))
     notices.report()
+
+
+def _query(encoder: MultiVectorEncoder, query: str, args: argparse.Namespace) -> Vectors:
+    """The matrix of a query; that it was cut is said once, and not of a text."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TruncationWarning)
+        if not query.strip():
+            raise InputError("the query is empty: ask something")
+        try:
+            matrix = encoder.encode_query(query, on_truncate=args.on_truncate)
+        except TruncationError:
+            limit = limit_in_words(encoder.max_query_tokens, prompted=False)
+            raise TruncationError(
+                f"the query has {limit}: shorten it, or pass --on-truncate warn (or ignore) to read its "
+                "beginning"
+            ) from None
+    for each in caught:
+        printing.warning(str(each.message).replace("the text", "the query", 1))
+    return matrix
 
 
 def _pieces(texts: Iterable[Text]) -> Iterator[list[Text]]:

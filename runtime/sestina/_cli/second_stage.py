@@ -50,7 +50,7 @@ def check(args: argparse.Namespace, query: str, saved: str | None) -> None:
     bundle = Bundle(args.rerank)
     task = bundle.manifest.task
     bundle.close()
-    if task != "rerank":
+    if task not in ("rerank", "multi-vector"):
         raise other_task(args.rerank, task, "rerank")
 
 

@@ -119,7 +119,7 @@ class Engine:
             return self._tokenizer.prompt_tokens(prompt)
 
     def ids(
-        self, texts: Sequence[str], begin: int | None, watch: TruncationWatch, prompt: Prompt = NO_PROMPT
+        self, texts: Sequence[str | None], begin: int | None, watch: Watch, prompt: Prompt = NO_PROMPT
     ) -> list[list[int]]:
         """Token ids of texts, in order; none of a null and of an empty text, as `watch` says.
 
@@ -227,12 +227,21 @@ class Engine:
 
     def hidden_states(self, ids: Sequence[Sequence[int]], width: int, output: str = STATES) -> list[Vectors]:
         """Hidden states, or another output of each token: (n_tokens, width) for each text."""
-        session = self.sessions().whole()
         states = [np.zeros((0, width), dtype=np.float32) for _ in ids]
-        for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
-            for position, rows in zip(positions, session.run(output, batch), strict=True):
-                states[position] = rows
+        for position, rows in self.by_token(ids, output):
+            states[position] = rows
         return states
+
+    def by_token(
+        self, ids: Sequence[Sequence[int]], output: str, attended: int = 0
+    ) -> Iterator[tuple[int, Vectors]]:
+        """The same as it comes: where a text stands, and its rows; nothing of a text without tokens. Of each
+        text so many tokens are attended to (0: all).
+        """
+        sessions = self.sessions()
+        session = sessions.alone() if output == self._result else sessions.whole()
+        for positions, batch in exact_length_batches(ids, self._budget.batch_tokens):
+            yield from zip(positions, session.run(output, batch, attended), strict=True)
 
     def inside(self, ids: Sequence[int], names: Sequence[str], pooled_from: int) -> dict[str, Vectors]:
         """One text alone with everything the graph gives of it, each (1, ...) float32 by its name.

@@ -60,7 +60,7 @@ def probe(run: Callable[[Ids, int], Vectors], goldens: Sequence[Golden], *, batc
     for golden in goldens:
         rows = 2 if batches and first_run_ms is not None else 1
         begin = time.perf_counter()
-        vectors = run(np.array([golden.tokens] * rows, dtype=np.int64), golden.pooled_from)
+        vectors = run(np.array([golden.tokens] * rows, dtype=np.int64), golden.start)
         if first_run_ms is None:
             first_run_ms = 1000 * (time.perf_counter() - begin)
         error = distance(vectors, golden)

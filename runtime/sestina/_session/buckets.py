@@ -42,11 +42,11 @@ class BucketSession:
         first = self.session(variant.buckets[0])
         self.version = first.version
 
-    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
+    def run(self, output: str, ids: Ids, start: int = 0) -> Vectors:
         """As `Run.run`: (B, S) or (B, S, 2) int64 -> (B, d) or (B, S, d) float32."""
         length = ids.shape[1]
         session = self.session(self.bucket(length))
-        rows = [run_padded(session, output, row, self.bucket(length), pooled_from) for row in ids]
+        rows = [run_padded(session, output, row, self.bucket(length), start) for row in ids]
         joined: Vectors = np.concatenate(rows)
         return joined
 
@@ -97,7 +97,7 @@ def open_on_cpu(graph: Graph, variant: Variant, threads: int, *, states: bool = 
     return Session(graph, variant, Setting(threads=threads, states=states))
 
 
-def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from: int = 0) -> Vectors:
+def run_padded(session: Session, output: str, ids: Ids, bucket: int, start: int = 0) -> Vectors:
     """One text in a bucket.
 
     Args:
@@ -105,17 +105,17 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int, pooled_from
         output: As `Run.run` has it.
         ids: (S,) or (S, 2), no longer than the bucket.
         bucket: The length that the session was opened for.
-        pooled_from: The first token that is pooled.
+        start: As `Run.run` has it.
 
     Returns: (1, d) or (1, S, d) float32.
     """
     padded = np.zeros((3, 1, bucket), dtype=np.int32)  # ids, mask, types
-    padded[1, 0, : len(ids)] = 1
+    padded[1, 0, : len(ids) if session.pools_from else start or len(ids)] = 1
     feeds = {"input_ids": padded[0], "attention_mask": padded[1]}
     if ids.ndim == 1:
         padded[0, 0, : len(ids)] = ids
     else:
         padded[::2, 0, : len(ids)] = ids.T
         feeds[TYPES] = padded[2]
-    rows = session.feed(output, feeds, pooled_from)
+    rows = session.feed(output, feeds, start)
     return rows[:, : len(ids)] if rows.ndim == 3 else rows  # of each token

@@ -14,6 +14,9 @@ AXES = ("batch", "length")
 START = (
     "pooled_from"  # (1,), of the type of the ids: an input of graphs that leave prompts out of the pooling
 )
+ATTENDED = (
+    "attended"  # (1,), the same: of graphs whose texts may have tokens at their end that are not attended to
+)
 TYPES = "token_type_ids"  # of graphs that read pairs of texts: which of the two each token is of
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 # By the shapes of a variant, the type of each input.
@@ -21,12 +24,14 @@ _INPUTS: Mapping[str, Mapping[str, str]] = {
     "dynamic": {"input_ids": "int64"},
     "static": {"input_ids": "int32", "attention_mask": "int32"},
 }
+_LONE = (START, ATTENDED)
 _BIAS = ".bias"  # ends the name of what is added to scores: (1 or B, H or 1, S, S)
 _RANKS = {
     "sentence_embedding": 2,
     "logits": 2,
     "token_logits": 3,
     "sparse_embedding": 2,
+    "token_embeddings": 3,
     "last_hidden_state": 3,
 }
 
@@ -63,7 +68,7 @@ def check_graph(
             raise BundleFormatError(f"{where} has the {kind}s {names!s:.200}, unlike its manifest entry")
     wanted = _INPUTS[variant.shapes]
     stated_inputs = {tensor.name: tensor.dtype for tensor in variant.inputs}
-    for more in (TYPES, START):
+    for more in (TYPES, START, ATTENDED):
         if more in stated_inputs:
             wanted = {**wanted, more: wanted["input_ids"]}
     if stated_inputs != wanted or not all(map(_is_input, variant.inputs)):
@@ -81,7 +86,7 @@ def check_graph(
             )
     for kind, stated, _, found in pairs:
         for tensor, entry in zip(found, stated, strict=False):
-            batched = kind == "input" and entry.name != START
+            batched = kind == "input" and entry.name not in _LONE
             if batched and length is not None and list(tensor.shape) != [1, length]:
                 raise BundleFormatError(
                     f"{where} has the input {tensor.name} of shape {tensor.shape!s:.80}; its axes must be "
@@ -95,12 +100,12 @@ def check_graph(
 
 
 def _axes(name: str) -> tuple[int | str, ...]:
-    return (1,) if name == START else AXES
+    return (1,) if name in _LONE else AXES
 
 
 def _is_input(tensor: TensorInfo) -> bool:
     """Whether an input has the axes of its name."""
-    return tensor.shape == (1,) if tensor.name == START else _are_open(tensor.shape, 2)
+    return tensor.shape == (1,) if tensor.name in _LONE else _are_open(tensor.shape, 2)
 
 
 def _are_open(shape: Sequence[int | str], count: int) -> bool:

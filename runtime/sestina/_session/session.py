@@ -16,7 +16,7 @@ from sestina._errors import OptionError, ProviderError, SestinaError
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._providers.attached_provider import CPU, AttachedProvider
 from sestina._session.guarded import GuardedSession
-from sestina._session.interface import AXES, START, TYPES, check_graph, check_result
+from sestina._session.interface import ATTENDED, AXES, START, TYPES, check_graph, check_result
 from sestina._session.placement import Placement, read_placement
 
 if TYPE_CHECKING:
@@ -39,13 +39,14 @@ class Run(Protocol):
     variant: Variant
     version: str
 
-    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
+    def run(self, output: str, ids: Ids, start: int = 0) -> Vectors:
         """Run texts of one length.
 
         Args:
             output: One of the graph's: a result of `manifest.RESULTS`, or "last_hidden_state".
             ids: (B, S) int64; (B, S, 2) of a graph that is told token types, which stand beside the ids.
-            pooled_from: The first token of each that is pooled; of no effect where a graph pools all.
+            start: The first token of each that is pooled, of graphs that leave prompts out; how many tokens
+                of each are attended to (0: all), of those whose texts may have others. Else of no effect.
 
         Returns: (B, d) or (B, S, d) float32.
 
@@ -103,7 +104,8 @@ class Session:
         module = onnxruntime()
         self.variant = variant
         self.version = str(module.__version__)
-        self._start = next((tensor.dtype for tensor in variant.inputs if tensor.name == START), None)
+        types = {tensor.name: tensor.dtype for tensor in variant.inputs}
+        self._start, self._attended = types.get(START), types.get(ATTENDED)
         self._provider = setting.attachment.provider
         # An optimizer may rewrite an initializer under its own name, and never asks for one that it is given.
         mapped = graph.maps and self._provider.name == "cpu" and setting.length is None
@@ -128,20 +130,20 @@ class Session:
         opened = variant._replace(outputs=self._outputs)
         check_graph(graph.where, opened, *found, length=setting.length, inner=setting.inner)
 
-    def run(self, output: str, ids: Ids, pooled_from: int = 0) -> Vectors:
+    def run(self, output: str, ids: Ids, start: int = 0) -> Vectors:
         """As `Run.run`, for a graph of dynamic shapes."""
         if ids.ndim == 2:
-            return self.feed(output, {"input_ids": ids}, pooled_from)
+            return self.feed(output, {"input_ids": ids}, start)
         tokens, types = np.ascontiguousarray(np.moveaxis(ids, 2, 0))
-        return self.feed(output, {"input_ids": tokens, TYPES: types}, pooled_from)
+        return self.feed(output, {"input_ids": tokens, TYPES: types}, start)
 
-    def run_for(self, outputs: Sequence[str], ids: Ids, pooled_from: int = 0) -> dict[str, Vectors]:
+    def run_for(self, outputs: Sequence[str], ids: Ids, start: int = 0) -> dict[str, Vectors]:
         """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.
 
         Raises:
             ProviderError: As `Run.run`; inner values may be infinite.
         """
-        feeds = self._whole({"input_ids": ids}, pooled_from)
+        feeds = self._whole({"input_ids": ids}, start)
         try:
             results = self._guarded.run(lambda session: session.run(list(outputs), feeds))
         except SestinaError:
@@ -152,22 +154,25 @@ class Session:
             check_result(self.variant, output, result, ids.shape)
         return dict(zip(outputs, results, strict=True))
 
-    def _whole(
-        self, feeds: Mapping[str, npt.NDArray[Any]], pooled_from: int
-    ) -> Mapping[str, npt.NDArray[Any]]:
-        """What a graph is fed with, with the first token that is pooled where it takes that."""
+    def _whole(self, feeds: Mapping[str, npt.NDArray[Any]], start: int) -> Mapping[str, npt.NDArray[Any]]:
+        """What a graph is fed with, with the first token that is pooled, or how many are attended to, where
+        it takes that.
+        """
+        if self._attended is not None:
+            count = start or feeds["input_ids"].shape[1]
+            return {**feeds, ATTENDED: np.array([count], dtype=self._attended)}
         if self._start is None:
             return feeds
-        return {**feeds, START: np.array([pooled_from], dtype=self._start)}
+        return {**feeds, START: np.array([start], dtype=self._start)}
 
-    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], pooled_from: int = 0) -> Vectors:
+    def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], start: int = 0) -> Vectors:
         """Run the graph once, on what its inputs are to be."""
         if output == _STATES and all(tensor.name != output for tensor in self._outputs):
             raise OptionError(
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
         shape = feeds["input_ids"].shape
-        feeds = self._whole(feeds, pooled_from)
+        feeds = self._whole(feeds, start)
         try:
             if self._provider.bound is None:
                 result = self._guarded.run(lambda session: session.run([output], feeds))[0]
@@ -192,6 +197,11 @@ class Session:
         self._session.run_with_iobinding(binding)
         results: list[Vectors] = binding.copy_outputs_to_cpu()
         return results
+
+    @property
+    def pools_from(self) -> bool:
+        """Whether it is told the first token that is pooled."""
+        return self._start is not None
 
     def placement(self) -> Placement:
         """Which operators run where, as onnxruntime assigned them.

@@ -45,6 +45,15 @@ class Distinct:
         """(distinct, d) -> (n, d), in the order of the texts as given."""
         return vectors[self._rows] if self.repeated else vectors
 
+    def copies(self, matrices: Sequence[Vectors]) -> list[Vectors]:
+        """The same of matrices of any heights: whoever changes one does not change that of an equal text."""
+        given: set[int] = set()
+        found = []
+        for row in self._rows.tolist():
+            found.append(matrices[row].copy() if row in given else matrices[row])
+            given.add(row)
+        return found
+
 
 class RepeatWatch:
     """`TruncationWatch` for texts that stand for several."""

@@ -202,6 +202,63 @@ def told(document: dict[str, Any]) -> None:
         variant["inputs"].append(tensor("token_type_ids", dtype, "batch", "length"))
 
 
+def late(**members: Any) -> Change:
+    """A manifest of late interaction, whose dynamic graphs are told what is attended to."""
+
+    def change(document: dict[str, Any]) -> None:
+        expansion = {"length": 8, "token": 4, "attended": False}
+        roles = {
+            "similarity": "maxsim",
+            "query": {"max_tokens": 12, "skip": [], "expansion": expansion},
+            "document": {"max_tokens": 64, "skip": [5, 0]},
+        }
+        second(late_interaction={**roles, **members}, prompts={"query": "q: "})(document)
+        document["task"] = "multi-vector"
+        for variant in document["variants"]:
+            variant["outputs"][0] = tensor("token_embeddings", "float32", "batch", "length", 32)
+        document["variants"][0]["inputs"].append(tensor("attended", "int64", 1))
+
+    return change
+
+
+def cases_of_late_interaction(also: Callable[..., Change]) -> Iterator[tuple[str, Change, Verdict]]:
+    """How queries and documents are read."""
+    at, query = ("contract", "late_interaction"), {"max_tokens": 12, "skip": [], "expansion": None}
+    attended = {"length": 12, "token": 0, "attended": True}
+    yield "late interaction", late(), GOOD
+    yield "the mean", late(similarity="meanmaxsim"), GOOD
+    inputs = ("variants", 0, "inputs", 1)
+    for expansion in (None, attended):
+        yield f"expansion = {expansion}", also(late(query={**query, "expansion": expansion}), inputs), GOOD
+    yield "no late_interaction", also(late(), at), BOTH
+    yield "late_interaction of an embedding", second(late_interaction=5), GOOD
+    for name, values in (
+        ("similarity", ["cosine", None, 5]),
+        ("query", [None, [], {}, {"max_tokens": 12}, {"max_tokens": 0, "skip": []}]),
+        ("document", [None, {"skip": []}, {"max_tokens": 5, "skip": None}]),
+    ):
+        for value in values:
+            yield f"late {name} = {shown(value)}", late(**{name: value}), BOTH
+        yield f"no {name}", also(late(), (*at, name)), BOTH
+    for skip in ([-1], ["a"], [True], [1, 1], {}, [2147483648], [1.5]):
+        yield f"skip = {skip}", late(document={"max_tokens": 12, "skip": skip}), BOTH
+    for name, values in (("length", [0, None, "8"]), ("token", [-1, None, True]), ("attended", [None, 0])):
+        for value in values:
+            yield f"{name} = {value!r}", also(late(), (*at, "query", "expansion", name), value), BOTH
+    yield "an expansion of documents", also(late(), (*at, "document", "expansion"), attended), BOTH
+    yield "a default prompt of late interaction", also(late(), ("contract", "default_prompt"), "query"), BOTH
+    # What no schema can say.
+    yield "more tokens of a query", late(query={**query, "max_tokens": 65}), READER
+    yield "a longer expansion", also(late(), (*at, "query", "expansion", "length"), 13), READER
+    yield "graphs that are not told what is attended to", also(late(), inputs), READER
+    yield "a graph that is told so for nothing", late(query={**query, "expansion": attended}), READER
+    yield (
+        "vectors of texts in place of tokens'",
+        also(late(), ("variants", 0, "outputs", 0, "name"), "x"),
+        BOTH,
+    )
+
+
 def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
     """Tasks, which version 2 has."""
 
@@ -217,7 +274,8 @@ def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
     yield "task embedding", lambda m: m.update(format_version=2, task="embedding"), GOOD
     yield "pairs with types", told, GOOD
     yield "any task in version 1", put(("task",), "poetry"), GOOD  # a member that it does not know
-    for value in ("multi-vector", "Rerank", "", 5, [], True):
+    yield from cases_of_late_interaction(also)
+    for value in ("multi_vector", "Rerank", "", 5, [], True):
         yield f"task = {value!r}", lambda m, value=value: m.update(format_version=2, task=value), BOTH  # type: ignore[misc]
     yield "task sparse", sparse(), GOOD
     for value in (1, 200, 2**31 - 1, None):

@@ -1,0 +1,85 @@
+"""How well documents answer queries, by a vector of each of their tokens: exact, within a ceiling of memory.
+
+Each query meets each document by itself, so that no score depends on what else is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sestina._arguments import plain_str
+from sestina._errors import OptionError
+
+if TYPE_CHECKING:
+    from sestina._arrays import Vectors
+
+EMPTY = -1e9  # of a document without any vector: below all others, as sentence-transformers has it
+ROOM = 64 << 20  # bytes of products at once
+
+
+def maxsim_scores(
+    queries: Sequence[Vectors], documents: Sequence[Vectors], *, mean: bool = False, room: int = ROOM
+) -> Vectors:
+    """(n queries, n documents) float32; see `maxsim_score`."""
+    scores: Vectors = np.empty((len(queries), len(documents)), dtype=np.float32)
+    for column, document in enumerate(documents):
+        for row, query in enumerate(queries):
+            scores[row, column] = maxsim_score(query, document, mean=mean, room=room)
+    return scores
+
+
+def maxsim_score(query: Vectors, document: Vectors, *, mean: bool = False, room: int = ROOM) -> float:
+    """The sum, over the vectors of a query, of the highest product with any vector of the document.
+
+    Args:
+        query: (m, d) float32.
+        document: (n, d) float32.
+        mean: Whether the sum is divided by m.
+        room: Bytes of products at once; one of each vector of the query is the least.
+    """
+    count = max(1, len(query))
+    if not len(document):
+        return EMPTY / count if mean else EMPTY
+    step = max(1, room // (8 * count))  # the products, and what they are compared with
+    highest = (query @ document[:step].T).max(axis=1)
+    for begin in range(step, len(document), step):
+        np.maximum(highest, (query @ document[begin : begin + step].T).max(axis=1), out=highest)
+    total = float(highest.sum())
+    return total / count if mean else total
+
+
+def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
+    """A matrix or a sequence of them as they are compared; none is copied that is float32.
+
+    Args:
+        given: Floats of shape (n, width).
+        name: What it is, for errors.
+        width: d.
+
+    Raises:
+        OptionError: Where something is no such matrix, or a number is not finite.
+    """
+    lone = isinstance(given, np.ndarray) and given.ndim == 2
+    listed = [given] if lone else given
+    if not isinstance(listed, Sequence) or plain_str(listed) is not None:
+        raise OptionError(
+            f"{name} is {type(given).__name__}; it must be a matrix (n, d) or a sequence of them"
+        )
+    found: list[Vectors] = []
+    for at, each in enumerate(listed):
+        what = name if lone else f"{name}[{at}]"
+        if not isinstance(each, np.ndarray) or each.dtype.kind != "f" or each.shape[1:] != (width,):
+            kind = getattr(each, "dtype", type(each).__name__)
+            raise OptionError(
+                f"{what} is {kind} of shape {getattr(each, 'shape', None)}; it must be floats of shape "
+                f"(n, {width})"
+            )
+        with np.errstate(over="ignore"):
+            matrix: Vectors = np.asarray(each).astype(np.float32, copy=False)
+        if not np.isfinite(matrix).all():
+            raise OptionError(f"{what} has numbers that are not finite in float32: they have no order")
+        found.append(matrix)
+    return found
