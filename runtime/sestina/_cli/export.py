@@ -163,7 +163,9 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
-    wide = "dimensions" if manifest.task == "embedding" else f"labels to {manifest.task} by"
+    wide = {"embedding": "dimensions", "multi-vector": "dimensions a token"}.get(
+        manifest.task, f"labels to {manifest.task} by"
+    )
     printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}, {size}")
     for variant in manifest.variants:
         size = printing.size(variant.bytes)
