@@ -92,6 +92,7 @@ def late_checkpoint(
     seed: int = 5,
     limit: int = 40,
     asked: int = 12,
+    filled: int = 10,
     similarity: str = "maxsim",
     attended: bool = False,
     **changes: Any,
@@ -115,7 +116,7 @@ def late_checkpoint(
         }
     )  # fmt: skip
     skip = sorted(tokenizer.token_to_id(each) for each in ".,")
-    expansion = Expansion(length=10, token=tokenizer.token_to_id("[MASK]"), attended=attended)
+    expansion = Expansion(length=filled, token=tokenizer.token_to_id("[MASK]"), attended=attended)
     late = LateInteraction(
         query=Role(max_tokens=asked, expansion=expansion),
         document=Role(max_tokens=limit, skip=tuple(skip)),

@@ -67,7 +67,9 @@ def check_room(checkpoint: Checkpoint) -> None:
     Raises:
         ExportError: Saying the least that there may be.
     """
-    limit, special = checkpoint.model.head.max_tokens, checkpoint.tokenizer.num_special_tokens_to_add(False)
+    head, special = checkpoint.model.head, checkpoint.tokenizer.num_special_tokens_to_add(False)
+    late = head.late_interaction
+    limit = head.max_tokens if late is None else min(late.query.max_tokens, late.document.max_tokens)
     if limit <= special:
         raise ExportError(
             f"max_tokens is {limit}, and special tokens take {special} of them in every text; it must be at "

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import sestina
-from _heads import late_pairs
+from _heads import late_checkpoint, late_pairs
 from _late import late_folder, late_model
 from sestina._bundle.bundle import Bundle
 from sestina._session.buckets import open_on_cpu
 from sestina._text.tokenizer import Tokenizer
-from sestina_export import ExportError, QualityGate, RankGate, SpanGate, export
+from sestina_export import ExportError, GraphError, QualityGate, RankGate, SpanGate, export
 from sestina_export._proof.task_gates import gate_of
+from sestina_export._quantise.a16w8 import A16W8Form
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model.checkpoint import load
 from sestina_model.inputs import Query
@@ -246,3 +247,8 @@ def test_older_layouts_are_named(tmp_path: Path) -> None:
         (folder / name).write_text(json.dumps(content), "utf-8")
         with pytest.raises(UnsupportedCheckpointError, match=r"is the layout of .* MultiVectorEncoder"):
             stated_task(folder)
+
+
+def test_a16w8_is_refused() -> None:
+    with pytest.raises(GraphError, match="this encoder is of late interaction: export it for cpu, portable"):
+        A16W8Form(late_checkpoint(), [])

@@ -323,3 +323,21 @@ def test_commands(cli: Cli, bundle: Path, tmp_path: Path) -> None:
         assert refused.err.count("\n") == 1
     assert cli("rerank", bundle, " ", "--in", passages).code == 2
     assert "is a bundle of the task multi-vector" in cli("encode", bundle, "a").err
+
+
+def test_a_role_without_room_is_refused(bundle: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from _heads import late_checkpoint
+    from sestina_export import ExportError, export
+
+    edited = shutil.copytree(bundle, tmp_path / "edited.sestina")
+    manifest = json.loads((edited / "manifest.json").read_text("utf-8"))
+    manifest["contract"]["late_interaction"]["document"]["max_tokens"] = 2
+    (edited / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with sestina.load_multi_vector_encoder(edited) as encoder:
+        assert len(encoder.encode_query("a")) == 10
+        with pytest.raises(sestina.BundleFormatError, match="a max_tokens of 2 for these texts"):
+            encoder.encode_document("a")
+    with pytest.raises(ExportError, match="max_tokens is 2, and special tokens take 2 of them"):
+        export(late_checkpoint(asked=2, filled=2), tmp_path / "no.sestina", precisions=["fp32"])

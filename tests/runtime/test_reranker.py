@@ -219,7 +219,8 @@ def test_an_encoder_starts_without_what_other_tasks_need() -> None:
     code = (
         "import sys, sestina; sestina.load().encode('a'); "
         "own = [name for name in sys.modules if name.startswith('sestina.')]; "
-        "wanted = ('pair', '_rerank', '_classif', '_logits', '_tasks', '_loaders', 'task_reader'); "
+        "wanted = ('pair', '_rerank', '_classif', '_logits', '_tasks', '_loaders', 'task_reader', "
+        "'_asked', '_maxsim', 'roles', 'late_interaction', '_multi'); "
         "print([name for name in own if any(part in name for part in wanted)])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

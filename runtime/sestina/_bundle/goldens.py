@@ -205,9 +205,9 @@ def distance(vectors: npt.NDArray[np.float32], golden: Golden) -> float:
     text has another number of tokens.
     """
     of_one = vectors.shape[max(0, vectors.ndim - golden.vector.ndim) :]
-    if (
-        of_one != golden.vector.shape or not np.isfinite(vectors).all()
-    ):  # a signalling NaN would have numpy warn
+    if of_one != golden.vector.shape:
+        return float("nan")
+    if not np.isfinite(vectors).all():  # a signalling NaN would have numpy warn
         return float("nan")
     difference = np.abs(np.subtract(vectors, golden.vector, dtype=np.float64))  # float32 may overflow
     return float(difference.max(initial=0.0))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sestina._bundle.late_interaction import Role
+from sestina._errors import BundleFormatError
 from sestina._schedule.engine import Engine
 from sestina._text.prompt import Prompt
 from sestina._text.truncation import Watch
@@ -57,7 +58,17 @@ def read(
         watch: Is told of every text that is over the limit.
         role: Of the texts.
         prompt: What stands before each of them.
+
+    Raises:
+        BundleFormatError: Where the limit of the role leaves no room for a text.
     """
+    special = sum(engine.tokenizer.added)
+    if special >= role.max_tokens:
+        raise BundleFormatError(
+            f"the manifest has a max_tokens of {role.max_tokens} for these texts, and the tokenizer adds "
+            f"{special} "
+            "special tokens to each: there is no room for the text; export the bundle again"
+        )
     seen = _Collected(watch)
     ids = engine.ids(texts, begin, seen, Prompt(prompt))
     over = [None if begin is None else begin + at for at, row in enumerate(ids) if len(row) > role.max_tokens]
