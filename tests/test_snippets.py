@@ -17,7 +17,7 @@ from test_docs import DOCS, PAGES, name_of
 # Where their hosts are: tests/integrations/test_page.py and test_cluster_page.py.
 ELSEWHERE = (DOCS / "integrations.md", DOCS / "cluster.md")
 # What a page installs that an environment may lack; make setup brings it.
-NEEDS = {DOCS / "files.md": "pyarrow"}
+NEEDS = {DOCS / "files.md": "pyarrow", DOCS / "sparse.md": "scipy"}
 
 
 def runs(page: Path) -> bool:

@@ -22,9 +22,10 @@ _WINDOW_BYTES = 128
 # Vectors of a window that are held at once, for each of its different texts: one that waits to be put in its
 # place, that place, and up to four that are handed out, as a text may occur again.
 _VECTORS_HELD = 6
-# Of a sparse encoder: logits that its graph computes at once of each token, and copies of a text's result.
+# Of a sparse encoder: logits of each token that its graph computes at once, how often they are held, as the
+# next are made while the last are read, and copies of a text's result.
 PIECE = 4096
-_RESULTS = 3
+_PIECES, _RESULTS = 2, 5
 _FIXED = 1 << 18  # of workers, queues and what else does not grow
 _LEAST_WINDOW_TEXTS = 16
 
@@ -81,7 +82,7 @@ def plan(
     if (
         manifest.task == "sparse"
     ):  # logits of each token, in pieces, and of each text what becomes of the highest
-        token += 4 * _SLACK * min(PIECE, width)
+        token += 4 * _SLACK * _PIECES * min(PIECE, width)
         result = 4 * _SLACK * _RESULTS * width
     text = token * longest + result
     characters = 2 * PREFIX_CHARACTERS_PER_TOKEN * longest  # of a text, before it is cut at a space
