@@ -952,6 +952,16 @@ class TestTokenizer:
         tiny_bpe().save(str(folder / "tokenizer.json"))  # it has none of the five
         assert "(<pad>, <mask>)" in refused(folder, CheckpointError)
 
+    @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "BertTokenizer"])
+    def test_a_token_that_is_stated_twice(self, bert: Path, name: str) -> None:
+        """transformers has the second one, and what it finds of both is neither's."""
+        write_json(bert / "tokenizer_config.json", {"tokenizer_class": name})
+        document = json.loads((bert / "tokenizer.json").read_text("utf-8"))
+        mask = next(token for token in document["added_tokens"] if token["content"] == "[MASK]")
+        document["added_tokens"].append(mask | {"id": len(document["model"]["vocab"]), "lstrip": True})
+        write_json(bert / "tokenizer.json", document)
+        assert "tokenizer.json: the added token '[MASK]' is there twice with different" in refused(bert)
+
     @pytest.mark.parametrize("name", ["ElectraTokenizer", "ElectraTokenizerFast", "BertTokenizerFast"])
     def test_classes_that_build_all_but_the_vocabulary(self, bert: Path, name: str) -> None:
         tokenizer = tiny_wordpiece()
@@ -988,6 +998,15 @@ class TestTokenizer:
             ),
             ({"fast_tokenizer_files": ["tokenizer.4.0.json"]}, "only tokenizer.json is read"),
             ({"truncation_side": None}, "truncation_side None is not supported"),
+            (
+                {
+                    "added_tokens_decoder": {
+                        "4": {"content": "[MASK]"},
+                        "9": {"content": "[MASK]", "lstrip": True},
+                    }
+                },
+                "the added token '[MASK]' is there twice with different options",
+            ),
         ],
         ids=str,
     )
