@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
@@ -1170,3 +1171,33 @@ def test_a_normalizer_that_multiplies_a_text(
         return
     with pytest.raises(UnsupportedCheckpointError, match="makes more than 16384 characters of one, step by"):
         read_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "added_tokens.json"],
+)
+def test_a_file_that_is_there_by_name_alone(sentence_bert: Path, name: str) -> None:
+    """As in a hub's cache whose blob was never fetched: without modules.json it would be another model."""
+    (sentence_bert / name).unlink(missing_ok=True)
+    (sentence_bert / name).symlink_to("../../blobs/nowhere")
+    assert f"{name} is a link that leads nowhere; fetch the folder again" in refused(
+        sentence_bert, CheckpointError
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+@pytest.mark.parametrize(
+    "name", ["1_Pooling/config.json", "tokenizer_config.json", "config_sentence_transformers.json"]
+)
+def test_a_pipe_is_not_waited_for(sentence_bert: Path, name: str) -> None:
+    (sentence_bert / name).unlink(missing_ok=True)
+    os.mkfifo(sentence_bert / name)
+    assert f"{name} is no file; fetch the folder again" in refused(sentence_bert, CheckpointError)
+
+
+@pytest.mark.parametrize("listed", [{}, {"a": ""}, {"a": "x" * 300}, {"a": 5}, None], ids=repr)
+def test_an_index_without_files(bert: Path, listed: object) -> None:
+    (bert / "model.safetensors").unlink()
+    write_json(bert / "model.safetensors.index.json", {"weight_map": listed})
+    assert "weight_map must map every tensor to its file" in refused(bert, CheckpointError)
