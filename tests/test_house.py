@@ -89,7 +89,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_columns": {"_errors"},
         "_arguments": {"_columns", "_errors", "_quote"},
         "_recipe": set(),
-        "_vectors": {"_arrays", "_errors"},
+        "_vectors": {"_arrays", "_errors", "_quote"},
         "_similarity": {"_arrays", "_errors", "_vectors"},
         "_process": {"_errors"},
         "_progress": {"_errors", "_process"},

@@ -20,9 +20,13 @@ def read_json(path: Path) -> Any:
         CheckpointError: Where the file cannot be read or is not JSON.
     """
     try:
+        if path.is_fifo() or path.is_char_device():  # which may have no end
+            raise CheckpointError(f"{path} is no file; fetch the folder again")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except CheckpointError:  # a ValueError too
+        raise
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of thousands of digits
         raise CheckpointError(f"{path} is not valid JSON ({error}); fetch the folder again") from error
 

@@ -93,6 +93,24 @@ def _check_charsmaps(text: str, path: Path) -> None:
             json.loads(text, object_hook=check, parse_int=float)  # of any number of digits
 
 
+def _check_added(tokenizer: Tokenizer) -> None:
+    """Refuse added tokens that normalized text cannot tell apart: which of them the library then finds is
+    another one every time that it is loaded.
+    """
+    normalizer, seen = tokenizer.normalizer, dict[str, str]()
+    if normalizer is None:
+        return
+    added = tokenizer.get_added_tokens_decoder().values()
+    for content in sorted(token.content for token in added if token.normalized):
+        other = seen.setdefault(normalizer.normalize_str(content), content)
+        if other != content:
+            raise CheckpointError(
+                f"the tokenizer has the added tokens {other!r:.60} and {content!r:.60}, which normalized "
+                f"text cannot tell apart, so that ids are a matter of chance; remove one, or state it "
+                f"with normalized false"
+            )
+
+
 def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) -> Tokenizer:
     """The tokenizer, or where it pads, truncates or draws at random a copy of it that does not.
 
@@ -123,6 +141,7 @@ def settled_tokenizer(tokenizer: Tokenizer, vocab_size: int, max_tokens: int) ->
         bare, whole = (tokenizer.encode(_PROBE, add_special_tokens=added) for added in (False, True))
         in_two_steps = tokenizer.post_process(bare, None, True).ids  # as every text is made
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+        _check_added(tokenizer)
     if max_tokens < n_special:
         raise CheckpointError(
             f"max_tokens is {max_tokens}; this tokenizer adds {n_special} special tokens to every text, "

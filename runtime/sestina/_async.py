@@ -17,7 +17,7 @@ from sestina._caller import warn_caller
 from sestina._errors import ClosedError, OptionError
 from sestina._process.fork import this_process
 from sestina._process.native import opening
-from sestina._requests import Request, encoded
+from sestina._requests import Request, encoded, kind_of
 from sestina._text.checked import text_or_null
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class AsyncEncoder:
         await self._let_in(count)
         try:
             answer = asyncio.get_running_loop().create_future()
-            kind = repr((method, sorted(options.items())))
+            kind = kind_of(method, options)
             self._waiting.append(Request(method, checked, text is not None, options, kind, answer))
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._work())

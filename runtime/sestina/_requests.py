@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
 
 
+_PLAIN = (str, int, float, bool, type(None))
+
+
 class Request(NamedTuple):
     """What one caller waits for: vectors of some texts, or of the only one. Those of one kind go together."""
 
@@ -22,8 +26,17 @@ class Request(NamedTuple):
     texts: list[str | None]
     alone: bool
     options: dict[str, Any]
-    kind: str
+    kind: object
     answer: asyncio.Future[Any]
+
+
+def kind_of(method: str, options: Mapping[str, Any]) -> object:
+    """What requests have in common that may be encoded together; of options that are no plain values, which
+    may compare and call themselves what they like, each request is of a kind of its own.
+    """
+    if not all(type(value) in _PLAIN for value in options.values()):
+        return object()
+    return method, sorted((name, type(value).__name__, value) for name, value in options.items())
 
 
 def encoded(encoder: Encoder, batch: list[Request]) -> list[Any]:

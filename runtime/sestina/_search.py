@@ -12,7 +12,7 @@ from sestina._bits import differing, packed_signs, signs
 from sestina._bundle.manifest import Similarity
 from sestina._errors import OptionError
 from sestina._similarity import similarity
-from sestina._vectors import as_rows, norms_of, unit_rows
+from sestina._vectors import as_rows, norms_of, plain_array, refuse_unfit, unit_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,11 +52,11 @@ class Corpus:
 
     def __init__(self, vectors: npt.NDArray[Any], *, metric: Similarity = "cosine") -> None:
         self.metric = one_of("metric", metric, get_args(Similarity))
-        if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.name not in _KINDS:
-            what = getattr(vectors, "dtype", type(vectors).__name__)
+        given = isinstance(vectors, np.ndarray)
+        if not given or vectors.ndim != 2 or vectors.dtype.name not in _KINDS or 0 in vectors.shape[1:]:
+            what, shape = (vectors.dtype, vectors.shape) if given else (type(vectors).__name__, None)
             raise OptionError(
-                f"corpus is {what} of shape {getattr(vectors, 'shape', None)}; it must be an array (n, d) of "
-                f"{', '.join(_KINDS)}"
+                f"corpus is {what} of shape {shape}; it must be an array (n, d) of {', '.join(_KINDS)}"
             )
         if np.ma.is_masked(vectors):
             raise OptionError(
@@ -121,7 +121,7 @@ class Corpus:
         k = whole_number("k", k, 1, 1 << 31)
         rows = _floats(queries)
         self._check_width(rows.shape[1])
-        indices = np.asarray(matches.indices)
+        indices = plain_array(getattr(matches, "indices", None), "matches")
         if indices.ndim != 2 or indices.dtype.kind not in "iu" or len(indices) != len(rows):
             raise OptionError(
                 f"matches are {indices.dtype} of shape {indices.shape}; they must be whole numbers of shape "
@@ -143,7 +143,7 @@ class Corpus:
     def _queries(self, queries: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
         """Queries as they are compared, and of how many dimensions they are."""
         if self._bits and isinstance(queries, np.ndarray) and queries.dtype == np.uint8:
-            packed = np.atleast_2d(queries)
+            packed = np.atleast_2d(plain_array(queries, "queries"))
             if packed.ndim != 2:
                 raise OptionError(f"queries are of shape {queries.shape}; they must be (w,) or (n, w) bytes")
             self._check_width(8 * packed.shape[1])
@@ -167,7 +167,10 @@ class Corpus:
         count = max(1, room // each)
         for begin in range(0, len(self._vectors), count):
             block = self._vectors[begin : begin + count]
-            yield begin, block if self._bits else np.asarray(block, dtype=np.float32)
+            if not self._bits:
+                with np.errstate(over="ignore", under="ignore"):  # what does not fit is refused, once
+                    block = np.asarray(block, dtype=np.float32)
+            yield begin, block
 
     def _scores(
         self, rows: npt.NDArray[Any], width: int, begin: int, block: npt.NDArray[Any]
@@ -187,12 +190,10 @@ class Corpus:
         """One over the norm of each row, (n,) float32; 0 of a zero row, which is similar to nothing."""
         norms = np.empty(len(self._vectors), np.float64)
         for begin, block in self._blocks(8 * _MIB, 1):
-            if self._vectors.dtype == np.float64:
-                as_rows(self._vectors[begin : begin + len(block)])  # refuses what float32 cannot hold
-            norms[begin : begin + len(block)] = norms_of(block)[:, 0]
-        if not np.isfinite(norms).all():
-            row = int(np.flatnonzero(~np.isfinite(norms))[0])
-            raise OptionError(f"row {row} of the corpus is not finite: a search needs finite numbers")
+            end = begin + len(block)
+            norms[begin:end] = norms_of(block)[:, 0]
+            if self._vectors.itemsize > block.itemsize or not np.isfinite(norms[begin:end]).all():
+                refuse_unfit(self._vectors[begin:end], "row {} of the corpus", begin)
         unusual = (norms > _MOST) | ((norms < 1 / _MOST) & (norms != 0))
         if self.metric == "cosine" and unusual.any():
             row = int(np.flatnonzero(unusual)[0])

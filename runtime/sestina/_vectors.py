@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from sestina._errors import OptionError
+from sestina._quote import quote
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,17 +48,39 @@ def shorten(rows: Vectors, width: int, normalize: bool) -> Vectors:
     return unit_rows(short) if normalize else short
 
 
+def plain_array(given: object, what: str) -> npt.NDArray[Any]:
+    """What was given as an array of numpy's own type: no subclass has an arithmetic of its own here.
+
+    Raises:
+        OptionError: Where some of it is masked, or it cannot be read as an array; `what` it is.
+    """
+    if type(given) is np.ndarray:
+        return given
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns where it takes what is masked for a number
+            rows = given if isinstance(given, list | tuple) else ()
+            masked = np.ma.is_masked(given) or any(map(np.ma.is_masked, rows))
+            array = np.asarray(given)
+    except Exception as error:
+        raise OptionError(
+            f"{what} are {type(given).__name__}, which cannot be read as an array ({quote(error)}): pass an "
+            "array, of a tensor what .detach().cpu().float().numpy() gives"
+        ) from error
+    if masked:
+        raise OptionError(
+            f"{what} have masked values: a cosine needs every number; fill them or leave them out"
+        )
+    return array
+
+
 def as_rows(given: npt.NDArray[Any]) -> Vectors:
     """(d,) or (n, d) of any float type as (n, d) float32.
 
     Raises:
         OptionError: On any other shape or type, on masked values, and on rows that float32 cannot hold.
     """
-    if type(given) is not np.ndarray and np.ma.is_masked(given):
-        raise OptionError(
-            "vectors have masked values: a cosine needs every number; fill them or leave them out"
-        )
-    rows = np.asarray(given)  # no subclass with an arithmetic of its own
+    rows = plain_array(given, "vectors")
     if rows.ndim not in (1, 2) or not np.issubdtype(rows.dtype, np.floating):
         raise OptionError(
             f"vectors are {rows.dtype} of shape {rows.shape}; they must be floats of shape (d,) or (n, d)"
@@ -75,10 +98,11 @@ class Unfit(NamedTuple):
     small: bool
 
 
-def _refuse(unfit: Unfit) -> NoReturn:
+def _refuse(unfit: Unfit, named: str = "vector {}", first: int = 0) -> NoReturn:
+    name = named.format(first + unfit.row)
     if unfit.small:
-        raise OptionError(f"vector {unfit.row} is too small for float32: scale it up")
-    raise OptionError(f"vector {unfit.row} is not finite in float32: a cosine needs finite numbers")
+        raise OptionError(f"{name} is too small for float32: scale it up")
+    raise OptionError(f"{name} is not finite in float32: a cosine needs finite numbers")
 
 
 def in_float32(rows: npt.NDArray[np.floating]) -> tuple[Vectors, Unfit | None]:
@@ -130,15 +154,20 @@ def _checked_unit(rows: Vectors) -> Vectors:
     return _unit(rows, norms)
 
 
-def refuse_unfit(rows: Vectors) -> None:
-    """Refuse (n, d) float32 where a row is not finite.
+def refuse_unfit(rows: npt.NDArray[Any], named: str = "vector {}", first: int = 0) -> None:
+    """Refuse (n, d) of any float type where float32 cannot hold a row.
+
+    Args:
+        rows: The rows.
+        named: What one is called by its number.
+        first: The number of the first.
 
     Raises:
         OptionError: Naming the first such row.
     """
     _, unfit = in_float32(rows)
     if unfit is not None:
-        _refuse(unfit)
+        _refuse(unfit, named, first)
 
 
 def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> npt.NDArray[Any]:

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, processors
+from tokenizers import AddedToken, Tokenizer, processors
 
 from _tiny import TEXTS, tiny_bpe, tiny_checkpoint, tiny_unigram, tiny_wordpiece
 from sestina_model import checkpoint as checkpoints
@@ -248,6 +248,15 @@ class TestInvariants:
         assert rows == [expected] * 20
         assert json.loads(checkpoint.tokenizer.to_str())["model"]["dropout"] is None
         assert tokenizer.model.dropout == pytest.approx(0.9)  # the one that was given is as it was
+
+    def test_added_tokens_that_are_one_when_normalized(self) -> None:
+        tokenizer = tiny_wordpiece()
+        tokenizer.add_tokens(["cafe", AddedToken("Cafe", normalized=False)])
+        tiny_checkpoint(tokenizer)
+        tokenizer.add_tokens(["CAFE"])
+        message = "^the tokenizer has the added tokens 'CAFE' and 'cafe', which normalized text cannot tell"
+        with pytest.raises(CheckpointError, match=message):
+            tiny_checkpoint(tokenizer)
 
     def test_a_tokenizer_that_holds_a_text_twice(self) -> None:
         tokenizer = tiny_wordpiece()

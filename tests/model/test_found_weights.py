@@ -228,3 +228,32 @@ def test_matrices_that_are_stored_as_one_are_let_go(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(weights, "build_encoder", building)
     read(folder)
     assert alive == [False] * 4
+
+
+@pytest.mark.parametrize("changed", ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"])
+def test_a_table_of_the_encoders_own(changed: str, tmp_path: Path) -> None:
+    """T5's tables are one, unless a checkpoint has several that differ; transformers then ties none."""
+    torch.manual_seed(3)
+    model = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2)
+    )
+    folder = saved(tmp_path, model.eval())
+    state = load_file(folder / "model.safetensors")
+    assert "shared.weight" in state
+    state[changed] = torch.randn_like(state["shared.weight"])
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    theirs = transformers.T5EncoderModel.from_pretrained(folder).eval()
+    assert agree(read(folder)[0], theirs)
+    assert agree(read(folder)[0], model) is (changed.startswith("decoder"))
+
+
+def test_half_a_window_by_its_other_name(tmp_path: Path) -> None:
+    """What transformers' configuration sets once it is read, and so over local_attention."""
+    model = model_of("ModernBert", local_attention=10)
+    folder = saved(tmp_path, model)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 1}))
+    theirs = transformers.ModernBertModel.from_pretrained(folder).eval()
+    assert theirs.config.local_attention == 2
+    assert agree(read(folder)[0], theirs)
+    assert not agree(read(folder)[0], model)

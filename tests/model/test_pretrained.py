@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
@@ -952,6 +953,16 @@ class TestTokenizer:
         tiny_bpe().save(str(folder / "tokenizer.json"))  # it has none of the five
         assert "(<pad>, <mask>)" in refused(folder, CheckpointError)
 
+    @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "BertTokenizer"])
+    def test_a_token_that_is_stated_twice(self, bert: Path, name: str) -> None:
+        """transformers has the second one, and what it finds of both is neither's."""
+        write_json(bert / "tokenizer_config.json", {"tokenizer_class": name})
+        document = json.loads((bert / "tokenizer.json").read_text("utf-8"))
+        mask = next(token for token in document["added_tokens"] if token["content"] == "[MASK]")
+        document["added_tokens"].append(mask | {"id": len(document["model"]["vocab"]), "lstrip": True})
+        write_json(bert / "tokenizer.json", document)
+        assert "tokenizer.json: the added token '[MASK]' is there twice with different" in refused(bert)
+
     @pytest.mark.parametrize("name", ["ElectraTokenizer", "ElectraTokenizerFast", "BertTokenizerFast"])
     def test_classes_that_build_all_but_the_vocabulary(self, bert: Path, name: str) -> None:
         tokenizer = tiny_wordpiece()
@@ -988,6 +999,15 @@ class TestTokenizer:
             ),
             ({"fast_tokenizer_files": ["tokenizer.4.0.json"]}, "only tokenizer.json is read"),
             ({"truncation_side": None}, "truncation_side None is not supported"),
+            (
+                {
+                    "added_tokens_decoder": {
+                        "4": {"content": "[MASK]"},
+                        "9": {"content": "[MASK]", "lstrip": True},
+                    }
+                },
+                "the added token '[MASK]' is there twice with different options",
+            ),
         ],
         ids=str,
     )
@@ -1151,3 +1171,33 @@ def test_a_normalizer_that_multiplies_a_text(
         return
     with pytest.raises(UnsupportedCheckpointError, match="makes more than 16384 characters of one, step by"):
         read_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "added_tokens.json"],
+)
+def test_a_file_that_is_there_by_name_alone(sentence_bert: Path, name: str) -> None:
+    """As in a hub's cache whose blob was never fetched: without modules.json it would be another model."""
+    (sentence_bert / name).unlink(missing_ok=True)
+    (sentence_bert / name).symlink_to("../../blobs/nowhere")
+    assert f"{name} is a link that leads nowhere; fetch the folder again" in refused(
+        sentence_bert, CheckpointError
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+@pytest.mark.parametrize(
+    "name", ["1_Pooling/config.json", "tokenizer_config.json", "config_sentence_transformers.json"]
+)
+def test_a_pipe_is_not_waited_for(sentence_bert: Path, name: str) -> None:
+    (sentence_bert / name).unlink(missing_ok=True)
+    os.mkfifo(sentence_bert / name)
+    assert f"{name} is no file; fetch the folder again" in refused(sentence_bert, CheckpointError)
+
+
+@pytest.mark.parametrize("listed", [{}, {"a": ""}, {"a": "x" * 300}, {"a": 5}, None], ids=repr)
+def test_an_index_without_files(bert: Path, listed: object) -> None:
+    (bert / "model.safetensors").unlink()
+    write_json(bert / "model.safetensors.index.json", {"weight_map": listed})
+    assert "weight_map must map every tensor to its file" in refused(bert, CheckpointError)

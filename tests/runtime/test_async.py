@@ -216,6 +216,35 @@ def test_options_that_cannot_be_compared_harm_nobody(int8: sestina.Encoder) -> N
     assert np.array_equal(right, int8.encode("c"))
 
 
+class Eight(int):
+    """Says that it is None."""
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+class Unsaid:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_options_that_call_themselves_what_they_like_harm_nobody(int8: sestina.Encoder) -> None:
+    async def run() -> list[Any]:
+        async with AsyncEncoder(int8) as encoder:
+            unsaid: Any = Unsaid()
+            asked = [
+                encoder.encode("a", dimensions=Eight(8)),
+                encoder.encode("b", dimensions=None),
+                encoder.encode("c", dimensions=unsaid),
+            ]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, third = asyncio.run(run())
+    assert np.array_equal(first, int8.encode("a", dimensions=8))
+    assert np.array_equal(second, int8.encode("b"))
+    assert isinstance(third, sestina.OptionError)
+
+
 def test_closing_waits_for_those_who_wait_for_room(int8: sestina.Encoder) -> None:
     async def run() -> list[bool]:
         encoder = AsyncEncoder(int8, max_pending=1)

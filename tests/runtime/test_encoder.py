@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -299,3 +300,37 @@ def test_a_forked_child_is_told(bundle: Path) -> None:
     child.start()
     assert "loaded before a fork" in queue.get(timeout=30)
     child.join()
+
+
+class Gone:
+    """A standard error whose other end is closed, from the first or from a later line on."""
+
+    encoding = "utf-8"
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+
+    def write(self, _: str) -> None:
+        self.lines -= 1
+        if self.lines < 0:
+            raise BrokenPipeError
+
+    def flush(self) -> None:
+        if self.lines < 0:
+            raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("stream", [None, Gone(0), Gone(1), Gone(2)])
+def test_a_bar_that_cannot_be_drawn_costs_nothing(
+    bundle: Path, stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a program without a console, whose standard error is None."""
+    pytest.importorskip("tqdm")
+    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    texts = [f"text {at}" for at in range(600)]
+    with sestina.load(bundle) as encoder:
+        right = encoder.encode(texts)
+        monkeypatch.setattr(sys, "stderr", stream)
+        found = encoder.encode(texts, progress=True)
+        monkeypatch.undo()
+    np.testing.assert_array_equal(found, right)

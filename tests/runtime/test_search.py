@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_a_corpus_that_is_empty(vectors: Any) -> None:
     assert search(vectors[:0], vectors, 3).indices.shape == (0, 3)
 
 
+class Unreadable:
+    """Fails wherever it is asked what it is."""
+
+    def __array__(self, *_: object, **__: object) -> None:
+        raise RuntimeError("it is\nnot there")
+
+    @property
+    def dtype(self) -> None:
+        raise RuntimeError("nor is this")
+
+
 @pytest.mark.parametrize(
     "queries, corpus, options, said",
     [
@@ -125,6 +137,20 @@ def test_a_corpus_that_is_empty(vectors: Any) -> None:
         ("a", np.ones((2, 4)), {}, "vectors are"),
         (np.ma.array([1.0] * 4, mask=[0, 1, 0, 0]), np.ones((2, 4)), {}, "vectors have masked values"),
         (np.ones(4), np.ma.array([[1.0] * 4], mask=[[0, 1, 0, 0]]), {}, "corpus has masked values"),
+        ([np.ma.masked_equal([1.0, 2.0], 2.0)], np.ones((2, 4)), {}, "vectors have masked values"),
+        (
+            np.ma.array([1], np.uint8, mask=[True]),
+            np.ones((2, 1), np.uint8),
+            {},
+            "queries have masked values",
+        ),
+        ([[1.0] * 4, [1.0]], np.ones((2, 4)), {}, "^vectors are list, which cannot be read as an array"),
+        (Unreadable(), np.ones((2, 4)), {}, "^vectors are Unreadable, which cannot be read as an array"),
+        (np.ones(4), Unreadable(), {}, "^corpus is Unreadable of shape None; it must"),
+        (np.ones(0), np.ones((2, 0)), {}, r"^corpus is float64 of shape \(2, 0\); it must be"),
+        (np.ones(4), np.array([[1.0] * 4, [1e300] * 4]), {}, "row 1 of the corpus is not finite"),
+        (np.ones(4), np.array([[1.0] * 4, [1e-300] * 4]), {}, "row 1 of the corpus is too small"),
+        (np.ones(4), np.array([[1.0] * 4, [1e-300] * 4], ">f8"), {"metric": "dot"}, "row 1 .* too small"),
         (
             np.ones(4),
             np.array([[1.0] * 4, [3e38] * 4], np.float32),
@@ -148,3 +174,41 @@ def test_a_corpus_that_is_empty(vectors: Any) -> None:
 def test_what_is_refused(queries: Any, corpus: Any, options: Any, said: str) -> None:
     with pytest.raises(sestina.OptionError, match=said):
         search(queries, corpus, **options)
+
+
+def test_a_row_that_does_not_fit_is_named_wherever_it_is() -> None:
+    corpus = np.ones((70_000, 64))  # several blocks
+    corpus[69_999, 3] = 1e39
+    with pytest.raises(sestina.OptionError, match="^row 69999 of the corpus is not finite"):
+        sestina.Corpus(corpus)
+
+
+@pytest.mark.parametrize(
+    ("matches", "said"),
+    [
+        (None, "^matches are object of shape"),
+        (([[0]], [[1.0]]), "^matches are object of shape"),
+        (sestina.Matches([[0], [0, 1]], [[1.0]]), "^matches are list, which cannot be read"),  # type: ignore[arg-type]
+        (sestina.Matches(np.ma.masked_equal([[0, 1]], 1), np.ones((1, 2), np.float32)), "^matches have masked"),
+    ],
+)  # fmt: skip
+def test_matches_that_are_none(matches: Any, said: str) -> None:
+    with pytest.raises(sestina.OptionError, match=said):
+        sestina.Corpus(np.ones((2, 4))).rescore(np.ones((1, 4)), matches)
+
+
+def test_arrays_of_other_kinds_are_taken_for_what_they_hold() -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((9, 4)).astype(np.float32)
+    right = search(vectors, vectors, 9)
+    bits = np.packbits(vectors > 0, axis=1)
+    other = [vectors.astype(">f4"), np.asfortranarray(vectors), np.ma.array(vectors), vectors.tolist()]
+    for queries in other:
+        for corpus in other[:3]:
+            found = search(queries, corpus, 9)
+            np.testing.assert_array_equal(found.indices, right.indices)
+            np.testing.assert_allclose(found.scores, right.scores, atol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # numpy's, of its matrix
+        found = search(np.asmatrix(bits), bits, 9)
+    np.testing.assert_array_equal(found.indices, search(bits, bits, 9).indices)

@@ -30,6 +30,10 @@ from sestina_model.pretrained.weights import read_with_head, weight_files, weigh
 __all__ = ["CONFIG", "Pretrained", "read", "recognises", "stated_task"]
 
 CONFIG = "config.json"
+_READ = frozenset(
+    {CONFIG, MODULES, "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"}
+    | {"model.safetensors", "model.safetensors.index.json", "config_sentence_transformers.json"}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +68,10 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
         CheckpointError: Where it is incomplete or damaged.
         UnsupportedCheckpointError: Naming what Sestina's encoder or head does not have.
     """
+    _check_files(folder)
     contract = read_contract(folder, task)
     root = contract.transformer
+    _check_files(root)
     if contract.static:
         return _read_static(folder, contract)
     if (root / "adapter_config.json").is_file():
@@ -134,6 +140,21 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
         sha256=weights_sha256([*files, *step_files(contract.modules)]),
         notes=notes,
     )
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse what is there by name alone: a link to a blob that was never fetched, say, or a pipe.
+
+    A folder whose modules.json leads nowhere would be one that has none, and its vectors others.
+    """
+    try:
+        there = sorted(folder.iterdir())
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be read: {error.strerror or error}") from error
+    for path in there:
+        if (path.name in _READ or path.name.endswith("_config.json")) and not path.is_file():
+            what = "is a link that leads nowhere" if path.is_symlink() and not path.exists() else "is no file"
+            raise CheckpointError(f"{path} {what}; fetch the folder again")
 
 
 def _read_static(folder: Path, contract: Contract) -> Pretrained:

@@ -97,6 +97,7 @@ def read_options(folder: Path, document: Mapping[str, Any]) -> TokenizerOptions:
         named.update(values.pop(EXTRA))
     if named:
         values[_NAMED] = named
+    _check_once(folder, values.get("added_tokens_decoder"), document)
     added = _added_tokens(folder, values, document)
     values = {name: _read_marked(value, origin) for name, value in values.items()}
     _refuse(values, origin)
@@ -146,6 +147,25 @@ def _added_tokens(folder: Path, values: dict[str, Any], document: Mapping[str, A
         stated = {name: value for name, value in token.items() if name != "id"}
         added[_whole(token["id"], folder / "tokenizer.json")] = _token(stated, folder / "tokenizer.json")
     return added
+
+
+def _check_once(folder: Path, decoder: object, document: Mapping[str, Any]) -> None:
+    """Refuse a token that one file states twice, each time with other options: only one of them can be."""
+    stated = {
+        "tokenizer.json": document.get("added_tokens") or (),
+        CONFIG: decoder.values() if isinstance(decoder, dict) else (),
+    }
+    for file, tokens in stated.items():
+        seen: dict[str, dict[str, Any]] = {}
+        for token in tokens:
+            if not isinstance(token, dict):
+                continue  # refused where it is read
+            options = {name: value for name, value in token.items() if name != "id"}
+            if seen.setdefault(str(token.get("content")), options) != options:
+                raise UnsupportedCheckpointError(
+                    f"{folder / file}: the added token {token.get('content')!r:.60} is there twice with "
+                    f"different options, which is not supported; keep one of them"
+                )
 
 
 def _join_special_tokens(path: Path, values: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from sestina_model.sentence import make_steps
 
 __all__ = ["Read", "read_encoder", "read_with_head", "weight_files", "weights_sha256"]
 
+_LONGEST_NAME = 255  # bytes; of a longer one no system has a file
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -36,7 +37,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [whole]
     if index.is_file():
         listed = read_json_object(index).get("weight_map")
-        if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+        if not isinstance(listed, dict) or not listed or not all(map(_is_name, listed.values())):
             raise CheckpointError(f"{index}: weight_map must map every tensor to its file; fetch it again")
         names = sorted(set(listed.values()))
         if outside := [name for name in names if Path(name).name != name]:
@@ -52,6 +53,11 @@ def weight_files(folder: Path) -> list[Path]:
                 f'M.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
             )
     raise CheckpointError(f"{whole} is missing; fetch the folder again, with its weights")
+
+
+def _is_name(value: object) -> bool:
+    """Whether it may be the name of a file."""
+    return isinstance(value, str) and 0 < len(value.encode(errors="replace")) <= _LONGEST_NAME
 
 
 def weights_sha256(files: list[Path]) -> str:

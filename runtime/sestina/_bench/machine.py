@@ -61,7 +61,7 @@ def peak_memory() -> int | None:
     by a large parent inherits the parent's peak.
     """
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     except OSError:
@@ -77,10 +77,10 @@ def peak_memory() -> int | None:
 def _cpuinfo() -> dict[str, str]:
     """The first processor's lines of /proc/cpuinfo."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    pairs = (line.partition(":") for line in lines)
+    pairs = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

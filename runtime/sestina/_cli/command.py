@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,13 @@ from sestina._text.panics import panics
 
 # As `sestina --help` states them. A shell reports 141 for a program that a closed pipe ended.
 _BAD_INPUT, _UNEXPECTED, _INTERRUPTED, _BROKEN_PIPE = 2, 70, 130, 141
+# What the system has no more of, whoever asks for it: not even a library can then be imported.
+_RAN_OUT = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "lower --max-memory-mb, or close other programs",
+    errno.ENOSPC: "make room on the disk",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,6 +71,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         printing.abandon()
         return _BROKEN_PIPE
+    except OSError as error:
+        _debug()
+        if error.errno not in _RAN_OUT:
+            return _unexpected(error)
+        printing.error(f"the system refuses what is needed: {error.strerror}: {_RAN_OUT[error.errno]}")
+        return _BAD_INPUT
     except Exception as error:  # noqa: BLE001  the last resort: no traceback for people who did nothing wrong
         _debug()
         return _unexpected(error)

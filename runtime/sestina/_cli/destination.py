@@ -18,6 +18,8 @@ from sestina._leftovers import Temporary, sweep
 STDOUT = "standard output"
 _PREFIX, _SUFFIX = ".sestina-", ".tmp"
 _OURS = {"sestina": "a bundle", "sestina-shards": "vectors in shards"}  # by what a manifest's format says
+_DESCRIPTORS = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
+_MOST_LINKS = 40
 _PERMISSIONS = 0o777  # never a set-user-ID bit on new content
 
 
@@ -66,6 +68,26 @@ class Destination:
             raise _unwritable(self.name, error) from None
 
 
+def is_standard_output(path: str | None) -> bool:
+    """Whether an output is standard output: -, or a path that leads to it, such as /dev/stdout.
+
+    Such a path is not to be opened: descriptor 1, which it stands for, is kept from libraries and leads to
+    standard error.
+    """
+    if path is None or path == "-":
+        return path is not None
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        try:
+            folder = os.path.realpath(folder)
+            if name == "1" and folder in (os.path.realpath(each) for each in _DESCRIPTORS):
+                return True
+            path = os.path.join(folder, os.readlink(os.path.join(folder, name)))  # noqa: PTH115, PTH118
+        except (OSError, ValueError):  # no link, or what no path can be
+            return False
+    return False
+
+
 @contextlib.contextmanager
 def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]:
     """Open `path` (None: standard output) for writing, before any work is done.
@@ -78,8 +100,11 @@ def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]
         own: Whether a folder with a manifest of ours, in which it lies, is the caller's to write.
 
     Raises:
-        OutputError: Where it cannot be written, or would replace a file of a bundle or of vectors in shards.
+        OutputError: Where it cannot be written, would replace a file of a bundle or of vectors in shards, or
+            is standard output by another name.
     """
+    if is_standard_output(path):
+        raise OutputError(f"{path} is standard output, which is told what was written: name a file")
     if path is None:
         out = Destination(_stdout(), STDOUT, patchable=False)
         yield out

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sestina._cli import arguments, formats, options, printing
-from sestina._cli.destination import destination
+from sestina._cli.destination import destination, is_standard_output
 from sestina._errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
     args.texts = arguments.take_bundle(args, 0)
-    args.output = None if args.output == "-" else args.output
+    args.output = None if is_standard_output(args.output) else args.output
     form = formats.format_of(args)
     formats.check_dtype(args, form)
     if args.json and args.output is None:

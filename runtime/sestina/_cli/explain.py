@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sestina._cli import arguments, options, printing
-from sestina._cli.destination import destination
+from sestina._cli.destination import destination, is_standard_output
 from sestina._cli.pieces import readable
 from sestina._errors import OptionError, OutputError, TruncationError
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     bare = args.output is None and args.png is None and not args.json
     if bare:
         args.output = _DEFAULT
-    to_stdout = args.output == "-"
+    to_stdout = is_standard_output(args.output)
     numbers = _is_document(args.output)
     if to_stdout and args.json:
         raise OptionError("--json and --output - both go to standard output: name a file for the page")
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_document(output: str | None) -> bool:
     """Whether the file is to hold numbers, not the page; by its suffix."""
-    if output is None or output == "-":
+    if output is None or is_standard_output(output):
         return False
     suffix = Path(output).suffix.lower()
     if suffix == ".png":

@@ -85,5 +85,5 @@ def _quota(folder: str) -> float | None:
 
 
 def _read(*parts: str) -> str:
-    with open(os.path.join(*parts), errors="replace") as stream:
+    with open(os.path.join(*parts), encoding="utf-8", errors="replace") as stream:
         return stream.read()

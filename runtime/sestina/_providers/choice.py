@@ -150,7 +150,7 @@ def has_fast_int8() -> bool:
     if machine not in ("x86_64", "amd64"):
         return False
     try:
-        with open("/proc/cpuinfo", errors="replace") as stream:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
             return "avx2" in stream.read().split()
     except OSError:
         return True

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sestina._errors import BundleFormatError
 from sestina._quote import quote
+from sestina._text.added import check_added
 from sestina._text.charsmap import longest_replacement
 
 # How many characters one character of a text may become. What the file writes in itself (`Replace`,
@@ -88,6 +89,7 @@ def check_parts(tokenizer: Any) -> Added:
                 f"tokenizer.json sets {name} to {quote(value)}, which makes tokens a matter of chance: "
                 "remove it and export the bundle again"
             )
+    check_added(tokenizer)
     _check_growth(_state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer))
     added = _added(_state(tokenizer.post_processor))
     if sum(added) != tokenizer.num_special_tokens_to_add(False):

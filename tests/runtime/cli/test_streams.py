@@ -64,6 +64,45 @@ def test_closed(arguments: str, said: bytes, tmp_path: Path) -> None:
 
 
 @on_posix
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "link.npy"])
+def test_another_name_of_standard_output_is_standard_output(name: str, tmp_path: Path) -> None:
+    """Not descriptor 1 itself, which leads to standard error while a command runs."""
+    (tmp_path / "link.npy").symlink_to("/dev/stdout")
+    run = [sys.executable, "-m", "sestina"]
+    done = subprocess.run(
+        [*run, "encode", "a text", "--format", "npy", "--output", name],
+        check=False, capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert np.load(io.BytesIO(done.stdout)).shape == (1, 512)
+    done = subprocess.run(
+        [*run, "explain", "a text", "--png", name], check=False, capture_output=True, cwd=tmp_path
+    )
+    told = f"sestina: error: {name} is standard output, which is told what was written: name a file\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", told)
+
+
+@on_posix
+@pytest.mark.parametrize("limit", [8, 10])
+def test_too_few_open_files(limit: int) -> None:
+    """Wherever it is that there is none left: in a file of the bundle's, or in the import of a library."""
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -n {limit}; '{sys.executable}' -m sestina encode a"],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"Too many open files" in done.stderr
+
+
+def test_no_encoding_is_left_to_the_locale() -> None:
+    options = ["-W", "error", "-X", "warn_default_encoding", "-bb"]
+    done = subprocess.run(
+        [sys.executable, *options, "-m", "sestina", "encode", "a"], check=False, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@on_posix
 def test_nothing_else_gets_the_descriptor_of_a_closed_stream(tmp_path: Path) -> None:
     """A library that prints to descriptor 1 would otherwise print into the file that was opened next."""
     code = (

@@ -98,6 +98,34 @@ def test_dropout_is_refused() -> None:
         assert opened(bpe(none)).ids(["abab"] * 20) == ([[2, 2]] * 20, [])
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "normalizer"),
+    [
+        ("CAFE", "cafe", normalizers.BertNormalizer(lowercase=True)),
+        ("\u00e9", "e\u0301", normalizers.NFC()),
+        ("tok", "\uff54ok", normalizers.Sequence([normalizers.NFKC()])),
+        ("a", " a", normalizers.Strip()),
+    ],
+)
+def test_added_tokens_that_are_one_when_normalized_are_refused(one: str, other: str, normalizer: Any) -> None:
+    """Which of them a text has is otherwise another one every time that the file is read."""
+    tokenizer = tiny_wordpiece()
+    tokenizer.normalizer = normalizer
+
+    def added(*contents: str, normalized: bool = True) -> Document:
+        tokens = [tokenizers.AddedToken(content, normalized=normalized) for content in contents]
+        changed = tokenizers.Tokenizer.from_str(tokenizer.to_str())
+        changed.add_tokens(tokens)
+        document: Document = json.loads(changed.to_str())
+        return document
+
+    with pytest.raises(sestina.BundleFormatError, match="which normalized text cannot tell apart"):
+        opened(added(one, other))
+    for alone in (added(one), added(other), added(one, other, normalized=False)):
+        rows = [opened(alone).ids([f"{one} {other}"]) for _ in range(20)]
+        assert rows == rows[:1] * 20
+
+
 # The limit.
 
 

@@ -115,7 +115,9 @@ def _modernbert(keys: Keys) -> Mapping[str, Any]:
         ("local_rope_theta", 10_000.0),
         scaled=("full_attention", "sliding_attention"),
     )
-    return local_choices(kinds, keys.whole("local_attention", 128, 2) // 2, rotary, local_rotary) | {
+    # Half of it, by the name that their code has for that: where a file has both this one counts.
+    window = keys.whole("sliding_window", keys.whole("local_attention", 128, 2) // 2)
+    return local_choices(kinds, window, rotary, local_rotary) | {
         "attention_bias": keys.flag("attention_bias", default=False),
         "feed_forward_bias": "all" if keys.flag("mlp_bias", default=False) else "none",
         "norm_bias": keys.flag("norm_bias", default=False),

@@ -54,8 +54,9 @@ _GATED: Names = {
     "layers.{}.feed_forward.inner": f"{_BLOCK}.1.DenseReluDense.wi_1",
 }
 _OWN_TABLE = {"tokens": "encoder.embed_tokens"}
-# The table of an encoder alone may stand under one name or the other; both are one table.
-_LAYOUTS = tuple({**names, **table} for names in (_WEIGHTS, _GATED) for table in ({}, _OWN_TABLE))
+# The table of an encoder alone may stand under one name or the other; both are one table, unless a checkpoint
+# has both and they differ: then the encoder has its own.
+_LAYOUTS = tuple({**names, **table} for names in (_WEIGHTS, _GATED) for table in (_OWN_TABLE, {}))
 
 _FIXED: Mapping[str, Any] = {
     "norm": "pre",
