@@ -51,6 +51,7 @@ HAND_OVER = {
     ("sestina", "integrations/chroma.py"): {"chromadb"},
     ("sestina", "integrations/dspy.py"): {"dspy"},
     ("sestina", "integrations/duckdb.py"): {"duckdb", "pyarrow"},
+    ("sestina", "integrations/_haystack.py"): {"haystack"},
     ("sestina", "integrations/haystack.py"): {"haystack"},
     ("sestina", "integrations/keybert.py"): {"keybert"},
     ("sestina", "integrations/lancedb.py"): {"lancedb", "pydantic"},
