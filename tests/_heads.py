@@ -84,7 +84,10 @@ def head_folder(
 def head_checkpoint(
     task: str, *, labels: int = 1, activation: str = "sigmoid", seed: int = 5, limit: int = 40
 ) -> Any:
-    """A checkpoint of our own with such a head: of "rerank" it is told which text each token is of."""
+    """A checkpoint of our own with such a head: of "rerank" it is told which text each token is of.
+
+    Of "sparse" it has two prompts and no labels.
+    """
     from sestina_model.checkpoint import Checkpoint
     from sestina_model.config import EncoderConfig, HeadConfig
     from sestina_model.encoder import TransformerEncoder
@@ -105,6 +108,8 @@ def head_checkpoint(
         norm_embeddings=True,
         n_token_types=2 if task == "rerank" else None,
     )
+    if task == "sparse":
+        return _sparse_checkpoint(TransformerEncoder(config), tokenizer, seed, limit)
     first = () if task == "tag" else (Step(kind="dense", out_features=32, activation="Tanh"),)
     head = HeadConfig(
         pooling="cls",
@@ -118,3 +123,28 @@ def head_checkpoint(
     model = SentenceEncoder(TransformerEncoder(config), head)
     perturb(model, seed)
     return Checkpoint(model.eval(), tokenizer, f"tiny-{task}", "apache-2.0", None)
+
+
+def _sparse_checkpoint(encoder: Any, tokenizer: Any, seed: int, limit: int) -> Any:
+    from sestina_model.checkpoint import Checkpoint
+    from sestina_model.config import HeadConfig
+    from sestina_model.head_steps import Step
+    from sestina_model.sentence import SentenceEncoder
+
+    head = HeadConfig(
+        pooling="max",
+        normalize=False,
+        max_tokens=limit,
+        steps=(
+            Step(kind="dense", out_features=32, activation="GELU"),
+            Step(kind="layer_norm", eps=1e-12),
+            Step(kind="dense", out_features=encoder.config.vocab_size),
+        ),
+        prompts={"query": "find: ", "passage": ""},
+        similarity="dot",
+        task="sparse",
+        saturation=1,
+    )
+    model = SentenceEncoder(encoder, head)
+    perturb(model, seed)
+    return Checkpoint(model.eval(), tokenizer, "tiny-sparse", "apache-2.0", None)

@@ -152,11 +152,13 @@ HEADS = {
     "path/to/cross-encoder": "rerank",
     "path/to/classifier": "classify",
     "path/to/tagger": "tag",
+    "path/to/splade": "sparse",
 }
 _OF_HEADS = {
     "reranker.sestina": "path/to/cross-encoder",
     "classifier.sestina": "path/to/classifier",
     "tagger.sestina": "path/to/tagger",
+    "splade.sestina": "path/to/splade",
 }
 _PASSAGES = ("plants eat light", "the market fell", "a cat sits on the mat", "stocks and bonds")
 

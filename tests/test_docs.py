@@ -100,11 +100,21 @@ def is_there(dotted: str) -> bool:
         try:
             found: object = importlib.import_module(".".join(parts[:cut]))
         except ModuleNotFoundError:
+            if cut == len(parts) and here(dotted):
+                return True  # an integration whose host is not
             continue
         for name in parts[cut:]:
             found = getattr(found, name, None)
         return found is not None
     return False
+
+
+def here(module: str) -> bool:
+    """Whether there is a file of this module."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def faults(page: Path) -> list[str]:

@@ -42,6 +42,7 @@ HAND_OVER = {
     ("sestina", "_bench/openvino.py"): {"nncf", "openvino"},
     ("sestina", "_bench/plain_onnx.py"): {"torch", "transformers"},
     ("sestina", "_bench/roofline.py"): {"onnx"},
+    ("sestina", "_sparse_vectors.py"): {"scipy"},
     ("sestina", "_bench/tasks.py"): {"sentence_transformers", "torch", "transformers"},
     ("sestina", "_bench/sentence_transformers.py"): {"sentence_transformers", "torch"},
     ("sestina", "_bench/sentence_transformers_onnx.py"): {"sentence_transformers"},
@@ -122,7 +123,15 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_classifier": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_text"},
         "_spans": {"_arrays", "_text"},
         "_tagger": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_spans", "_text"},
-        "_tasks": {"_classifier", "_errors", "_process", "_quote", "_reranker", "_tagger"},
+        "_sparse_rows": {"_arrays", "_errors", "_similarity"},
+        "_sparse_vectors": {"_arguments", "_arrays", "_errors", "_sparse_rows"},
+        "_sparse_encoder": {
+            "_arguments", "_arrays", "_facts", "_familiar", "_loaded", "_progress", "_recipe", "_schedule",
+            "_sparse_rows", "_sparse_vectors", "_text",
+        },
+        "_tasks": {
+            "_classifier", "_errors", "_process", "_quote", "_reranker", "_sparse_encoder", "_tagger",
+        },
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
         },
@@ -137,7 +146,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_requests", "_text"},
         "__init__": {
             "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_familiar", "_load", "_loaders",
-            "_process", "_report", "_reranker", "_search", "_tagger", "_text",
+            "_process", "_report", "_reranker", "_search", "_sparse_encoder", "_sparse_vectors", "_tagger", "_text",
         },
         "_bench": {"__init__", "_arrays", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {

@@ -43,6 +43,8 @@ def bundle_readme(checkpoint: Checkpoint) -> str:
     head = checkpoint.model.head
     if head.task in LOGITS:
         return _readme_of_logits(checkpoint)
+    if head.sparse:
+        return _readme_of_sparse(checkpoint)
     pooled = " and ".join(_POOLED[mode] for mode in pooling_modes(head.pooling))
     length = "of length 1" if checkpoint.model.unit_length else "not normalised"
     return f"""# {checkpoint.name}
@@ -94,6 +96,26 @@ It reads {head.max_tokens} tokens of {read}.
 
 `manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
 and `golden.npy` hold texts with the ids and logits they must give. Licence of the weights: see LICENSE.
+"""
+
+
+def _readme_of_sparse(checkpoint: Checkpoint) -> str:
+    head = checkpoint.model.head
+    return f"""# {checkpoint.name}
+
+A Sestina bundle: a sparse text encoder (SPLADE) as ONNX graphs, with its tokenizer. It gives a text a weight
+for each token of its vocabulary that the text is about, of {checkpoint.dimensions}; most have none. It reads
+the first {head.max_tokens} tokens of a text.{_prompts(head)}
+
+    pip install sestina
+
+    import sestina
+    encoder = sestina.load_sparse_encoder("this directory")
+    weights = encoder.encode(["one text", "another text"])
+    encoder.verify()        # the same weights here as where it was exported?
+
+`manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
+and `golden.npy` hold texts with the ids and weights they must give. Licence of the weights: see LICENSE.
 """
 
 

@@ -66,6 +66,7 @@ def write_around(
             head.include_prompt,
             head.labels,
             head.activation,
+            head.max_active,
         ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),

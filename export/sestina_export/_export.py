@@ -95,8 +95,8 @@ def export(
         revision: Of a model on the hub: a branch, a tag or a commit; by default the main branch. Whichever it
             is, the commit is written into the bundle.
         task: What a folder of others or a model of theirs is exported for: "embedding", "rerank" (pairs of
-            texts to scores), "classify" (texts to labels) or "tag" (tokens to labels); by default what it
-            says that it is.
+            texts to scores), "classify" (texts to labels), "tag" (tokens to labels) or "sparse" (texts to
+            weights of the vocabulary); by default what it says that it is.
         pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
             "weightedmean", "lasttoken", or several joined by "+".
         normalize: The same of whether vectors are divided by their L2 norm.
@@ -109,8 +109,8 @@ def export(
             rounding, one third is held back to measure it. Blank and repeated ones do not count. By default
             the exporter's own, general texts. Of a reranker pairs of a query and a document.
         gate: How near what is less than float32 must be to PyTorch on the texts held back: a `QualityGate`,
-            of a reranker a `RankGate`, of a classifier a `LabelGate`, of a tagger a `SpanGate`; by default
-            each variant has its own.
+            of a reranker or a sparse encoder a `RankGate`, of a classifier a `LabelGate`, of a tagger a
+            `SpanGate`; by default each variant has its own.
         overwrite: Whether a bundle that is already at `out` may be replaced; one that holds what its manifest
             does not list never is.
         progress: Called with a line of text before each step. Where it is given, and standard error is a

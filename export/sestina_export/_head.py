@@ -33,7 +33,7 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     if not given:
         return checkpoint
     model, old = checkpoint.model, checkpoint.model.head
-    if old.task in LOGITS and (changed := given.keys() - {"max_tokens"}):
+    if (old.task in LOGITS or old.sparse) and (changed := given.keys() - {"max_tokens"}):
         raise ExportError(f"{min(changed)} is of embeddings; the task {old.task} has what its head says")
     head = replace(old, **given)
     encoder = _reaching(model.encoder, head.max_tokens)

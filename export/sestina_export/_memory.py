@@ -83,7 +83,7 @@ def in_memory(source: object, tokenizer: object) -> InMemory | None:
     if not isinstance(source, torch.nn.Module):
         return None
     _check_adapters(source)
-    of_sentences = ("SentenceTransformer", "CrossEncoder")
+    of_sentences = ("SentenceTransformer", "CrossEncoder", "SparseEncoder")
     if any(_is(source, "sentence_transformers", name) for name in of_sentences):
         name = type(source).__name__
         if tokenizer is not None:

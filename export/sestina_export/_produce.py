@@ -18,6 +18,7 @@ from sestina._onnxruntime import line
 from sestina_export._build import build_graph, interface
 from sestina_export._errors import GraphError
 from sestina_export._forms.base import Form
+from sestina_export._forms.linears import place_of
 from sestina_export._graph.aligned import aligned
 from sestina_export._graph.buckets import buckets_for
 from sestina_export._graph.interface import outputs_of
@@ -109,7 +110,7 @@ class VariantJob:
                 if not self._refined(spec):
                     raise
         if kept := getattr(self.forms[spec.form], "kept", None):
-            parity["kept_in_float32"] = sorted(f"layers.{name}" for name in kept)
+            parity["kept_in_float32"] = sorted(place_of(name).removeprefix("encoder.") for name in kept)
         return Variant(
             file_entry(path), spec.target, spec.precision, spec.shapes, inputs, outputs, parity, buckets
         )

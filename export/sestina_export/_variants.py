@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from sestina._bundle.manifest import Precision, Target
 from sestina_export._errors import ExportError
-from sestina_export._forms.base import Float32Form, Form, layer_linears
+from sestina_export._forms.base import Float32Form, Form
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.float16 import Float16Form
+from sestina_export._forms.linears import layer_linears
 from sestina_export._forms.portable import PortableForm
 from sestina_export._graph.buckets import LEAST
 from sestina_export._graph.passes import (

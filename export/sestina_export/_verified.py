@@ -31,7 +31,7 @@ def verified(manifest: Manifest, folder: Path) -> tuple[Manifest, sestina.Verifi
         ParityError: Naming the variant, the golden, the difference and the tolerance.
     """
     # Tolerances are for values up to 1; larger goldens may differ in proportion.
-    scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max()))
+    scale = max(1.0, float(np.abs(np.load(folder / GOLDEN_VECTORS)).max(initial=0.0)))
     variants, verifications = [], []
     for variant in manifest.variants:
         parity = dict(variant.parity)

@@ -200,7 +200,7 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None, task: Task
     Args:
         path: The folder.
         tokenizer: Where the files of its tokenizer are, for a layout that is not our own; None: in it.
-        task: What is read of a layout that is not our own: of "rerank" and "classify" its head, too.
+        task: What is read of a layout that is not our own: of all but "embedding" its model's head, too.
 
     Raises:
         CheckpointError: Where the folder is absent, incomplete or damaged; every tensor that is missing,

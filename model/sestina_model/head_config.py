@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
+from sestina_model.sparse_head import check_sparse
 
 __all__ = [
     "LOGITS",
@@ -56,7 +57,9 @@ class HeadConfig:
     The logits of a sequence classification head are a vector like any other: a pooling, and steps of which
     the last gives one number for each label.
 
-    In this order: pooling, `steps`, `normalize`, `truncate_dim`.
+    In this order: pooling, `steps`, `normalize`, `truncate_dim`. Of sparse: `steps` of every state, of which
+    the last gives a logit for each token of the vocabulary, the maximum over real tokens, and log(1 + x) of
+    what is above 0. As both are monotone this is the same in any order, and the maximum first costs least.
 
     Attributes:
         pooling: "mean" over real tokens, "cls" (the first token), "max" over real tokens,
@@ -73,6 +76,8 @@ class HeadConfig:
         task: What is asked for. "rerank" reads a pair of texts where others read one.
         labels: What each number stands for, of `LOGITS` tasks.
         activation: What becomes of logits at last, outside the graph.
+        saturation: Of sparse: how often log(1 + x) is taken, 1 or 2; else 0.
+        max_active: Of sparse: how many weights of a text are kept, the largest; None: all.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -90,6 +95,8 @@ class HeadConfig:
     task: Task = "embedding"
     labels: tuple[str, ...] = ()
     activation: Activation = "identity"
+    saturation: int = 0
+    max_active: int | None = None
 
     @property
     def pairs(self) -> bool:
@@ -100,6 +107,11 @@ class HeadConfig:
     def by_token(self) -> bool:
         """Whether each token has a result of its own, so that nothing is pooled."""
         return self.task == "tag"
+
+    @property
+    def sparse(self) -> bool:
+        """Whether every state gives logits of the whole vocabulary, of which the highest are the result."""
+        return self.task == "sparse"
 
     def __post_init__(self) -> None:
         pooling_modes(self.pooling)
@@ -123,6 +135,7 @@ class HeadConfig:
                 )
         self._check_prompts()
         self._check_labels()
+        check_sparse(self)
 
     def _check_labels(self) -> None:
         logits = self.task in LOGITS

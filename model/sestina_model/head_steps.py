@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sestina_model._checks import is_number
 from sestina_model._errors import ConfigError
 
 __all__ = [
@@ -27,7 +28,7 @@ StepKind = Literal["dense", "layer_norm", "normalize"]
 
 EPSILON = 1e-12  # smallest norm that is divided by: a zero vector stays zero
 MOST = 2**24
-_LAYER_NORM_EPS = 1e-5  # sentence-transformers has torch's default, and no configuration of it
+_LAYER_NORM_EPS = 1e-5  # torch's default: sentence-transformers has no configuration of it
 
 # torch.nn's activations that work on each number alone and need no argument, as they are without one.
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
@@ -72,6 +73,7 @@ class Step:
         bias: Of "dense": whether its linear map has one.
         residual: Of "dense": whether its input is added to what it gives, through a linear map without bias
             where the widths differ.
+        eps: Of "layer_norm": what is added to a variance.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -82,10 +84,15 @@ class Step:
     activation: str = "Identity"
     bias: bool = True
     residual: bool = False
+    eps: float = _LAYER_NORM_EPS
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(StepKind):
             raise ConfigError(f"kind is {self.kind!r:.60}; it must be one of {', '.join(get_args(StepKind))}")
+        if not is_number(self.eps) or not 0 < self.eps < 1:
+            raise ConfigError(f"eps is {self.eps!r:.60}; it must be a number from 0 to 1")
+        if self.kind != "layer_norm" and self.eps != _LAYER_NORM_EPS:
+            raise ConfigError(f"a step of the kind {self.kind} has no eps")
         if self.kind != "dense":
             if (self.out_features, self.activation, self.bias, self.residual) != (
                 None,
@@ -114,7 +121,8 @@ class Step:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         if self.kind != "dense":
-            return {"kind": self.kind}
+            own = {} if self.eps == _LAYER_NORM_EPS else {"eps": self.eps}
+            return {"kind": self.kind, **own}
         members = ("kind", "out_features", "activation", "bias", "residual")
         return {name: getattr(self, name) for name in members}
 
@@ -127,7 +135,7 @@ class Step:
         """
         if not isinstance(values, Mapping) or "kind" not in values:
             raise ConfigError(f"a step is {values!r:.60}; it must be an object with a kind")
-        unknown = sorted(set(values) - {"kind", "out_features", "activation", "bias", "residual"})
+        unknown = sorted(set(values) - {"kind", "out_features", "activation", "bias", "residual", "eps"})
         if unknown:
             raise ConfigError(f"unknown names in a step: {', '.join(unknown)}")
         return cls(**values)
@@ -167,5 +175,5 @@ def make_step(step: Step, width: int) -> nn.Module:
     if step.kind == "dense":
         return Dense(width, step)
     if step.kind == "layer_norm":
-        return nn.LayerNorm(width, eps=_LAYER_NORM_EPS)
+        return nn.LayerNorm(width, eps=step.eps)
     return Normalize()

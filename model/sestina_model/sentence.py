@@ -141,6 +141,8 @@ class SentenceEncoder(nn.Module):
         hidden = self.encoder(ids, mask, types)
         if self.head.by_token:
             return SentenceOutput(self.finish(hidden), hidden)
+        if self.head.sparse:
+            return SentenceOutput(self.saturate(pool(self.step(hidden), mask, self.head.pooling)), hidden)
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
 
@@ -149,6 +151,13 @@ class SentenceEncoder(nn.Module):
         for step in self.steps:
             pooled = step(pooled)
         return pooled
+
+    def saturate(self, logits: Tensor) -> Tensor:
+        """log(1 + x) of what is above 0, as often as a sparse head takes it; else 0. (B, d) -> (B, d)."""
+        weights = logits.relu()
+        for _ in range(self.head.saturation):
+            weights = weights.log1p()
+        return weights
 
     def finish(self, pooled: Tensor) -> Tensor:
         """What follows pooling: the steps, L2 normalisation and the cut, where the head has them.

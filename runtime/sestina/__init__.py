@@ -40,10 +40,12 @@ if TYPE_CHECKING:
     from sestina._encoder import Encoder
     from sestina._explain.explanation import Explanation
     from sestina._load import load
-    from sestina._loaders import load_classifier, load_reranker, load_tagger
+    from sestina._loaders import load_classifier, load_reranker, load_sparse_encoder, load_tagger
     from sestina._report import Report
     from sestina._reranker import Ranked, Reranker
     from sestina._search import Corpus, Matches, search
+    from sestina._sparse_encoder import SparseEncoder
+    from sestina._sparse_vectors import SparseVector, SparseVectors, TokenWeight
     from sestina._tagger import Span, Tagger
     from sestina._text.tokenizer import Tokens
 else:
@@ -62,12 +64,17 @@ else:
         "Report": "_report",
         "Reranker": "_reranker",
         "Span": "_tagger",
+        "SparseEncoder": "_sparse_encoder",
+        "SparseVector": "_sparse_vectors",
+        "SparseVectors": "_sparse_vectors",
         "Tagger": "_tagger",
+        "TokenWeight": "_sparse_vectors",
         "Tokens": "_text.tokenizer",
         "Verification": "_bundle.goldens",
         "load": "_load",
         "load_classifier": "_loaders",
         "load_reranker": "_loaders",
+        "load_sparse_encoder": "_loaders",
         "load_tagger": "_loaders",
         "search": "_search",
     }
@@ -122,9 +129,13 @@ __all__ = [
     "Reranker",
     "SestinaError",
     "Span",
+    "SparseEncoder",
+    "SparseVector",
+    "SparseVectors",
     "Tagger",
     "TextTypeError",
     "TextValueError",
+    "TokenWeight",
     "Tokens",
     "TruncationError",
     "TruncationWarning",
@@ -134,6 +145,7 @@ __all__ = [
     "load",
     "load_classifier",
     "load_reranker",
+    "load_sparse_encoder",
     "load_tagger",
     "search",
 ]

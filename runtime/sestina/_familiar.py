@@ -41,6 +41,19 @@ ENCODING: Mapping[str, str] = {
     "show_progress_bar": "write progress=",
     "truncate_dim": _DIMENSIONS,
 }
+_ROWS = "leave it out, as sparse rows are what comes"
+SPARSE: Mapping[str, str] = {
+    **ENCODING,
+    "convert_to_numpy": f"{_ROWS}; they have to_dense",
+    "convert_to_sparse_tensor": f"{_ROWS}; they have to_scipy",
+    "convert_to_tensor": "write torch.from_numpy(encoder.encode(texts).to_dense())",
+    "max_active_dims": "write max_active=",
+    "normalize_embeddings": "leave it out; encoder.similarity_function says how vectors are compared",
+    "output_value": _ROWS,
+    "precision": _ROWS,
+    "save_to_cpu": _ROWS,
+    "truncate_dim": "write max_active=, which keeps the largest weights",
+}
 LOADING: Mapping[str, str] = {
     "backend": _PROVIDER,
     "cache_folder": _NO_HUB,

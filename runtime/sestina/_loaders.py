@@ -14,9 +14,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 from sestina._familiar import LOADING, with_one_name
 from sestina._load import load, load_task
 from sestina._loaded import Reloading
-from sestina._tasks import LOADERS, classifier, reranker, tagger
+from sestina._tasks import LOADERS, classifier, reranker, sparse_encoder, tagger
 
-__all__ = ["load_any", "load_classifier", "load_reranker", "load_tagger"]
+__all__ = ["load_any", "load_classifier", "load_reranker", "load_sparse_encoder", "load_tagger"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -40,7 +40,7 @@ def _like(function: Callable[_P, object], task: str, kind: Callable[[], type[_T]
 
     Arguments and errors are those of `load`.
 
-    Returns: a `{kind.__name__.title()}`.
+    Returns: a `{kind.__name__.title().replace("_", "")}`.
     """
     return cast("Callable[_P, _T]", with_one_name(LOADING)(load_it))
 
@@ -57,3 +57,4 @@ def load_any(path: Any = None, **options: Any) -> Reloading:
 load_reranker = _like(load, "rerank", reranker)
 load_classifier = _like(load, "classify", classifier)
 load_tagger = _like(load, "tag", tagger)
+load_sparse_encoder = _like(load, "sparse", sparse_encoder)

@@ -75,6 +75,11 @@ def open_engine(
         make, tokenizer = PairEngine, PairTokenizer(content, *limits, types=manifest.token_types)
     else:
         tokenizer = Tokenizer(content, *limits)
+        if manifest.task == "sparse":
+            with opening:
+                from sestina._schedule.sparse_engine import SparseEngine
+
+            make = SparseEngine
     if accepted is not None:
         run = accepted.run
         sessions = Sessions(lambda _: run, inside, 1)

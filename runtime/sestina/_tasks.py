@@ -11,15 +11,17 @@ from sestina._quote import in_one_line
 if TYPE_CHECKING:
     from sestina._classifier import Classifier
     from sestina._reranker import Reranker
+    from sestina._sparse_encoder import SparseEncoder
     from sestina._tagger import Tagger
 
-__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker", "tagger"]
+__all__ = ["LOADERS", "classifier", "face_of", "other_task", "reranker", "sparse_encoder", "tagger"]
 
 LOADERS = {
     "embedding": "load",
     "rerank": "load_reranker",
     "classify": "load_classifier",
     "tag": "load_tagger",
+    "sparse": "load_sparse_encoder",
 }
 
 
@@ -47,9 +49,18 @@ def tagger() -> type[Tagger]:
     return Tagger
 
 
+def sparse_encoder() -> type[SparseEncoder]:
+    """Of the task sparse."""
+    with opening:
+        from sestina._sparse_encoder import SparseEncoder
+
+    return SparseEncoder
+
+
 def face_of(task: str) -> Any:
     """The class that answers what a bundle of a task, other than embedding, is for."""
-    return {"rerank": reranker, "classify": classifier, "tag": tagger}[task]()
+    faces = {"rerank": reranker, "classify": classifier, "tag": tagger, "sparse": sparse_encoder}
+    return faces[task]()
 
 
 def other_task(path: object, task: str, asked: str) -> OptionError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sestina._bundle.bundle import Bundle
@@ -31,9 +33,14 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
         prompt = Prompt(text, engine.prompt_tokens(text) if text and not contract.include_prompt else 0)
         places = [at for at, golden in enumerate(goldens) if golden.prompt == text]
         texts = [goldens[at].text for at in places]
-        for at, row in zip(places, engine.ids(texts, 0, watch, prompt), strict=True):
-            ids[at] = row
-        vectors[places] = np.concatenate(list(engine.vectors(texts, lambda: watch, lambda _: None, prompt)))
+        for at, own in zip(places, engine.ids(texts, 0, watch, prompt), strict=True):
+            ids[at] = own
+        rows: Any = np.concatenate(list(engine.vectors(texts, lambda: watch, lambda _: None, prompt)))
+        if bundle.manifest.task != "sparse":
+            vectors[places] = rows
+            continue
+        for at, (indices, weights) in zip(places, rows, strict=True):
+            vectors[at, indices] = weights
     return compare(goldens, ids, vectors, tolerance)
 
 

@@ -23,7 +23,8 @@ from _made import KINDS, new_checkpoint
 from _tiny import tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import ExportError, ExportResult, GraphError, ParityError, _export, export
 from sestina_export import _build as _graph
-from sestina_export._forms.base import Float32Form, layer_linears, written_as
+from sestina_export._forms.base import Float32Form, written_as
+from sestina_export._forms.linears import layer_linears
 from sestina_export._proof import parity as _parity
 from sestina_export._variants import CPU_FP32
 from sestina_model import checkpoint as checkpoints

@@ -16,7 +16,7 @@ import sestina
 from _families import family_checkpoint
 from _tiny import LINES, TEXTS, tiny_bpe, tiny_checkpoint, tiny_wordpiece
 from sestina_export import ExportError, QualityError, QualityGate, export
-from sestina_export._forms.base import layer_linears
+from sestina_export._forms.linears import layer_linears
 from sestina_export._proof.quality import cosines
 from sestina_export._quantise.calibrate import calibrate, default_texts, split_texts
 from sestina_export._quantise.int8 import Int8Form, Int8Linear

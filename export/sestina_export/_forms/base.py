@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import onnx
 from torch import Tensor, nn
 
 from sestina_export._forms.counts import Counts
 from sestina_export._forms.fused import FusedAttention, fused_nodes
-from sestina_export._forms.head import finish_rows, pool_rows
+from sestina_export._forms.head import finish_rows, pool_rows, saturate
+from sestina_export._forms.linears import layer_linears, place_of
 from sestina_export._forms.nodes import Gemm, single_node
 from sestina_export._forms.one_token import attentions, last_input, pooled_token
+from sestina_export._forms.pieces import InPieces, highest
 from sestina_export._forms.scores import HeadNorms
 from sestina_model.attention import AttentionCore
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
@@ -30,7 +32,6 @@ __all__ = [
     "RowForm",
     "TracedEncoder",
     "float32_linear",
-    "layer_linears",
     "longest",
     "written_as",
 ]
@@ -152,6 +153,10 @@ class RowEncoder(nn.Module):
         if self.model.head.by_token:
             rows = self.model.encoder.transform(x.flatten(0, 1))
             return SentenceOutput(finish_rows(self.model, rows).view(*x.shape[:2], -1), rows.view(x.shape))
+        if self.model.head.sparse:
+            rows = self.model.encoder.transform(x.flatten(0, 1))
+            logits = highest(self.model.steps, rows, ids)
+            return SentenceOutput(saturate(self.model, logits), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
             pooled = pool_rows(hidden, self.model.head.pooling, pooled_from)
@@ -174,22 +179,9 @@ class RowEncoder(nn.Module):
         return x
 
 
-_OF_DISTANCES = ("position_key", "position_query")  # of constants: a graph has what they give
-
-
 def longest(model: SentenceEncoder) -> int:
     """Tokens of the longest text that a graph need read, and at least as many as are traced."""
     return min(model.encoder.config.max_positions, max(model.head.max_tokens, TRACED_LENGTH))
-
-
-def layer_linears(model: SentenceEncoder) -> dict[str, nn.Linear]:
-    """The linear maps of all layers that read states, by their path in the encoder: six a layer, or seven."""
-    modules = model.encoder.layers.named_modules()
-    return {
-        path: module
-        for path, module in modules
-        if isinstance(module, nn.Linear) and path.rpartition(".")[2] not in _OF_DISTANCES
-    }
 
 
 @contextmanager
@@ -207,14 +199,16 @@ def written_as(form: Form, model: SentenceEncoder) -> Iterator[Any]:
         # Of large encoders the table is half of all weights: it is not copied for nothing.
         table = form.table(weight if scale == 1 else weight * scale)
         restored.enter_context(_set(encoder, {"tokens": table, "embedding_scale": 1.0}))
-        parts = {path: form.part(module) for path, module in encoder.named_modules()}
-        linears = {
-            f"layers.{path}": form.linear(path, linear) for path, linear in layer_linears(model).items()
-        }
+        parts = {f"encoder.{path}": form.part(module) for path, module in encoder.named_modules() if path}
+        linears = {place_of(path): form.linear(path, linear) for path, linear in layer_linears(model).items()}
         for path, part in {**parts, **linears}.items():
             if part is not None:
                 parent, _, name = path.rpartition(".")
-                restored.enter_context(_set(encoder.get_submodule(parent), {name: part}))
+                restored.enter_context(_set(model.get_submodule(parent), {name: part}))
+        if model.head.sparse and isinstance(traced, RowEncoder):
+            decoder = model.steps[-1]
+            pieces = InPieces(cast("nn.Module", decoder.linear), model.dimensions)
+            restored.enter_context(_set(decoder, {"linear": pieces}))
         yield traced.eval()
 
 

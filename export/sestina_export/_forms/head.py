@@ -18,7 +18,7 @@ from sestina_model.head_config import pooling_modes
 from sestina_model.head_steps import EPSILON, Dense, Normalize
 from sestina_model.sentence import SentenceEncoder, pool
 
-__all__ = ["finish_masked", "finish_rows", "head_nodes_of", "pool_masked", "pool_rows"]
+__all__ = ["finish_masked", "finish_rows", "head_nodes_of", "pool_masked", "pool_rows", "saturate"]
 
 _PACKED = (nn.CELU, nn.ELU, nn.LogSigmoid, nn.Mish, nn.SELU, nn.Softplus)
 _TOGETHER = 16  # a multiple of how many numbers any processor takes at once
@@ -175,6 +175,12 @@ def _norm(x: Tensor) -> Tensor:
 def _safe_norm(x: Tensor) -> Tensor:
     """The same where x may be zero, as ReLU can make it: zero stays zero."""
     return x * (x * x).sum(1, keepdim=True).sqrt().clamp(min=EPSILON).reciprocal()
+
+
+def saturate(model: SentenceEncoder, logits: Tensor) -> Tensor:
+    """As `SentenceEncoder.saturate`, each row as it is alone. (B, d) -> (B, d)."""
+    width = logits.shape[1]
+    return model.saturate(F.pad(logits, (0, -width % _TOGETHER)) if width % _TOGETHER else logits)[:, :width]
 
 
 def _activated(activation: nn.Module, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sestina_export._forms.base import longest
 from sestina_export._forms.counts import Counts
-from sestina_export._forms.head import finish_masked, pool_masked
+from sestina_export._forms.head import finish_masked, pool_masked, saturate
 from sestina_export._forms.nodes import node
 from sestina_export._forms.one_token import attentions
 from sestina_export._forms.scores import HeadNorms
@@ -183,6 +183,9 @@ class MaskedEncoder(nn.Module):
         hidden = self.model.encoder.transform(self._embed(ids, types), added)
         if self.model.head.by_token:
             return SentenceOutput(finish_masked(self.model, hidden), hidden)
+        if self.model.head.sparse:  # what is 0 in place of padding's logits becomes no weight
+            logits = self.model.step(hidden) * real[:, :, None]
+            return SentenceOutput(saturate(self.model, logits.amax(1)), hidden)
         pooled = pool_masked(
             hidden,
             real[:, :, None],

@@ -27,7 +27,8 @@ _OF_THE_FIRST = ("empty", "sentence", "emoji", "far-over-limit")
 
 def write_goldens(checkpoint: Checkpoint, folder: Path) -> None:
     """Write golden.json (name, text, ids, and of a text with a prompt that and its tokens) and golden.npy
-    ((n, d) float32, in the same order).
+    ((n, d) float32, in the same order). Of sparse golden.json has the indices of each text's weights, and
+    golden.npy the weights alone, one text after the other: (m,) float32.
 
     Ids come from the reference tokenizer, vectors from PyTorch in float32, each text alone and unpadded.
     """
@@ -53,7 +54,13 @@ def write_goldens(checkpoint: Checkpoint, folder: Path) -> None:
         ]
         vectors.append(checkpoint.encode([text for _, text in chosen], prompt))
     rows = checkpoint.tokenize([golden.get("prompt", "") + golden["text"] for golden in goldens])
-    _write([{**golden, "ids": ids} for golden, ids in zip(goldens, rows, strict=True)], vectors, folder)
+    listed = [{**golden, "ids": ids} for golden, ids in zip(goldens, rows, strict=True)]
+    if head.sparse:
+        found = np.concatenate(vectors)
+        places = [np.flatnonzero(row) for row in found]
+        listed = [{**golden, "indices": at.tolist()} for golden, at in zip(listed, places, strict=True)]
+        vectors = [found[np.nonzero(found)]]
+    _write(listed, vectors, folder)
 
 
 def _write_pairs(checkpoint: Checkpoint, folder: Path) -> None:

@@ -38,7 +38,7 @@ class _Bounds:
 
 @dataclass(frozen=True, slots=True)
 class RankGate(_Bounds):
-    """How alike a quantised reranker must order documents, on pairs held back.
+    """How alike a quantised reranker, or a sparse encoder by dot products, must order documents held back.
 
     Attributes:
         rank_correlation: Least Spearman correlation with PyTorch's scores, on average over the queries.
@@ -91,6 +91,7 @@ _GATES: dict[str, tuple[type[AnyGate], str]] = {
     "rerank": (RankGate, "ranks"),
     "classify": (LabelGate, "labels"),
     "tag": (SpanGate, "spans"),
+    "sparse": (RankGate, "ranks"),
 }
 
 
@@ -129,7 +130,11 @@ def measure_task(
     if isinstance(gate, QualityGate):
         found = measure_quality(graph, checkpoint, cast("Sequence[str]", texts), gate, where, buckets)
         return {"cosine": found}
-    if isinstance(gate, RankGate):
+    if isinstance(gate, RankGate) and checkpoint.model.head.sparse:
+        here, there = (_products(each) for each in _both(graph, checkpoint, texts, buckets))
+        counts = {"queries": here.shape[0], "documents": here.shape[1]}
+        figures = _rank_figures(here, there)
+    elif isinstance(gate, RankGate):
         queries = list(dict.fromkeys(text[0] for text in texts))[:_QUERIES]
         documents = list(dict.fromkeys(text[1] for text in texts))[:_DOCUMENTS]
         shape = (len(queries), len(documents), checkpoint.dimensions)
@@ -167,6 +172,13 @@ def _both(
         raise QualityError("nothing was held back to measure on; give more calibration texts")
     here = run_texts(open_graph(graph), checkpoint.rows(texts), checkpoint.dimensions, buckets)
     return here, checkpoint.encode(texts)
+
+
+def _products(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The first texts as queries to the others: of (n, d) the dot products, (queries, documents, 1)."""
+    queries = max(1, min(_QUERIES, len(weights) // 4))
+    documents = weights[queries : queries + _DOCUMENTS]
+    return (weights[:queries] @ documents.T)[:, :, None]
 
 
 def _rank_figures(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> dict[str, float]:

@@ -53,6 +53,11 @@ class A16W8Form(PortableForm):
 
     def __init__(self, checkpoint: Checkpoint, texts: Sequence[Text]) -> None:
         super().__init__(checkpoint.model.encoder.config)
+        if checkpoint.model.head.sparse:
+            raise GraphError(
+                "a16w8 has no form of a sparse head, whose logits of a whole vocabulary need more than its "
+                "scales: export it for cpu, portable, cuda, webgpu or mobile-cpu"
+            )
         alone = [text for text in texts if isinstance(text, str)]
         if len(alone) < len(texts):
             raise GraphError(

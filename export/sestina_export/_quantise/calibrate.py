@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sestina._text.checked import check_text
 from sestina_export._errors import ExportError, QualityError
-from sestina_export._forms.base import layer_linears
+from sestina_export._forms.linears import layer_linears, place_of
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.inputs import Text
 
@@ -132,8 +132,9 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[Text]) -> Mapping[str, Inp
         if bool((seen.low > seen.high).all()):
             raise QualityError("int8: no calibration text has a token; give texts of your own kind")
         if not all(bool(torch.isfinite(each).all()) for each in (seen.low, seen.high, seen.hessian)):
+            place = place_of(path).removeprefix("encoder.")
             raise QualityError(
-                f"int8: the inputs of layers.{path} on the calibration texts are beyond float32, so no scale "
+                f"int8: the inputs of {place} on the calibration texts are beyond float32, so no scale "
                 "fits them: check the weights, or leave this precision out"
             )
     return {reader: statistics[leader] for leader, readers in shared.items() for reader in readers}

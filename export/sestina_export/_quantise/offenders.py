@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sestina_export._forms.base import layer_linears
+from sestina_export._forms.linears import layer_linears
 from sestina_export._quantise.calibrate import readers_of
 from sestina_export._quantise.int8 import Input, Int8Form
 from sestina_model.checkpoint import Checkpoint

@@ -23,6 +23,7 @@ from sestina_model.pretrained.sequence_heads import read_sequence_head, read_tok
 from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tasks import read_activation, stated_task
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
+from sestina_model.pretrained.vocabulary_heads import read_vocabulary_head
 from sestina_model.pretrained.weights import read_with_head, weight_files, weights_sha256
 
 __all__ = ["CONFIG", "Pretrained", "read", "recognises", "stated_task"]
@@ -55,7 +56,8 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     Args:
         folder: The folder.
         tokenizer: Where the files of its tokenizer are; None: in it.
-        task: What is read: of `LOGITS` tasks the head of sequence classification too.
+        task: What is read: of `LOGITS` tasks the head of sequence classification too, of sparse that of the
+            vocabulary.
 
     Raises:
         CheckpointError: Where it is incomplete or damaged.
@@ -95,12 +97,17 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     limits = (stated or found.limit, architecture.config.max_positions)
     limit = min(value for value in limits if value is not None)
     sequence = None
+    d_model = architecture.config.d_model
     if task in LOGITS:
         read_head = read_token_head if task == "tag" else read_sequence_head
-        sequence = read_head(Keys(config, root / CONFIG), architecture.config.d_model)
+        sequence = read_head(Keys(config, root / CONFIG), d_model)
+    elif task == "sparse":
+        sequence = read_vocabulary_head(Keys(config, root / CONFIG), d_model, architecture.config.vocab_size)
     encoder, steps, notes = read_with_head(files, architecture, sequence)
-    if sequence is None:
-        head, steps = contract.head(limit), read_steps(contract.modules, architecture.config.d_model)
+    if sequence is not None and task == "sparse":
+        head = contract.sparse_head(limit, sequence.steps)
+    elif sequence is None:
+        head, steps = contract.head(limit), read_steps(contract.modules, d_model)
     else:
         activation = read_activation(folder, config, task, len(sequence.labels))
         head = sequence.config(task, activation, limit)

@@ -29,6 +29,7 @@ __all__ = [
 MODULES = "modules.json"
 
 _KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+_OF_SPARSE = ("MLMTransformer", "SpladePooling")  # of which `sparse` makes something
 _BEFORE = ("Transformer", "StaticEmbedding", "Pooling")
 # One flag per mode until version 5.3, then a single pooling_mode; several are joined in this order.
 _POOLING_FLAGS = {
@@ -114,7 +115,7 @@ def listed_modules(folder: Path) -> list[tuple[str, Path]]:
         raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in _KINDS:
+        if package.split(".")[0] != "sentence_transformers" or kind not in (*_KINDS, *_OF_SPARSE):
             raise UnsupportedCheckpointError(
                 f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
                 f"sentence-transformers' {', '.join(_KINDS[:-1])} and {_KINDS[-1]} are"

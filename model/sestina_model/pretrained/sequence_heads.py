@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
@@ -15,12 +16,12 @@ from sestina_model.head_config import Activation, HeadConfig, Task
 from sestina_model.head_steps import Step
 from sestina_model.pretrained.families.keys import Keys
 
-__all__ = ["BASE", "SequenceHead", "read_labels", "read_sequence_head", "read_token_head"]
+__all__ = ["ACTIVATIONS", "BASE", "SequenceHead", "read_labels", "read_sequence_head", "read_token_head"]
 
 BASE = "{base}"  # in a name: what stands before the encoder's own names
 
 # transformers' names of activations, and those of the steps that are them.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "gelu": "GELU", "tanh": "Tanh", "relu": "ReLU", "relu6": "ReLU6", "silu": "SiLU", "swish": "SiLU",
     "mish": "Mish", "sigmoid": "Sigmoid", "linear": "Identity",
 }  # fmt: skip
@@ -31,7 +32,7 @@ class _Shape(NamedTuple):
     """What stands before the last map: (name, activation) of one map, and the name of that last."""
 
     dense: str
-    activation: str  # of `_ACTIVATIONS`, or with a "=" before it the key of config.json that says it
+    activation: str  # of `ACTIVATIONS`, or with a "=" before it the key of config.json that says it
     last: str
 
 
@@ -65,6 +66,8 @@ class SequenceHead(NamedTuple):
         names: Of the weights of each step, as the checkpoint has them.
         labels: What the numbers stand for, in order.
         biasless: Weights of ours that the checkpoint may lack: a norm's bias, which then is 0.
+        tied: The weight of ours that is the token table where the checkpoint lacks it; None: none is.
+        elsewhere: Weights of ours by a further name that they may have there.
     """
 
     pooling: str
@@ -72,6 +75,8 @@ class SequenceHead(NamedTuple):
     names: tuple[str, ...]
     labels: tuple[str, ...]
     biasless: tuple[str, ...] = ()
+    tied: str | None = None
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
     def config(self, task: Task, activation: Activation, max_tokens: int) -> HeadConfig:
         """The text contract with it."""
@@ -108,13 +113,13 @@ def read_sequence_head(keys: Keys, d_model: int) -> SequenceHead:
     activation = shape.activation
     if activation.startswith("="):
         activation = keys.values.get(activation[1:], "gelu")
-    if activation not in _ACTIVATIONS:
-        raise keys.unsupported(shape.activation[1:], activation, f"; {', '.join(_ACTIVATIONS)} are")
+    if activation not in ACTIVATIONS:
+        raise keys.unsupported(shape.activation[1:], activation, f"; {', '.join(ACTIVATIONS)} are")
     modern = family == "modernbert"
     dense = Step(
         kind="dense",
         out_features=d_model,
-        activation=_ACTIVATIONS[activation],
+        activation=ACTIVATIONS[activation],
         bias=keys.flag("classifier_bias", default=False) if modern else True,
     )
     last = Step(kind="dense", out_features=len(labels))

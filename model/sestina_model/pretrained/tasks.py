@@ -10,9 +10,10 @@ from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
 from sestina_model.head_config import Activation, Task
 
-__all__ = ["CROSS_ENCODER", "SENTENCE_TRANSFORMERS", "read_activation", "stated_task"]
+__all__ = ["CROSS_ENCODER", "SENTENCE_TRANSFORMERS", "SPARSE_ENCODER", "read_activation", "stated_task"]
 
 SENTENCE_TRANSFORMERS, CROSS_ENCODER = "config_sentence_transformers.json", "CrossEncoder"
+SPARSE_ENCODER = "SparseEncoder"
 _OLD_ACTIVATION = "sbert_ce_default_activation_function"  # before sentence-transformers 4
 _ACTIVATIONS: Mapping[str, Activation] = {"Identity": "identity", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _PROBLEMS: Mapping[object, Activation] = {
@@ -23,7 +24,8 @@ _PROBLEMS: Mapping[object, Activation] = {
 
 
 def stated_task(folder: Path) -> Task:
-    """What a folder of theirs is: a cross-encoder, a classifier, a tagger, or what makes embeddings.
+    """What a folder of theirs is: a cross-encoder, a classifier, a tagger, or what makes embeddings, sparse
+    or not.
 
     A model of sequence classification with one label is a cross-encoder too, as sentence-transformers has it;
     with several it is a classifier unless sentence-transformers says otherwise.
@@ -31,6 +33,8 @@ def stated_task(folder: Path) -> Task:
     stated = read_json_object(folder / SENTENCE_TRANSFORMERS, optional=True).get("model_type")
     if stated == CROSS_ENCODER:
         return "rerank"
+    if stated == SPARSE_ENCODER:
+        return "sparse"
     if stated is not None or (folder / "modules.json").is_file():
         return "embedding"
     config = read_json_object(folder / "config.json", optional=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import flag, read_json_object
 
-__all__ = ["FEATURES", "SEQUENCE", "Expected", "options_of", "read_transformer"]
+__all__ = ["FEATURES", "SEQUENCE", "VOCABULARY", "Expected", "options_of", "read_transformer"]
 
 # The Transformer's own file is named after the model in some versions; the first that exists is read.
 _TRANSFORMER_CONFIGS = tuple(
@@ -35,19 +35,28 @@ class Expected(NamedTuple):
 
 FEATURES = Expected("feature-extraction", "last_hidden_state", "token_embeddings")
 SEQUENCE = Expected("sequence-classification", "logits", "scores")
+VOCABULARY = Expected("fill-mask", "logits", "token_embeddings")
 
 
-def read_transformer(folder: Path, expected: Expected = FEATURES) -> tuple[int | None, bool]:
-    """The length limit, and whether texts are lower-cased first."""
+def read_transformer(
+    folder: Path, expected: Expected = FEATURES, *, stated: bool = False
+) -> tuple[int | None, bool]:
+    """The length limit, and whether texts are lower-cased first.
+
+    Args:
+        folder: The module's.
+        expected: What it must be for.
+        stated: Whether it must say so itself: a Transformer that says nothing gives features.
+    """
     path = next(
         (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()),
         folder / _TRANSFORMER_CONFIGS[0],
     )
     config = read_json_object(path, optional=True)
-    if config.get("transformer_task", expected.task) != expected.task:
+    task = config.get("transformer_task", FEATURES.task if stated else expected.task)
+    if task != expected.task:
         raise UnsupportedCheckpointError(
-            f"{path}: transformer_task {config['transformer_task']!r:.60} is not supported; "
-            f"{expected.task!r} is"
+            f"{path}: transformer_task {task!r:.60} is not supported; {expected.task!r} is"
         )
     _check_modalities(path, config, expected)
     # The lengths cut queries and documents at other places than other texts.

@@ -14,6 +14,7 @@ from sestina_model._errors import CheckpointError
 from sestina_model._files import file_sha256, read_json_object
 from sestina_model._weights import build_encoder, check_fit, encoder_shapes, read_tensors, tensor_names
 from sestina_model.encoder import TransformerEncoder
+from sestina_model.head_config import HeadConfig
 from sestina_model.pretrained.families import Architecture, Source
 from sestina_model.pretrained.prefix import find_prefix, left_out
 from sestina_model.pretrained.sequence_heads import BASE, SequenceHead
@@ -119,7 +120,8 @@ def read_with_head(files: list[Path], architecture: Architecture, head: Sequence
         ours["token_types"] = types
     elif types is not None:  # a text alone is all of type 0: one row, the same for every token
         ours["tokens.weight"] += types[0]
-    steps = {} if head is None else _head(files, holders, found.prefix, head, config.d_model)
+    table = found.prefix + sources["tokens.weight"].name
+    steps = {} if head is None else _head(files, holders, found.prefix, head, config.d_model, table)
     read = wanted if head is None else wanted | set(_head_names(holders, found.prefix, head))
     return Read(build_encoder(config, ours, origin), steps, left_out(holders.keys() - read, read, origin))
 
@@ -132,6 +134,10 @@ def _head_names(holders: Mapping[str, tuple[Path, str]], prefix: str, head: Sequ
         theirs = name.replace(BASE, prefix) if BASE in name else f"{root}.{name}" if root else name
         part = "linear." if head.steps[at].kind == "dense" else ""
         names |= {f"{theirs}.{kind}": f"{at}.{part}{kind}" for kind in ("weight", "bias")}
+    for name, ours in head.elsewhere.items():
+        theirs = f"{root}.{name}" if root else name
+        if next(each for each, mine in names.items() if mine == ours) not in holders:
+            names[theirs] = ours
     return {theirs: ours for theirs, ours in names.items() if theirs in holders}
 
 
@@ -141,6 +147,7 @@ def _head(
     prefix: str,
     head: SequenceHead,
     d_model: int,
+    table: str,
 ) -> dict[str, Tensor]:
     """The weights of a head, each as it is asked for.
 
@@ -148,9 +155,11 @@ def _head(
         CheckpointError: Naming every one that is missing or misshapen.
     """
     names = _head_names(holders, prefix, head)
+    if head.tied is not None and head.tied not in names.values():
+        names[table] = head.tied
     tensors = {names[name]: each for name, each in _read(files, holders, set(names), "").items()}
     with torch.device("meta"):
-        blank = make_steps(head.config("classify", "identity", 1), d_model)
+        blank = make_steps(HeadConfig(pooling=head.pooling, steps=head.steps), d_model)
     expected = {name: tuple(each.shape) for name, each in blank.state_dict().items()}
     for name in head.biasless:
         tensors.setdefault(name, torch.zeros(expected[name]))

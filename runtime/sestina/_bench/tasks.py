@@ -32,7 +32,7 @@ _ROUNDS, _QUICK_ROUNDS = 5, 2
 _QUERY_WORDS = 6
 _AGREES = 1e-4  # of fp32 to the peer's numbers; what is less than float32 is only told
 
-Call = Callable[[], "Vectors"]
+Call = Callable[[], Any]
 
 
 def run(options: Options, status: Status) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
         if options.source is not None:
             status("loading the peer")
             calls[_peer_name(manifest)] = _peer(options, manifest, threads, query, texts)
-        found = {name: call() for name, call in calls.items()}  # and warms each up
+        found = {name: _dense(call()) for name, call in calls.items()}  # and warms each up
         _check(found, options)
         times: dict[str, list[list[float]]] = {name: [] for name in calls}
         for number in range(options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)):
@@ -121,7 +121,7 @@ def _ours(
 ) -> Call:
     given: dict[str, Any] = {"precision": precision, "threads": options.threads, "provider": "cpu"}
     call: Call
-    loaded: sestina.Reranker | sestina.Classifier | sestina.Tagger
+    loaded: sestina.Reranker | sestina.Classifier | sestina.Tagger | sestina.SparseEncoder
     if manifest.task == "rerank":
         reranker = loaded = stack.enter_context(sestina.load_reranker(options.bundle, **given))
 
@@ -132,6 +132,11 @@ def _ours(
 
         def call() -> Vectors:
             return _counted(tagger.tag(texts, on_truncate="ignore"))
+    elif manifest.task == "sparse":
+        encoder = loaded = stack.enter_context(sestina.load_sparse_encoder(options.bundle, **given))
+
+        def call() -> sestina.SparseVectors:
+            return encoder.encode(texts, prompt_text="", on_truncate="ignore")
     else:
         classifier = loaded = stack.enter_context(sestina.load_classifier(options.bundle, **given))
 
@@ -147,14 +152,15 @@ def _ours(
 
 
 def _peer_name(manifest: Manifest) -> str:
-    return "CrossEncoder fp32" if manifest.task == "rerank" else "transformers pipeline fp32"
+    theirs = {"rerank": "CrossEncoder", "sparse": "SparseEncoder"}
+    return f"{theirs.get(manifest.task, 'transformers pipeline')} fp32"
 
 
 def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts: list[str]) -> Call:
     try:
         import torch  # noqa: TID251  a peer
         import transformers  # noqa: TID251  another
-        from sentence_transformers import CrossEncoder
+        from sentence_transformers import CrossEncoder, SparseEncoder
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f'{error.name} is not installed: pip install "sestina[bench]", or leave out --source',
@@ -166,6 +172,10 @@ def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts:
         model = CrossEncoder(options.source or "", device="cpu", max_length=limit, local_files_only=True)
         pairs = [(query, text) for text in texts]
         return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), dtype=np.float32)
+    if manifest.task == "sparse":
+        sparse = SparseEncoder(options.source or "", device="cpu", local_files_only=True)
+        sparse.max_seq_length = limit
+        return lambda: sparse.encode(texts, prompt="", show_progress_bar=False)
     if manifest.task == "tag":
         tagging: Any = transformers.pipeline(
             "token-classification", model=options.source, device="cpu", aggregation_strategy="simple"
@@ -180,6 +190,14 @@ def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts:
         return np.array([[row[label] for label in labels] for row in named], dtype=np.float32)
 
     return classified
+
+
+def _dense(found: Any) -> Vectors:
+    """What a call gave, to be compared: of sparse rows, ours and torch's, all the columns."""
+    if isinstance(found, sestina.SparseVectors):
+        return found.to_dense()
+    dense: Vectors = found.to_dense().numpy() if hasattr(found, "to_dense") else found
+    return dense
 
 
 def _counted(found: list[list[Any]]) -> Vectors:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,16 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
     try:
         document = json.loads(bundle.read(GOLDEN))
         vectors = load_array(io.BytesIO(bundle.read(GOLDEN_VECTORS)))
-        if vectors.ndim != 2:
-            raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be (n, dimensions)")
+        sparse, width = bundle.manifest.task == "sparse", bundle.manifest.contract.dimensions
+        if vectors.ndim != 2 - sparse:
+            axes = "(weights,)" if sparse else "(n, dimensions)"
+            raise ValueError(f"{GOLDEN_VECTORS} has the shape {vectors.shape}; it must be {axes}")
         items = document["goldens"]
-        rows = _by_token(items, vectors) if bundle.manifest.by_token else vectors
+        rows: Iterable[npt.NDArray[np.float32]]
+        if sparse:
+            rows = _spread(items, vectors, width)
+        else:
+            rows = _by_token(items, vectors) if bundle.manifest.by_token else vectors
         goldens = [
             _golden(at, item, vector, pairs=bundle.manifest.task == "rerank")
             for at, (item, vector) in enumerate(zip(items, rows, strict=True))
@@ -107,10 +114,10 @@ def read_goldens(bundle: Bundle) -> list[Golden]:
         raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: {why}") from None
     if not goldens:
         raise BundleFormatError(f"{bundle.where(GOLDEN)} cannot be read: it has no goldens")
-    if vectors.dtype != np.float32 or vectors.shape[1:] != (bundle.manifest.contract.dimensions,):
+    if vectors.dtype != np.float32 or vectors.shape[1:] != (() if sparse else (width,)):
         raise BundleFormatError(
             f"{bundle.where(GOLDEN_VECTORS)} holds {vectors.dtype} of shape {vectors.shape}; it must hold "
-            f"float32 of width {bundle.manifest.contract.dimensions}"
+            f"float32{'' if sparse else f' of width {width}'}"
         )
     if any(golden.ids and bool(golden.types) != bundle.manifest.token_types for golden in goldens):
         raise BundleFormatError(
@@ -127,6 +134,22 @@ def _by_token(items: list[Any], rows: npt.NDArray[np.float32]) -> list[npt.NDArr
     if not len(ends) or ends[-1] != len(rows):
         raise ValueError(f"{GOLDEN_VECTORS} has {len(rows)} rows; it must have one for each id")
     return np.split(rows, ends[:-1])
+
+
+def _spread(items: list[Any], weights: npt.NDArray[np.float32], width: int) -> list[npt.NDArray[np.float32]]:
+    """The vectors (width,) of sparse goldens, each of which says where its weights are."""
+    places = [_numbers(at, "indices", item.get("indices")) for at, item in enumerate(items)]
+    if sum(map(len, places)) != len(weights):
+        raise ValueError(f"{GOLDEN_VECTORS} has {len(weights)} weights; it must have one for each index")
+    rows, begin = [], 0
+    for at, indices in enumerate(places):
+        if any(one >= other for one, other in pairwise((*indices, width))):
+            raise ValueError(f"golden {at} needs indices, ascending and below {width}")
+        row = np.zeros(width, dtype=weights.dtype)
+        row[list(indices)] = weights[begin : begin + len(indices)]
+        begin += len(indices)
+        rows.append(row)
+    return rows
 
 
 def _golden(at: int, item: object, vector: npt.NDArray[np.float32], *, pairs: bool) -> Golden:

@@ -26,12 +26,18 @@ Pooling = str  # one of `POOLINGS`, or several joined by "+"
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Target = Literal["cpu", "cuda", "coreml", "qnn", "openvino", "webgpu", "xnnpack", "mobile-cpu", "portable"]
 Precision = Literal["fp32", "fp16", "int8", "a16w8", "int4"]
-Task = Literal["embedding", "rerank", "classify", "tag"]
+Task = Literal["embedding", "rerank", "classify", "tag", "sparse"]
 Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
 
 # What a bundle of each task is asked for: the output of its graphs that is the result.
 RESULTS: Mapping[str, str] = MappingProxyType(
-    {"embedding": "sentence_embedding", "rerank": "logits", "classify": "logits", "tag": "token_logits"}
+    {
+        "embedding": "sentence_embedding",
+        "rerank": "logits",
+        "classify": "logits",
+        "tag": "token_logits",
+        "sparse": "sparse_embedding",
+    }
 )
 LABELLED = ("rerank", "classify", "tag")  # tasks whose result has a label for each of its numbers
 
@@ -55,6 +61,7 @@ class TextContract(NamedTuple):
         include_prompt: Whether a prompt's tokens are pooled too. Otherwise graphs take `pooled_from`.
         labels: Of `LABELLED` tasks, what each number of the result stands for.
         activation: What a reader makes of logits.
+        max_active: Of sparse: how many weights of a text a reader keeps, the largest; None: all.
     """
 
     max_tokens: int
@@ -67,6 +74,7 @@ class TextContract(NamedTuple):
     include_prompt: bool = True
     labels: tuple[str, ...] = ()
     activation: Activation = "identity"
+    max_active: int | None = None
 
     @property
     def version(self) -> int:
@@ -75,10 +83,12 @@ class TextContract(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""
-        values = {**self._asdict(), "prompts": dict(self.prompts)}
-        if self.labels:
-            return {**values, "labels": list(self.labels)}
-        return dict(list(values.items())[: 4 if self.version == 1 else -2])
+        values = {**self._asdict(), "prompts": dict(self.prompts), "labels": list(self.labels)}
+        own = (
+            *(("labels", "activation") if self.labels else ()),
+            *(("max_active",) if self.max_active else ()),
+        )
+        return {name: values[name] for name in (*self._fields[: 4 if self.version == 1 else 8], *own)}
 
 
 _FIRST = tuple(TextContract._field_defaults.values())  # of what version 1 does not have

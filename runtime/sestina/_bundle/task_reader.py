@@ -19,6 +19,9 @@ class Reader(Protocol):
     def choice(self, document: object, name: str, allowed: tuple[str, ...]) -> Any:
         """One of a few words."""
 
+    def count(self, document: object, name: str, least: int) -> int:
+        """A whole number."""
+
 
 _TYPES = "token_type_ids"
 
@@ -37,6 +40,9 @@ def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> M
             activation=reader.choice(item, "activation", get_args(Activation)),
         )
         manifest = manifest._replace(contract=contract)
+    if manifest.task == "sparse" and document["contract"].get("max_active") is not None:
+        most = reader.count(document["contract"], "max_active", 1)
+        manifest = manifest._replace(contract=manifest.contract._replace(max_active=most))
     for variant in manifest.variants:
         if manifest.token_types != any(each.name == _TYPES for each in variant.inputs):
             raise BundleFormatError(

@@ -50,7 +50,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument(
         "--task",
         metavar="NAME",
-        help="what it is exported for: embedding, rerank or classify (default: what the checkpoint is)",
+        help="what it is exported for: embedding, rerank, classify, tag or sparse (default: what it is)",
     )
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
@@ -162,7 +162,9 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
-    wide = "dimensions" if manifest.task == "embedding" else f"labels to {manifest.task} by"
+    wide = {"embedding": "dimensions", "sparse": "tokens with weights"}.get(
+        manifest.task, f"labels to {manifest.task} by"
+    )
     printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}, {size}")
     for variant in manifest.variants:
         size = printing.size(variant.bytes)

@@ -89,6 +89,17 @@ def _result(manifest: Manifest) -> dict[str, object]:
             "pooling": _pooling(contract),
             "similarity": contract.similarity,
         }
+    if manifest.task == "sparse":
+        kept = (
+            {} if contract.max_active is None else {"weights": f"the {contract.max_active} largest of a text"}
+        )
+        return {
+            "task": manifest.task,
+            "dimensions": contract.dimensions,
+            **kept,
+            "limit": limit,
+            "similarity": contract.similarity,
+        }
     return {
         "task": manifest.task,
         "labels": ", ".join(contract.labels),
@@ -157,9 +168,10 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
 def _contract(manifest: Manifest) -> dict[str, Any]:
     """As the manifest has it: what only other tasks have is absent where a bundle embeds."""
     contract = manifest.contract._asdict()
-    if manifest.task != "embedding":
-        return {"task": manifest.task, **contract}
-    return {name: value for name, value in contract.items() if name not in ("labels", "activation")}
+    own = {"embedding": (), "sparse": ("max_active",)}.get(manifest.task, ("labels", "activation"))
+    others = {"labels", "activation", "max_active"} - {*own}
+    task = {} if manifest.task == "embedding" else {"task": manifest.task}
+    return {**task, **{name: value for name, value in contract.items() if name not in others}}
 
 
 def _summary(variant: Variant) -> str:

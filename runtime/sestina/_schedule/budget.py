@@ -22,6 +22,9 @@ _WINDOW_BYTES = 128
 # Vectors of a window that are held at once, for each of its different texts: one that waits to be put in its
 # place, that place, and up to four that are handed out, as a text may occur again.
 _VECTORS_HELD = 6
+# Of a sparse encoder: logits that its graph computes at once of each token, and copies of a text's result.
+PIECE = 4096
+_RESULTS = 3
 _FIXED = 1 << 18  # of workers, queues and what else does not grow
 _LEAST_WINDOW_TEXTS = 16
 
@@ -74,7 +77,13 @@ def plan(
     # Alive at once: both sides of the feed-forward activation, or query, key, value and their result,
     # besides the layer's input and the residual.
     token = 4 * _SLACK * (max(2 * d_ff, 4 * d_model) + 2 * d_model)
-    text = token * longest
+    result = 0.0
+    if (
+        manifest.task == "sparse"
+    ):  # logits of each token, in pieces, and of each text what becomes of the highest
+        token += 4 * _SLACK * min(PIECE, width)
+        result = 4 * _SLACK * _RESULTS * width
+    text = token * longest + result
     characters = 2 * PREFIX_CHARACTERS_PER_TOKEN * longest  # of a text, before it is cut at a space
     vectors = 4 * width * _VECTORS_HELD
     tokenizing = characters * _TOKENIZED_BYTES
@@ -90,7 +99,7 @@ def plan(
     share = spare / 16
     return Budget(
         workers,
-        min(best.batch_tokens, int(affordable / token) // workers),
+        min(best.batch_tokens, int(affordable / (token + result)) // workers),
         min(best.window_characters, characters + int(share / _WINDOW_BYTES)),
         min(best.window_texts, _LEAST_WINDOW_TEXTS + int(share / vectors)),
         min(best.tokenized_characters, characters + int(spare / 8 / _TOKENIZED_BYTES)),

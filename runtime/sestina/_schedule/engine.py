@@ -22,6 +22,7 @@ from sestina._text.truncation import TruncationWatch, Watch
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
+    from sestina._schedule.pipeline import Run
     from sestina._schedule.workers import Workers
 
 T = TypeVar("T")
@@ -184,9 +185,7 @@ class Engine:
         """
         budget, more = self._budget, len(prompt.text)
         cut = windows(texts, budget.window_characters, budget.window_texts, more)
-        return flow(
-            (self._begin(window, at, watch(), prompt) for at, window in cut), self._width, on_progress
-        )
+        return flow((self._begin(window, at, watch(), prompt) for at, window in cut), self.blank, on_progress)
 
     def _begin(self, texts: Sequence[str | None], begin: int, watch: Watch, prompt: Prompt) -> Window:
         first: dict[str | None, int] = {}  # each different text is encoded once
@@ -206,7 +205,16 @@ class Engine:
         workers = None if ending() else self._lock.holding(self._have_workers)
         session, result = self.sessions().shared(), self._result
         run = partial(session.run, result) if not start else lambda batch: session.run(result, batch, start)
+        run = self._as_kept(run)
         return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
+
+    def blank(self, count: int) -> Vectors:
+        """So many rows that say nothing, for vectors to be put in."""
+        return np.zeros((count, self._width), dtype=np.float32)
+
+    def _as_kept(self, run: Run) -> Run:
+        """What gives a batch's vectors in the form in which they wait: as they are."""
+        return run
 
     def _have_workers(self) -> Workers:
         workers = self._workers

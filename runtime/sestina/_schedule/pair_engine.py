@@ -54,7 +54,7 @@ class PairEngine(Engine):
         budget = self._budget
         cut = windows(pairs, budget.window_characters, budget.window_texts, kind=tuple, length=_characters)
         begun = (self._begin_pairs(window, at, watch()) for at, window in cut)
-        return flow(begun, self._width, on_progress)
+        return flow(begun, self.blank, on_progress)
 
     def lone_pair(self, pair: Pair, watch: Watch) -> Vectors:
         """The result of one pair alone, (1, width), by the quickest path."""

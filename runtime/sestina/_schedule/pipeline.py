@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from sestina._errors import ClosedError
 from sestina._process.native import ending
 from sestina._schedule.batching import exact_length_batches
@@ -172,8 +170,8 @@ class Window:
         self._different = different
         self._rows = rows
 
-    def result(self, width: int, on_progress: Callable[[int], object]) -> Vectors:
-        """(n, width) float32, a row for each text; texts without tokens have zeros."""
+    def result(self, blank: Callable[[int], Vectors], on_progress: Callable[[int], object]) -> Vectors:
+        """A row for each text, as `flow` has it."""
         told = 0
 
         def tell(count: int) -> None:
@@ -181,7 +179,7 @@ class Window:
             told += count
             on_progress(count)
 
-        vectors = np.zeros((self._different, width), dtype=np.float32)
+        vectors = blank(self._different)
         self.job.result(vectors, tell)
         on_progress(len(self._rows) - told)  # texts without tokens, and those that had occurred before
         return vectors if len(self._rows) == self._different else vectors[self._rows]
@@ -199,8 +197,12 @@ def begin_window(
     return Window(Job(workers, count, run, exact_length_batches(ids, batch_tokens)), len(ids), rows)
 
 
-def flow(begun: Iterable[Window], width: int, on_progress: Callable[[int], object]) -> Iterator[Vectors]:
+def flow(
+    begun: Iterable[Window], blank: Callable[[int], Vectors], on_progress: Callable[[int], object]
+) -> Iterator[Vectors]:
     """The vectors of each window in order, with `_IN_FLIGHT` windows begun at a time.
+
+    `blank` gives so many rows for vectors to be put in; texts without tokens keep theirs.
 
     Whatever ends this early (an exception in a worker, Ctrl-C, a reader that stops) abandons what is in
     flight and leaves the workers free.
@@ -210,10 +212,10 @@ def flow(begun: Iterable[Window], width: int, on_progress: Callable[[int], objec
         for window in begun:
             waiting.append(window)
             if len(waiting) == _IN_FLIGHT:
-                yield waiting[0].result(width, on_progress)
+                yield waiting[0].result(blank, on_progress)
                 waiting.popleft()
         while waiting:
-            yield waiting[0].result(width, on_progress)
+            yield waiting[0].result(blank, on_progress)
             waiting.popleft()
     finally:
         for window in waiting:

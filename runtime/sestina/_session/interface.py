@@ -22,7 +22,13 @@ _INPUTS: Mapping[str, Mapping[str, str]] = {
     "static": {"input_ids": "int32", "attention_mask": "int32"},
 }
 _BIAS = ".bias"  # ends the name of what is added to scores: (1 or B, H or 1, S, S)
-_RANKS = {"sentence_embedding": 2, "logits": 2, "token_logits": 3, "last_hidden_state": 3}
+_RANKS = {
+    "sentence_embedding": 2,
+    "logits": 2,
+    "token_logits": 3,
+    "sparse_embedding": 2,
+    "last_hidden_state": 3,
+}
 
 
 def check_graph(

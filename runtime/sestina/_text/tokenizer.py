@@ -130,6 +130,11 @@ class Tokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         return len(row) - (bool(row) and row[-1] in added and bool(added[row[-1]].special))
 
+    def token(self, id_: int) -> str | None:
+        """The token of an id, as the vocabulary spells it; None where there is none."""
+        found: str | None = self._tokenizer.id_to_token(id_)
+        return found
+
     def empty(self, texts: Sequence[str], ids: Sequence[Sequence[int]], prompt: str) -> list[int]:
         """Positions of texts that say nothing: without a token of their own, or of white space alone,
         whatever the tokenizer makes of that.

@@ -182,6 +182,18 @@ def labelled(task: str = "classify", **members: Any) -> Change:
     return change
 
 
+def sparse(**members: Any) -> Change:
+    """A manifest of a sparse encoder, of a vocabulary of 32 tokens."""
+
+    def change(document: dict[str, Any]) -> None:
+        second(similarity="dot", **members)(document)
+        document["task"] = "sparse"
+        for variant in document["variants"]:
+            variant["outputs"][0]["name"] = "sparse_embedding"
+
+    return change
+
+
 def told(document: dict[str, Any]) -> None:
     """One whose graphs are told which text of a pair each token is of."""
     labelled("rerank")(document)
@@ -205,8 +217,16 @@ def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
     yield "task embedding", lambda m: m.update(format_version=2, task="embedding"), GOOD
     yield "pairs with types", told, GOOD
     yield "any task in version 1", put(("task",), "poetry"), GOOD  # a member that it does not know
-    for value in ("sparse", "multi-vector", "Rerank", "", 5, [], True):
+    for value in ("multi-vector", "Rerank", "", 5, [], True):
         yield f"task = {value!r}", lambda m, value=value: m.update(format_version=2, task=value), BOTH  # type: ignore[misc]
+    yield "task sparse", sparse(), GOOD
+    for value in (1, 200, 2**31 - 1, None):
+        yield f"max_active = {value}", sparse(max_active=value), GOOD
+    for value in (0, -1, 1.5, "5", True, [], 2**31):
+        yield f"max_active = {value!r}", sparse(max_active=value), BOTH
+    yield "max_active of another task", labelled(max_active="x"), GOOD  # a member that means nothing there
+    yield "sparse under another name", also(sparse(), ("variants", 0, "outputs", 0, "name"), "logits"), BOTH
+    yield "sparse of an embedding", put(("variants", 0, "outputs", 0, "name"), "sparse_embedding"), BOTH
     for activation in get_args(Activation):
         yield f"activation {activation}", labelled(activation=activation), GOOD
     for value in ("Sigmoid", "relu", None, 5):
