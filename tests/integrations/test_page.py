@@ -28,4 +28,4 @@ def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exports = Exports(tmp_path)
     for block in BLOCKS:
         run_block(block, namespace, "docs/integrations.md", exports)
-    assert len(BLOCKS) >= 20
+    assert len(BLOCKS) >= 21
