@@ -52,6 +52,7 @@ HAND_OVER = {
     ("sestina", "integrations/chroma.py"): {"chromadb"},
     ("sestina", "integrations/dspy.py"): {"dspy"},
     ("sestina", "integrations/duckdb.py"): {"duckdb", "pyarrow"},
+    ("sestina", "integrations/_haystack.py"): {"haystack"},
     ("sestina", "integrations/haystack.py"): {"haystack"},
     ("sestina", "integrations/keybert.py"): {"keybert"},
     ("sestina", "integrations/lancedb.py"): {"lancedb", "pydantic"},
@@ -125,7 +126,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_spans": {"_arrays", "_text"},
         "_tagger": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_spans", "_text"},
         "_sparse_rows": {"_arrays", "_errors", "_similarity"},
-        "_sparse_vectors": {"_arguments", "_arrays", "_errors", "_sparse_rows"},
+        "_sparse_vectors": {"_arguments", "_arrays", "_errors", "_process", "_sparse_rows"},
         "_sparse_encoder": {
             "_arguments", "_arrays", "_facts", "_familiar", "_loaded", "_progress", "_recipe", "_schedule",
             "_sparse_rows", "_sparse_vectors", "_text",

@@ -9,6 +9,7 @@ import numpy as np
 
 from sestina._arguments import whole_number
 from sestina._errors import MissingExtraError, OptionError
+from sestina._process.native import opening
 from sestina._sparse_rows import Rows, gathered, products, pruned
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ class SparseVectors(Sequence[SparseVector]):
             MissingExtraError: Where scipy is not installed.
         """
         try:
-            from scipy.sparse import csr_array
+            with opening:
+                from scipy.sparse import csr_array
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 "scipy is not installed: pip install scipy, or use indices and weights", name=error.name

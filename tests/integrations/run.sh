@@ -28,7 +28,9 @@ key=$("$PYTHON" -c '
 import hashlib, sys, tomllib
 with open("pyproject.toml", "rb") as stream:
     told = tomllib.load(stream)
-asked = [told["project"]["dependencies"], told["dependency-groups"]["integrations"], sys.version, sys.prefix]
+project, groups = told["project"], told["dependency-groups"]
+asked = [project["dependencies"], project["optional-dependencies"]["export"], groups["integrations"]]
+asked += [sys.version, sys.prefix]
 print(hashlib.sha256(repr(asked).encode()).hexdigest())')
 
 if [ "$(cat "$HOSTS/made-of" 2>/dev/null)" != "$key" ]; then
@@ -47,9 +49,9 @@ if [ "$(cat "$HOSTS/made-of" 2>/dev/null)" != "$key" ]; then
         skip "no package index can be reached, and $HOSTS is not there"
     }
     pip torch==2.13.0 # first, as everywhere
-    pip --editable . --group integrations
+    pip --editable ".[export]" --group integrations # a reranker for the tests is exported there
     echo "$key" >"$HOSTS/made-of"
 fi
 
 # This clone's own, whichever one the environment was made by; warnings of hosts are theirs.
-PYTHONPATH=$PWD/runtime "$HOSTS/$SCRIPTS/python" -m pytest -q --confcutdir tests/integrations -o filterwarnings=default tests/integrations
+PYTHONPATH=$PWD/runtime:$PWD/model:$PWD/export "$HOSTS/$SCRIPTS/python" -m pytest -q --confcutdir tests/integrations -o filterwarnings=default tests/integrations

@@ -25,6 +25,7 @@ def test_every_host_has_an_example() -> None:
 def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
+    exports = Exports(tmp_path)
     for block in BLOCKS:
-        run_block(block, namespace, "docs/integrations.md", Exports(tmp_path))
-    assert len(BLOCKS) >= 17
+        run_block(block, namespace, "docs/integrations.md", exports)
+    assert len(BLOCKS) >= 21

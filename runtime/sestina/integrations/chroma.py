@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 import sestina
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, checked_texts, same_space
+from sestina.integrations._bundle import same_space
+from sestina.integrations._encoder import EncoderArgument, Kind, Source, checked_texts
 from sestina.integrations._host import Host
 
 with Host("chromadb"):

@@ -6,7 +6,8 @@ import json
 import os
 from typing import Any
 
-from sestina.integrations._encoder import EncoderArgument, Kind, Source, checked_texts, same_space
+from sestina.integrations._bundle import same_space
+from sestina.integrations._encoder import EncoderArgument, Kind, Source, checked_texts
 from sestina.integrations._host import Host
 
 with Host("dspy"):

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 import sestina
-from sestina.integrations._encoder import EncoderArgument, Source, same_space
+from sestina.integrations._bundle import same_space
+from sestina.integrations._encoder import EncoderArgument, Source
 from sestina.integrations._host import Host
 
 with Host("scikit-learn"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sestina.integrations._encoder import Source, checked_texts, same_space
+from sestina.integrations._bundle import same_space
+from sestina.integrations._encoder import Source, checked_texts
 from sestina.integrations._host import Host
 
 with Host("txtai"):
