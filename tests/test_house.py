@@ -43,7 +43,7 @@ HAND_OVER = {
     ("sestina", "_bench/plain_onnx.py"): {"torch", "transformers"},
     ("sestina", "_bench/roofline.py"): {"onnx"},
     ("sestina", "_sparse_vectors.py"): {"scipy"},
-    ("sestina", "_bench/tasks.py"): {"sentence_transformers", "torch", "transformers"},
+    ("sestina", "_bench/task_peers.py"): {"sentence_transformers", "torch", "transformers"},
     ("sestina", "_bench/sentence_transformers.py"): {"sentence_transformers", "torch"},
     ("sestina", "_bench/sentence_transformers_onnx.py"): {"sentence_transformers"},
     ("sestina", "_bench/torch.py"): {"torch", "sestina_model"},

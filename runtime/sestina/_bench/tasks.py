@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics as _statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from sestina._bench.corpus import of_length
 from sestina._bench.machine import describe
 from sestina._bench.plan import chosen_precisions
 from sestina._bench.statistics import ratio
+from sestina._bench.task_peers import Call, counted, peer_name, peer_of
 from sestina._bundle.bundle import Bundle
-from sestina._errors import InputError, MissingExtraError
+from sestina._errors import InputError
 from sestina._process.threads import usable_cores
 from sestina._text.tokenizer import Tokenizer
 
@@ -31,8 +32,6 @@ _TEXTS, _QUICK_TEXTS, _TOKENS = 100, 24, 128
 _ROUNDS, _QUICK_ROUNDS = 5, 2
 _QUERY_WORDS = 6
 _AGREES = 1e-4  # of fp32 to the peer's numbers; what is less than float32 is only told
-
-Call = Callable[[], Any]
 
 
 def run(options: Options, status: Status) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def run(options: Options, status: Status) -> dict[str, Any]:
             calls[f"sestina {precision}"] = _ours(options, manifest, precision, query, texts, stack)
         if options.source is not None:
             status("loading the peer")
-            calls[_peer_name(manifest)] = _peer(options, manifest, threads, query, texts)
+            calls[peer_name(manifest)] = peer_of(options, manifest, threads, query, texts)
         found = {name: _dense(call()) for name, call in calls.items()}  # and warms each up
         _check(found, options)
         times: dict[str, list[list[float]]] = {name: [] for name in calls}
@@ -142,7 +141,7 @@ def _ours(
         tagger = loaded = stack.enter_context(sestina.load_tagger(options.bundle, **given))
 
         def call() -> Vectors:
-            return _counted(tagger.tag(texts, on_truncate="ignore"))
+            return counted(tagger.tag(texts, on_truncate="ignore"))
     elif manifest.task == "sparse":
         encoder = loaded = stack.enter_context(sestina.load_sparse_encoder(options.bundle, **given))
 
@@ -162,69 +161,12 @@ def _ours(
     return call
 
 
-def _peer_name(manifest: Manifest) -> str:
-    names = {"rerank": "CrossEncoder", "sparse": "SparseEncoder", "multi-vector": "MultiVectorEncoder"}
-    return f"{names.get(manifest.task, 'transformers pipeline')} fp32"
-
-
-def _peer(options: Options, manifest: Manifest, threads: int, query: str, texts: list[str]) -> Call:
-    try:
-        import torch  # noqa: TID251  a peer
-        import transformers  # noqa: TID251  another
-        from sentence_transformers import CrossEncoder, SparseEncoder
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'{error.name} is not installed: pip install "sestina[bench]", or leave out --source',
-            name=error.name,
-        ) from None
-    torch.set_num_threads(threads)
-    limit = manifest.contract.max_tokens
-    if manifest.task == "rerank":
-        model = CrossEncoder(options.source or "", device="cpu", max_length=limit, local_files_only=True)
-        pairs = [(query, text) for text in texts]
-        return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), dtype=np.float32)
-    if manifest.task == "sparse":
-        sparse = SparseEncoder(options.source or "", device="cpu", local_files_only=True)
-        sparse.max_seq_length = limit
-        return lambda: sparse.encode(texts, prompt="", show_progress_bar=False)
-    if manifest.task == "multi-vector":
-        from sentence_transformers import MultiVectorEncoder  # of its version 6
-
-        late = MultiVectorEncoder(options.source or "", device="cpu", local_files_only=True)
-
-        def scored() -> Vectors:
-            found = late.similarity(late.encode_query([query]), late.encode_document(texts))
-            scores: Vectors = np.asarray(found, dtype=np.float32)[0]
-            return scores
-
-        return scored
-    if manifest.task == "tag":
-        tagging: Any = transformers.pipeline(
-            "token-classification", model=options.source, device="cpu", aggregation_strategy="simple"
-        )
-        return lambda: _counted(tagging(texts, batch_size=32))
-    pipeline = transformers.pipeline("text-classification", model=options.source, device="cpu", top_k=None)
-    labels = manifest.contract.labels
-
-    def classified() -> Vectors:
-        rows: Any = pipeline(texts, batch_size=32, truncation=True, max_length=limit)
-        named = [{each["label"]: each["score"] for each in row} for row in rows]
-        return np.array([[row[label] for label in labels] for row in named], dtype=np.float32)
-
-    return classified
-
-
 def _dense(found: Any) -> Vectors:
     """What a call gave, to be compared: of sparse rows, ours and torch's, all the columns."""
     if isinstance(found, sestina.SparseVectors):
         return found.to_dense()
     dense: Vectors = found.to_dense().numpy() if hasattr(found, "to_dense") else found
     return dense
-
-
-def _counted(found: list[list[Any]]) -> Vectors:
-    """How many spans each text has: enough to tell two taggers apart."""
-    return np.array([len(row) for row in found], dtype=np.float32)
 
 
 def _check(found: dict[str, Vectors], options: Options) -> None:

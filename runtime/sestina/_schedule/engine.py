@@ -14,6 +14,7 @@ from sestina._process.native import calling, ending, opening
 from sestina._schedule.batching import exact_length_batches
 from sestina._schedule.budget import Budget
 from sestina._schedule.pipeline import Window, begin_window, flow, windows
+from sestina._schedule.reading import read_ids
 from sestina._session.sessions import Sessions
 from sestina._text.checked import check_text, text_or_null
 from sestina._text.prompt import NO_PROMPT, Prompt
@@ -134,31 +135,10 @@ class Engine:
             text_or_null(text, None if begin is None else begin + at, nulls=nulls)
             for at, text in enumerate(texts)
         ]
-        ids, truncated, empty = self._read(checked, watch, prompt)
+        ids, truncated, empty = read_ids(self._tokenizer, checked, watch, prompt)
         watch.see(None if begin is None else begin + at for at in truncated)
         watch.see_empty(None if begin is None else begin + at for at in empty)
         return ids
-
-    def _read(
-        self, texts: Sequence[str | None], watch: Watch, prompt: Prompt
-    ) -> tuple[list[list[int]], list[int], list[int]]:
-        """Token ids, and which texts were over the limit and which are empty."""
-        there = [text for text in texts if text is not None]
-        with calling:
-            ids, cut = self._tokenizer.ids([prompt.text + text for text in there] if prompt.text else there)
-            empty = self._tokenizer.empty(there, ids, prompt.text) if watch.sees_empty else []
-        if empty:
-            for at in empty:
-                ids[at] = []
-            blank = set(empty)
-            cut = [at for at in cut if at not in blank]
-        if len(there) == len(texts):
-            return ids, cut, empty
-        places = [at for at, text in enumerate(texts) if text is not None]
-        spread: list[list[int]] = [[] for _ in texts]
-        for at, row in zip(places, ids, strict=True):
-            spread[at] = row
-        return spread, [places[at] for at in cut], [places[at] for at in empty]
 
     def vector(self, text: str, watch: TruncationWatch, prompt: Prompt = NO_PROMPT) -> Vectors:
         """The vector of one text alone, (1, width), by the quickest path."""
@@ -194,7 +174,7 @@ class Engine:
             first.setdefault(text_or_null(text, begin + at, nulls=nulls), len(first))
             for at, text in enumerate(texts)
         ]
-        ids, truncated, empty = self._read(list(first), watch, prompt)
+        ids, truncated, empty = read_ids(self._tokenizer, list(first), watch, prompt)
         for which, tell in ((truncated, watch.see), (empty, watch.see_empty)):
             told = set(which)
             tell(begin + at for at, row in enumerate(rows) if row in told)
