@@ -121,7 +121,7 @@ $(CLUSTER)/.ready: pyproject.toml
 	$(CLUSTER)/$(SCRIPTS)/python $(PIP) --editable . --group cluster
 	touch $@
 
-CLUSTER_TESTS := $(addprefix tests/integrations/test_,ray.py spark.py cluster_page.py)
+CLUSTER_TESTS := tests/integrations/test_ray.py tests/integrations/test_spark.py tests/integrations/test_cluster_page.py
 
 test-cluster: $(CLUSTER)/.ready
 	$(CLUSTER)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default $(CLUSTER_TESTS)

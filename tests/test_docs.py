@@ -100,8 +100,8 @@ def is_there(dotted: str) -> bool:
         try:
             found: object = importlib.import_module(".".join(parts[:cut]))
         except ModuleNotFoundError:
-            if cut == len(parts) and here(dotted):
-                return True  # an integration whose host is not
+            if here(".".join(parts[:cut])):
+                return cut >= len(parts) - 1  # an integration, or a name in one, whose host is not there
             continue
         for name in parts[cut:]:
             found = getattr(found, name, None)
