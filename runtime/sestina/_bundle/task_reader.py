@@ -55,9 +55,8 @@ def with_task(reader: Reader, manifest: Manifest, document: dict[str, Any]) -> M
         if apart != any(each.name == _ATTENDED for each in variant.inputs):
             raise BundleFormatError(
                 f"{reader.where}: {variant.entry.file} {'lacks' if apart else 'takes'} the input "
-                f"{_ATTENDED}; graphs of dynamic shapes whose queries have tokens that are not attended "
-                "to do, "
-                "and no others"
+                f"{_ATTENDED}; graphs of dynamic shapes whose queries have tokens that are not attended to "
+                "do, and no others"
             )
         if manifest.token_types != any(each.name == _TYPES for each in variant.inputs):
             raise BundleFormatError(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _unmeasured import unmeasured
 from sestina._cli import files, printing, texts
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
@@ -88,7 +89,7 @@ def test_too_few_open_files(limit: int) -> None:
     """Wherever it is that there is none left: in a file of the bundle's, or in the import of a library."""
     done = subprocess.run(
         ["sh", "-c", f"ulimit -n {limit}; '{sys.executable}' -m sestina encode a"],
-        check=False, capture_output=True,
+        check=False, capture_output=True, env=unmeasured(),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
     assert b"Too many open files" in done.stderr
