@@ -39,7 +39,14 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
         raise ExportError(f"{min(changed)} is of embeddings; the task {old.task} has what its head says")
     if old.late_interaction is not None:
         most = given.get("max_tokens", old.max_tokens)
-        given["late_interaction"] = old.late_interaction.within(most if is_count(most) else old.max_tokens)
+        if is_count(most):
+            if most > old.late_interaction.max_tokens:
+                raise ExportError(
+                    f"max_tokens is {most}; this checkpoint reads at most {old.late_interaction.max_tokens} "
+                    "tokens of a query or a document: leave it out, or write its lengths anew"
+                )
+            late = given["late_interaction"] = old.late_interaction.within(most)
+            given["max_tokens"] = late.max_tokens
     head = replace(old, **given)
     encoder = _reaching(model.encoder, head.max_tokens)
     before, after = (len(pooling_modes(each.pooling)) for each in (old, head))

@@ -100,7 +100,7 @@ class Role:
             given["skip"] = tuple(skip)
         if given.get("expansion") is not None:
             members = ("length", "token", "attended")
-            given["expansion"] = Expansion(**_members(given["expansion"], "an expansion", members))
+            given["expansion"] = Expansion(**_members(given["expansion"], "an expansion", members, 2))
         return cls(**given)
 
 
@@ -193,14 +193,19 @@ def check_late(head: HeadConfig, late: object) -> None:
         raise ConfigError(
             "the task multi-vector has neither truncate_dim nor default_prompt, and include_prompt is true"
         )
+    if "+" in head.pooling:
+        raise ConfigError(
+            f"pooling is {head.pooling!r:.60}; the task multi-vector pools nothing: leave it out"
+        )
     if set(head.prompts) - {"query", "document"}:
         raise ConfigError(
             f"prompts has {', '.join(head.prompts):.60}; the task multi-vector has query and document"
         )
 
 
-def _members(values: object, what: str, names: Sequence[str]) -> dict[str, Any]:
-    """The members of an object, none of which is another than these; the first must be there."""
-    if not isinstance(values, Mapping) or not set(values) <= set(names) or names[0] not in values:
+def _members(values: object, what: str, names: Sequence[str], needed: int = 1) -> dict[str, Any]:
+    """The members of an object, none of which is another than these; so many, the first, must be there."""
+    known = isinstance(values, Mapping) and set(names[:needed]) <= set(values) <= set(names)
+    if not isinstance(values, Mapping) or not known:
         raise ConfigError(f"{what} is {values!r:.60}; it must be an object of {', '.join(names)}")
     return dict(values)

@@ -89,6 +89,11 @@ def check_attended(config: EncoderConfig, head: HeadConfig) -> None:
         ConfigError: Where queries are filled up with such, and it is causal, tells distances apart by
             content, or has a window that may leave a token nothing to attend to.
     """
+    filled = None if head.late_interaction is None else head.late_interaction.query.expansion
+    if filled is not None and filled.token >= config.vocab_size:
+        raise ConfigError(
+            f"expansion has the token {filled.token}; this encoder has {config.vocab_size}, from 0 on"
+        )
     length = 0 if head.late_interaction is None else head.late_interaction.unattended
     if not length:
         return

@@ -5,6 +5,7 @@ Each query meets each document by itself, so that no score depends on what else 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,13 @@ def maxsim_scores(
     scores: Vectors = np.empty((len(queries), len(documents)), dtype=np.float32)
     for column, document in enumerate(documents):
         for row, query in enumerate(queries):
-            scores[row, column] = maxsim_score(query, document, mean=mean, room=room)
+            score = maxsim_score(query, document, mean=mean, room=room)
+            if not math.isfinite(score):
+                raise OptionError(
+                    f"queries[{row}] and documents[{column}] have numbers so large that their score is "
+                    "beyond float32: scale them"
+                )
+            scores[row, column] = score
     return scores
 
 
@@ -35,24 +42,28 @@ def maxsim_score(query: Vectors, document: Vectors, *, mean: bool = False, room:
     """The sum, over the vectors of a query, of the highest product with any vector of the document.
 
     Args:
-        query: (m, d) float32.
-        document: (n, d) float32.
+        query: (m, d) floats; of other kinds than float32 as many as are multiplied are turned into it.
+        document: (n, d) floats.
         mean: Whether the sum is divided by m.
         room: Bytes of products at once; one of each vector of the query is the least.
     """
     count = max(1, len(query))
     if not len(document):
         return EMPTY / count if mean else EMPTY
-    step = max(1, room // (8 * count))  # the products, and what they are compared with
-    highest = (query @ document[:step].T).max(axis=1)
-    for begin in range(step, len(document), step):
-        np.maximum(highest, (query @ document[begin : begin + step].T).max(axis=1), out=highest)
-    total = float(highest.sum())
+    left: Vectors = query.astype(np.float32, copy=False)
+    # The products, what they are compared with, and the vectors in float32.
+    step = max(1, room // (8 * count + 4 * query.shape[1]))
+    highest: Vectors = np.full(len(left), -np.inf, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks whether the score is finite
+        for begin in range(0, len(document), step):
+            some: Vectors = document[begin : begin + step].astype(np.float32, copy=False)
+            np.maximum(highest, (left @ some.T).max(axis=1), out=highest)
+        total = float(highest.sum())
     return total / count if mean else total
 
 
 def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
-    """A matrix or a sequence of them as they are compared; none is copied that is float32.
+    """A matrix or a sequence of them, each found to be one; none is copied.
 
     Args:
         given: Floats of shape (n, width).
@@ -78,8 +89,8 @@ def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
                 f"(n, {width})"
             )
         with np.errstate(over="ignore"):
-            matrix: Vectors = np.asarray(each).astype(np.float32, copy=False)
-        if not np.isfinite(matrix).all():
+            finite = np.isfinite(np.asarray(each).astype(np.float32, copy=False)).all()
+        if not finite:
             raise OptionError(f"{what} has numbers that are not finite in float32: they have no order")
-        found.append(matrix)
+        found.append(np.asarray(each))
     return found

@@ -4,7 +4,7 @@ document.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -56,6 +56,11 @@ class MultiVectorEncoder(Reloading):
     def similarity_function(self) -> str:
         """How both are compared: "maxsim", or "meanmaxsim", the same by the number of a query's tokens."""
         return self._late.similarity
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What is put before a text, by "query" and "document"; neither need be there."""
+        return self._contract.prompts
 
     @overload
     def encode_query(  # type: ignore[overload-overlap]

@@ -14,7 +14,7 @@ from sestina._familiar import SPARSE, with_one_name
 from sestina._progress import progress_bar
 from sestina._schedule.sparse_engine import compressed
 from sestina._schedule.stream import begin_stream
-from sestina._sparse_rows import gathered, pruned, similarity
+from sestina._sparse_rows import each_its_own, gathered, pruned, similarity
 from sestina._sparse_vectors import SparseVector, SparseVectors
 from sestina._text.distinct import Distinct
 from sestina._text.policy import OnEmpty, OnNull, Policy
@@ -204,7 +204,7 @@ class SparseEncoder(Facts):
         tokens = Vocabulary(self._engine.tokenizer)
 
         def finish(rows: Any) -> Any:
-            return [SparseVector(*pruned(row, most), self.dimensions, tokens) for row in rows]
+            return [SparseVector(*pruned(row, most), self.dimensions, tokens) for row in each_its_own(rows)]
 
         stream: Any = begin_stream(self._engine, given, watch, tell, finish, chosen)
         vectors: Iterator[SparseVector] = stream
@@ -228,7 +228,7 @@ class SparseEncoder(Facts):
 
         Returns: (n_a, n_b) float32.
 
-        Raises: as `encode`; OptionError where vectors are of another vocabulary.
+        Raises: as `encode`; OptionError where vectors are of a vocabulary of another size.
         """
         left, right = (self._vectors(each)._rows for each in (a, b))
         return similarity(self.similarity_function, left, right)

@@ -82,6 +82,17 @@ def pruned(row: Row, most: int | None) -> Row:
     return indices[kept], weights[kept]
 
 
+def each_its_own(rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows as they are, but for one that stood there before, as of equal texts: it is copied."""
+    seen: dict[int, Row] = {}  # which holds them, so that no other gets the same number
+    for row in rows:
+        if id(row) in seen:
+            yield row[0].copy(), row[1].copy()
+        else:
+            seen[id(row)] = row
+            yield row
+
+
 def similarity(name: str, left: Rows, right: Rows) -> Vectors:
     """Every pair of rows compared: (n, m) float32, by the names of `_similarity.similarity`.
 

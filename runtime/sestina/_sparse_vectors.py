@@ -213,7 +213,7 @@ class SparseVectors(Sequence[SparseVector]):
         return self._rows.dense()
 
     def to_scipy(self) -> Any:
-        """A scipy.sparse.csr_array, (n, dimensions), which shares these arrays.
+        """A scipy.sparse.csr_array, (n, dimensions), which shares indices and weights.
 
         Raises:
             MissingExtraError: Where scipy is not installed.
@@ -225,7 +225,10 @@ class SparseVectors(Sequence[SparseVector]):
             raise MissingExtraError(
                 "scipy is not installed: pip install scipy, or use indices and weights", name=error.name
             ) from None
-        return csr_array((self.weights, self.indices, self.starts), shape=self.shape)
+        starts = self.starts
+        if starts[-1] < 1 << 31:  # else scipy would copy the indices, to have both in int64
+            starts = starts.astype(np.int32)
+        return csr_array((self.weights, self.indices, starts), shape=self.shape)
 
 
 def _spelt(tokens: Spelling, indices: Indices) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from sestina._bundle.bundle import Bundle
 from sestina._session.buckets import open_on_cpu
 from sestina._text.tokenizer import Tokenizer
 from sestina_export import ExportError, GraphError, QualityGate, RankGate, SpanGate, export
+from sestina_export._head import with_head
 from sestina_export._proof.task_gates import gate_of
 from sestina_export._quantise.a16w8 import A16W8Form
-from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
+from sestina_model._errors import CheckpointError, ConfigError, UnsupportedCheckpointError
 from sestina_model.checkpoint import load
 from sestina_model.inputs import Query
+from sestina_model.late_interaction import Expansion, LateInteraction
 from sestina_model.pretrained import stated_task
+from sestina_model.sentence import SentenceEncoder
 
 pytest.importorskip("sentence_transformers")
 
@@ -111,6 +115,58 @@ def test_matrices_and_scores(made: tuple[str, Path, Path]) -> None:
     wanted_scores = model.similarity(apart(model, TEXTS, "query"), apart(model, TEXTS, "document")).numpy()
     assert np.allclose(scores, wanted_scores, atol=1e-4, rtol=1e-5)
     assert np.allclose(one, wanted_scores[0, :4], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["modernbert", "eurobert"])
+def test_a_stated_length_outranks_that_of_the_config(family: str, tmp_path: Path) -> None:
+    """Where no table ends: the documents of sentence-transformers are longer than max_position_embeddings."""
+    from sentence_transformers import MultiVectorEncoder
+
+    folder = late_folder(family, tmp_path, document_length=60)
+    path = folder / "config.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text("utf-8")), "max_position_embeddings": 40}), "utf-8"
+    )
+    text = "model " * 90
+    wanted = apart(MultiVectorEncoder(str(folder), device="cpu"), [text], "document")[0]
+    checkpoint = load(folder, task="multi-vector")
+    late = checkpoint.model.head.late_interaction
+    assert late is not None
+    assert len(wanted) == late.document.max_tokens == 60
+
+
+def test_queries_that_are_cut_and_then_filled_up_are_refused(tmp_path: Path) -> None:
+    folder = late_folder("bert", tmp_path, query_expansion={"strategy": "min", "length": 12})
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "model_max_length": 8}), "utf-8")
+    with pytest.raises(UnsupportedCheckpointError, match="length 12, and texts are cut at 8 tokens before"):
+        load(folder, task="multi-vector")
+
+
+def test_a_limit_above_what_is_read_is_refused(tmp_path: Path) -> None:
+    checkpoint = load(late_folder("bert", tmp_path, query_length=12, document_length=20), task="multi-vector")
+    with pytest.raises(ExportError, match="max_tokens is 40; this checkpoint reads at most 20 tokens"):
+        with_head(checkpoint, max_tokens=40)
+    head = with_head(checkpoint, max_tokens=16).model.head
+    assert head.late_interaction is not None
+    assert (head.max_tokens, head.late_interaction.query.max_tokens) == (16, 12)
+
+
+def test_what_late_interaction_is_not() -> None:
+    query = {"max_tokens": 32, "expansion": {"length": 32}}
+    with pytest.raises(
+        ConfigError, match="an expansion is .*; it must be an object of length, token, attended"
+    ):
+        LateInteraction.from_dict({"query": query, "document": {"max_tokens": 100}})
+    checkpoint = late_checkpoint()
+    model, late = checkpoint.model, checkpoint.model.head.late_interaction
+    assert late is not None
+    filled = replace(late.query, expansion=Expansion(length=8, token=10**6))
+    beyond = replace(model.head, late_interaction=replace(late, query=filled))
+    with pytest.raises(ConfigError, match="expansion has the token 1000000; this encoder has "):
+        SentenceEncoder(model.encoder, beyond, model.steps.state_dict())
+    with pytest.raises(ConfigError, match="pooling is 'mean\\+max'; the task multi-vector pools nothing"):
+        replace(model.head, pooling="mean+max")
 
 
 def test_what_is_not_attended_to_counts(tmp_path: Path) -> None:

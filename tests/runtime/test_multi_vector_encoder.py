@@ -153,6 +153,28 @@ def test_maxsim_stays_in_its_room(encoder: sestina.MultiVectorEncoder) -> None:
     assert peak < 6 << 20
 
 
+@pytest.mark.parametrize("kind", ["f2", "f8"])
+def test_matrices_of_other_floats_are_turned_piece_by_piece(
+    kind: str, encoder: sestina.MultiVectorEncoder
+) -> None:
+    import tracemalloc
+
+    query, documents = np.ones((4, 16), kind), [np.ones((2000, 16), kind)] * 100  # 12 MB in float32
+    tracemalloc.start()
+    scores = encoder.maxsim(query, documents, max_memory_mb=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (scores.dtype, scores.tolist()) == (np.float32, [64.0] * 100)
+    assert peak < 3 << 20
+
+
+def test_scores_beyond_float32_are_refused(encoder: sestina.MultiVectorEncoder) -> None:
+    query, document = np.zeros((2, 16), np.float32), np.zeros((2, 16), np.float32)
+    query[0, :2], document[0, :2] = 3e38, (3e38, -3e38)
+    with pytest.raises(sestina.OptionError, match=r"queries\[0\] and documents\[0\] have numbers so large"):
+        encoder.maxsim([query], [document])
+
+
 def test_a_ceiling_of_memory(bundle: Path) -> None:
     texts = [f"{each} {number}" for number in range(80) for each in TEXTS]
     with sestina.load_multi_vector_encoder(bundle, precision="fp32") as free:
@@ -299,6 +321,7 @@ def test_commands(cli: Cli, bundle: Path, tmp_path: Path) -> None:
         "multi-vector",
         False,
     )
+    assert not {"similarity", "pooling"} & set(found)  # neither says anything of it
     assert cli("verify", bundle).code == 0
     assert cli("providers", bundle).code == 0
     assert cli("bench", bundle, "--quick", "--rounds", 1).code == 0

@@ -318,6 +318,10 @@ def test_goldens_that_are_none(indices: Any, said: str, bundle: Path, tmp_path: 
     copied = replaced(bundle, tmp_path / "a.sestina", {"goldens": [golden]}, three)
     with pytest.raises(sestina.BundleFormatError, match=said):
         read_goldens(Bundle(copied))
+    for none in ([], "a", 5, None):
+        copied = replaced(bundle, tmp_path / f"{none!r}.sestina", {"goldens": [none]}, three)
+        with pytest.raises(sestina.BundleFormatError, match="golden 0 needs indices"):
+            read_goldens(Bundle(copied))
     good = {**golden, "indices": [1, 2, 3]}
     for weights, why in (
         (three[None], r"has the shape \(1, 3\); it must be \(weights,\)"),
@@ -329,6 +333,16 @@ def test_goldens_that_are_none(indices: Any, said: str, bundle: Path, tmp_path: 
         )
         with pytest.raises(sestina.BundleFormatError, match=why):
             read_goldens(Bundle(copied))
+
+
+def test_equal_texts_of_a_stream_share_nothing(bundle: Path) -> None:
+    with sestina.load_sparse_encoder(bundle) as encoder:
+        one, other = encoder.stream(["the model"] * 2)
+        wanted = other.weights.tolist()
+        one.weights[:] = 0
+        one.indices[:] = 0
+        assert other.weights.tolist() == wanted != []
+        assert other.indices.any()
 
 
 def test_an_encoder_starts_without_what_sparse_ones_need() -> None:

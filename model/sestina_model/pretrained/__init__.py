@@ -103,6 +103,8 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     architecture = architecture.reaching(stated if architecture.states_positions else stated or found.limit)
     limits = (stated or found.limit, architecture.config.max_positions)
     limit = min(value for value in limits if value is not None)
+    if contract.late is not None:
+        architecture = architecture.reaching(contract.late.longest)
     sequence = None
     d_model = architecture.config.d_model
     if task in LOGITS:

@@ -52,6 +52,13 @@ class Stated(NamedTuple):
     skipping: tuple[str, ...]
     similarity: MaxSim
 
+    @property
+    def longest(self) -> int | None:
+        """The longest text that it states; None: it states no length."""
+        filled = (self.expansion or {}).get("length")
+        lengths = (self.query_length, self.document_length, filled if is_count(filled) else None)
+        return max((length for length in lengths if length is not None), default=None)
+
 
 def read_late_modules(folder: Path) -> tuple[Modules, Path | None]:
     """What its modules do with vectors of tokens, and where the one is that says which count.
@@ -180,7 +187,12 @@ def late_head(
                 f"{stated.origin}: query_expansion has the length {expansion.length}, and the encoder "
                 f"{positions} positions"
             )
-        most = most if most is not None else max(limit, expansion.length)
+        if most is None and limit < expansion.length:
+            raise UnsupportedCheckpointError(
+                f"{stated.origin}: query_expansion has the length {expansion.length}, and texts are cut at "
+                f"{limit} tokens before; give it a query_length"
+            )
+        most = limit if most is None else most
     ids = {tokenizer.tokenizer.token_to_id(word) for word in stated.words}
     skip = tuple(sorted(each for each in ids if each is not None))  # words that are no token skip nothing
     query = Role(

@@ -30,28 +30,34 @@ def peer_of(options: Options, manifest: Manifest, threads: int, query: str, text
         MissingExtraError: Where that is not installed.
     """
     try:
+        import sentence_transformers
         import torch  # noqa: TID251  a peer
         import transformers  # noqa: TID251  another
-        from sentence_transformers import CrossEncoder, SparseEncoder
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f'{error.name} is not installed: pip install "sestina[bench]", or leave out --source',
             name=error.name,
         ) from None
+    name = peer_name(manifest).split()[0]
+    peer: Any = getattr(sentence_transformers, name, None)
+    if peer is None and name != "transformers":  # MultiVectorEncoder came with version 6
+        raise MissingExtraError(
+            f"sentence-transformers {sentence_transformers.__version__} has no {name}: pip install -U "
+            "sentence-transformers, or leave out --source",
+            name="sentence_transformers",
+        )
     torch.set_num_threads(threads)
     limit = manifest.contract.max_tokens
     if manifest.task == "rerank":
-        model = CrossEncoder(options.source or "", device="cpu", max_length=limit, local_files_only=True)
+        model = peer(options.source or "", device="cpu", max_length=limit, local_files_only=True)
         pairs = [(query, text) for text in texts]
         return lambda: np.asarray(model.predict(pairs, show_progress_bar=False), dtype=np.float32)
     if manifest.task == "sparse":
-        sparse = SparseEncoder(options.source or "", device="cpu", local_files_only=True)
+        sparse = peer(options.source or "", device="cpu", local_files_only=True)
         sparse.max_seq_length = limit
         return lambda: sparse.encode(texts, prompt="", show_progress_bar=False)
     if manifest.task == "multi-vector":
-        from sentence_transformers import MultiVectorEncoder  # of its version 6
-
-        late = MultiVectorEncoder(options.source or "", device="cpu", local_files_only=True)
+        late = peer(options.source or "", device="cpu", local_files_only=True)
 
         def scored() -> Vectors:
             found = late.similarity(late.encode_query([query]), late.encode_document(texts))

@@ -151,7 +151,10 @@ def _by_token(items: list[Any], rows: npt.NDArray[np.float32]) -> list[npt.NDArr
 
 def _spread(items: list[Any], weights: npt.NDArray[np.float32], width: int) -> list[npt.NDArray[np.float32]]:
     """The vectors (width,) of sparse goldens, each of which says where its weights are."""
-    places = [_numbers(at, "indices", item.get("indices")) for at, item in enumerate(items)]
+    places = [
+        _numbers(at, "indices", item.get("indices") if isinstance(item, dict) else None)
+        for at, item in enumerate(items)
+    ]
     if sum(map(len, places)) != len(weights):
         raise ValueError(f"{GOLDEN_VECTORS} has {len(weights)} weights; it must have one for each index")
     rows, begin = [], 0

@@ -95,6 +95,10 @@ def _late(reader: Reader, item: dict[str, Any], manifest: Manifest) -> LateInter
             f"{reader.where}: a bundle of the task multi-vector has no default_prompt, and include_prompt "
             "is true"
         )
+    if others := set(manifest.contract.prompts) - {"query", "document"}:
+        raise BundleFormatError(
+            f"{reader.where}: prompts has {min(others)!r:.60}; the task multi-vector has query and document"
+        )
     return LateInteraction.from_dict(late)
 
 

@@ -71,7 +71,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "--calibration",
         metavar="FILE",
         help="texts of your own kind, one a line: two thirds set int8's ranges, one third measures it "
-        "(default: general texts that come with the exporter); of a reranker a query, a tab and a document",
+        "(default: general texts that come with the exporter); of what orders "
+        "documents a query, a tab and a document",
     )
     parser.add_argument(
         "--pooling",
@@ -163,9 +164,11 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     size = printing.size(sum(entry.bytes for entry in manifest.all_files))
-    wide = {"embedding": "dimensions", "sparse": "tokens with weights"}.get(
-        manifest.task, f"labels to {manifest.task} by"
-    )
+    wide = {
+        "embedding": "dimensions",
+        "sparse": "tokens with weights",
+        "multi-vector": "dimensions a token",
+    }.get(manifest.task, f"labels to {manifest.task} by")
     printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}, {size}")
     for variant in manifest.variants:
         size = printing.size(variant.bytes)

@@ -195,6 +195,8 @@ def _contract(manifest: Manifest) -> dict[str, Any]:
         manifest.task, ("labels", "activation")
     )
     others = {"labels", "activation", "max_active", "late_interaction"} - {*own}
+    if manifest.task == "multi-vector":
+        others |= {"pooling", "similarity"}  # which say nothing there
     task = {} if manifest.task == "embedding" else {"task": manifest.task}
     return {**task, **{name: value for name, value in contract.items() if name not in others}}
 

@@ -75,7 +75,9 @@ def score_each(
         def ask(values: list[str]) -> Vectors:
             return whole.score(query, values, on_truncate=args.on_truncate)
     else:
-        late, limit = reranker, limit_in_words(reranker.max_document_tokens, prompted=False)
+        late = reranker
+        prompted = bool(late.prompts.get("document"))
+        limit = limit_in_words(late.max_document_tokens, prompted=prompted)
         matrix = _query(late, query, args)
 
         def ask(values: list[str]) -> Vectors:
@@ -115,7 +117,7 @@ def _query(encoder: MultiVectorEncoder, query: str, args: argparse.Namespace) ->
         try:
             matrix = encoder.encode_query(query, on_truncate=args.on_truncate)
         except TruncationError:
-            limit = limit_in_words(encoder.max_query_tokens, prompted=False)
+            limit = limit_in_words(encoder.max_query_tokens, prompted=bool(encoder.prompts.get("query")))
             raise TruncationError(
                 f"the query has {limit}: shorten it, or pass --on-truncate warn (or ignore) to read its "
                 "beginning"

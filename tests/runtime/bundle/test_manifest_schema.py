@@ -245,6 +245,7 @@ def cases_of_late_interaction(also: Callable[..., Change]) -> Iterator[tuple[str
     for name, values in (("length", [0, None, "8"]), ("token", [-1, None, True]), ("attended", [None, 0])):
         for value in values:
             yield f"{name} = {value!r}", also(late(), (*at, "query", "expansion", name), value), BOTH
+    yield "another prompt", also(late(), ("contract", "prompts"), {"other": "x "}), BOTH
     yield "an expansion of documents", also(late(), (*at, "document", "expansion"), attended), BOTH
     yield "a default prompt of late interaction", also(late(), ("contract", "default_prompt"), "query"), BOTH
     # What no schema can say.
