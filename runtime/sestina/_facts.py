@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sestina._errors import UsageError
-from sestina._familiar import LENGTH, no_attribute
+from sestina._familiar import ATTRIBUTES, LENGTH, no_attribute
 from sestina._loaded import Reloading
 
 
 class Facts(Reloading):
     """Facts of the contract. They cost nothing and cannot be changed."""
+
+    _familiar = ATTRIBUTES  # what to write for another library's names
 
     @property
     def dimensions(self) -> int:
@@ -50,4 +52,4 @@ class Facts(Reloading):
             raise UsageError(LENGTH)
 
         def __getattr__(self, name):
-            raise no_attribute(name, self)
+            raise no_attribute(name, self, self._familiar)

@@ -89,6 +89,12 @@ ATTRIBUTES: Mapping[str, str] = {
     "tokenizer": "write tokenize(text)",
     "truncate_dim": "write dimensions= of encode",
 }
+SPARSE_ATTRIBUTES: Mapping[str, str] = {
+    **ATTRIBUTES,
+    "half": "write precision= of sestina.load_sparse_encoder",
+    "max_active_dims": "write max_active",
+    "truncate_dim": "write max_active= of encode, which keeps the largest weights",
+}
 MODULE: Mapping[str, str] = {
     "SentenceTransformer": f"write sestina.load(path); {_ADAPTER}",
     "quantize_embeddings": "write output= of encode",
@@ -120,10 +126,10 @@ def with_one_name(instead: Mapping[str, str]) -> Callable[[_Function], _Function
     return decorate
 
 
-def no_attribute(name: str, whose: object) -> AttributeError:
-    """The error for an attribute that an encoder does not have."""
+def no_attribute(name: str, whose: object, instead: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that an encoder does not have; `instead` says what to write, by its name."""
     kind = type(whose).__name__
-    if name in ATTRIBUTES:
-        said = f"{kind} has no attribute {name!r}: {ATTRIBUTES[name]}"
+    if name in instead:
+        said = f"{kind} has no attribute {name!r}: {instead[name]}"
         return UnknownAttributeError(said, name=name, obj=whose)
     return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=whose)

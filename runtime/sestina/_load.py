@@ -157,7 +157,8 @@ def load_task(
     attachment = accepted.attachment if accepted else CPU
     tolerance = accepted.tolerance if accepted else choice.variant.tolerance
     takes = attachment.provider
-    budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens)
+    static = choice.variant.shapes == "static"
+    budget = plan(manifest, takes.in_flight or threads, max_memory_mb, takes.batch_tokens, static=static)
     # Hashing keeps a core busy without Python's lock while what is needed for the rest is imported, and
     # beyond. Nothing made from a file is handed out before its checksum has been found right.
     checked = BackgroundCall(partial(bundle.check, choice.variant))

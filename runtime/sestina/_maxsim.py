@@ -28,13 +28,7 @@ def maxsim_scores(
     scores: Vectors = np.empty((len(queries), len(documents)), dtype=np.float32)
     for column, document in enumerate(documents):
         for row, query in enumerate(queries):
-            score = maxsim_score(query, document, mean=mean, room=room)
-            if not math.isfinite(score):
-                raise OptionError(
-                    f"queries[{row}] and documents[{column}] have numbers so large that their score is "
-                    "beyond float32: scale them"
-                )
-            scores[row, column] = score
+            scores[row, column] = maxsim_score(query, document, mean=mean, room=room)
     return scores
 
 
@@ -46,6 +40,9 @@ def maxsim_score(query: Vectors, document: Vectors, *, mean: bool = False, room:
         document: (n, d) floats.
         mean: Whether the sum is divided by m.
         room: Bytes of products at once; one of each vector of the query is the least.
+
+    Raises:
+        OptionError: Where the score is beyond float32.
     """
     count = max(1, len(query))
     if not len(document):
@@ -54,11 +51,15 @@ def maxsim_score(query: Vectors, document: Vectors, *, mean: bool = False, room:
     # The products, what they are compared with, and the vectors in float32.
     step = max(1, room // (8 * count + 4 * query.shape[1]))
     highest: Vectors = np.full(len(left), -np.inf, dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks whether the score is finite
+    with np.errstate(over="ignore", invalid="ignore"):
         for begin in range(0, len(document), step):
             some: Vectors = document[begin : begin + step].astype(np.float32, copy=False)
             np.maximum(highest, (left @ some.T).max(axis=1), out=highest)
         total = float(highest.sum())
+    if not math.isfinite(total):
+        raise OptionError(
+            "the numbers of a query and a document are too large: their score is beyond float32"
+        )
     return total / count if mean else total
 
 

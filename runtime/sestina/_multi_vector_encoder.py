@@ -22,8 +22,16 @@ from sestina._text.truncation import OnTruncate, TruncationWatch, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypedDict, Unpack
 
     from sestina._arrays import Column, Vectors
+
+    class _Options(TypedDict, total=False):
+        on_truncate: OnTruncate
+        on_null: OnNull
+        on_empty: OnEmpty | None
+        progress: bool
+
 
 _WINDOW = 256  # texts that are sorted by length and run together
 _MIB = 1 << 20
@@ -63,24 +71,10 @@ class MultiVectorEncoder(Reloading):
         return self._contract.prompts
 
     @overload
-    def encode_query(  # type: ignore[overload-overlap]
-        self,
-        texts: str,
-        *,
-        on_truncate: OnTruncate = "warn",
-        on_null: OnNull = "error",
-        on_empty: OnEmpty | None = None,
-        progress: bool = False,
-    ) -> Vectors: ...
+    def encode_query(self, texts: str, **options: Unpack[_Options]) -> Vectors: ...  # type: ignore[overload-overlap]
     @overload
     def encode_query(
-        self,
-        texts: Sequence[str | None] | Column,
-        *,
-        on_truncate: OnTruncate = "warn",
-        on_null: OnNull = "error",
-        on_empty: OnEmpty | None = None,
-        progress: bool = False,
+        self, texts: Sequence[str | None] | Column, **options: Unpack[_Options]
     ) -> list[Vectors]: ...
     def encode_query(
         self,
@@ -115,24 +109,10 @@ class MultiVectorEncoder(Reloading):
         return self._encode(texts, "query", Policy(on_truncate, on_null, on_empty), progress)
 
     @overload
-    def encode_document(  # type: ignore[overload-overlap]
-        self,
-        texts: str,
-        *,
-        on_truncate: OnTruncate = "warn",
-        on_null: OnNull = "error",
-        on_empty: OnEmpty | None = None,
-        progress: bool = False,
-    ) -> Vectors: ...
+    def encode_document(self, texts: str, **options: Unpack[_Options]) -> Vectors: ...  # type: ignore[overload-overlap]
     @overload
     def encode_document(
-        self,
-        texts: Sequence[str | None] | Column,
-        *,
-        on_truncate: OnTruncate = "warn",
-        on_null: OnNull = "error",
-        on_empty: OnEmpty | None = None,
-        progress: bool = False,
+        self, texts: Sequence[str | None] | Column, **options: Unpack[_Options]
     ) -> list[Vectors]: ...
     def encode_document(
         self,
@@ -220,7 +200,7 @@ class MultiVectorEncoder(Reloading):
             (n queries, n documents) float32, the higher the better; (n documents,) for one query.
 
         Raises:
-            OptionError: Where something is no such matrix, or a number is not finite.
+            OptionError: Where something is no such matrix, or a number or a score is beyond float32.
         """
         room = whole_number("max_memory_mb", max_memory_mb, 1, 1 << 24) * _MIB
         lone = isinstance(queries, np.ndarray) and queries.ndim == 2
@@ -250,7 +230,7 @@ class MultiVectorEncoder(Reloading):
         self, texts: str | Sequence[str | None] | Column, name: str, policy: Policy, progress: bool
     ) -> Vectors | list[Vectors]:
         role, prompt = self._role(name)
-        watch = policy.watch(role.max_tokens, prompted=bool(prompt))
+        watch = policy.watch(role.max_tokens, prompted=bool(prompt), blank="a matrix without rows")
         show, text = truth("progress", progress), plain_str(texts)
         if text is not None:
             found = self._lone(text, name, watch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sestina._arguments import callback, plain_str, text_iterator, text_sequence, truth, whole_number
 from sestina._facts import Facts
-from sestina._familiar import SPARSE, with_one_name
+from sestina._familiar import SPARSE, SPARSE_ATTRIBUTES, with_one_name
 from sestina._progress import progress_bar
 from sestina._schedule.sparse_engine import compressed
 from sestina._schedule.stream import begin_stream
@@ -47,6 +47,8 @@ class SparseEncoder(Facts):
     number of threads (within 1e-6 in fp32). It can be pickled, copied and used after a fork as an `Encoder`
     can.
     """
+
+    _familiar = SPARSE_ATTRIBUTES
 
     def __init__(self, loaded: Loaded, recipe: Recipe, again: Callable[[Recipe], SparseEncoder]) -> None:
         super().__init__(loaded, recipe, again)

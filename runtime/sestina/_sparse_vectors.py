@@ -89,7 +89,7 @@ class SparseVector:
         """The dot product with another.
 
         Raises:
-            OptionError: Where the other is not one, or of another vocabulary.
+            OptionError: Where the other is not one, or of a vocabulary of another size.
         """
         if not isinstance(other, SparseVector):
             raise OptionError(f"other is {type(other).__name__}; it must be a SparseVector")
@@ -200,7 +200,7 @@ class SparseVectors(Sequence[SparseVector]):
         """The dot product of each text with each of another: (n, n_other) float32.
 
         Raises:
-            OptionError: Where the other is neither, or of another vocabulary.
+            OptionError: Where the other is neither, or of a vocabulary of another size.
         """
         if isinstance(other, SparseVector):
             other = other.rows()

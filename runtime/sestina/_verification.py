@@ -50,7 +50,7 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
 
 def _of_roles(engine: Engine, manifest: Manifest, goldens: list[Golden], tolerance: float) -> Verification:
     with opening:
-        from sestina._schedule.roles import Row, read
+        from sestina._schedule.roles import Row, matrices, read
 
     contract = manifest.contract
     late = contract.late_interaction
@@ -64,10 +64,8 @@ def _of_roles(engine: Engine, manifest: Manifest, goldens: list[Golden], toleran
         own = read(engine, texts, 0, watch, role, contract.prompts.get(name, ""))
         for at, row in zip(places, own, strict=True):
             rows[at] = row
-    for attended in dict.fromkeys(row.attended for row in rows):
-        places = [at for at, row in enumerate(rows) if row.attended == attended]
-        for at, vectors in engine.by_token([rows[place].ids for place in places], manifest.result, attended):
-            found[places[at]] = vectors
+    for at, vectors in matrices(engine, rows, late.query._replace(skip=()), manifest.result):
+        found[at] = vectors
     told = [row.attended == golden.attended for row, golden in zip(rows, goldens, strict=True)]
     ids = [row.ids if same else [] for row, same in zip(rows, told, strict=True)]
     return compare(goldens, ids, found, tolerance)

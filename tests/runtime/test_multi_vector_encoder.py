@@ -171,8 +171,10 @@ def test_matrices_of_other_floats_are_turned_piece_by_piece(
 def test_scores_beyond_float32_are_refused(encoder: sestina.MultiVectorEncoder) -> None:
     query, document = np.zeros((2, 16), np.float32), np.zeros((2, 16), np.float32)
     query[0, :2], document[0, :2] = 3e38, (3e38, -3e38)
-    with pytest.raises(sestina.OptionError, match=r"queries\[0\] and documents\[0\] have numbers so large"):
+    with pytest.raises(sestina.OptionError, match="too large: their score is beyond float32"):
         encoder.maxsim([query], [document])
+    with pytest.raises(sestina.OptionError, match="too large: their score is beyond float32"):
+        encoder.score(np.sign(encoder.encode_document("the model")) * np.float32(3e38), ["the model"])
 
 
 def test_a_ceiling_of_memory(bundle: Path) -> None:
@@ -228,8 +230,12 @@ def test_nulls_and_empty_texts(encoder: sestina.MultiVectorEncoder) -> None:
     assert encoder.maxsim(encoder.encode_query("a"), found).tolist()[1:] == [-1e9, -1e9]
     with pytest.raises(sestina.TextTypeError, match="row 1 is null; it must be str"):
         encoder.encode_document(["a", None])
-    with pytest.raises(sestina.EmptyTextError, match="text 0 is empty"):
+    with pytest.raises(
+        sestina.EmptyTextError, match="text 0 is empty: .*on_empty='zero' for a matrix without rows"
+    ):
         encoder.encode_query([" "], on_empty="error")
+    with pytest.warns(sestina.EmptyTextWarning, match="the text is empty and got a matrix without rows"):
+        encoder.encode_document("", on_empty="warn")
 
 
 def test_bad_input(encoder: sestina.MultiVectorEncoder) -> None:

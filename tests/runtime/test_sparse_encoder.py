@@ -100,8 +100,28 @@ def test_a_ceiling_of_memory(bundle: Path) -> None:
     large = manifest._replace(contract=manifest.contract._replace(dimensions=30_522))
     assert plan(large, 2, 64).window_texts < plan(manifest, 2, 64).window_texts
     assert plan(large, 2, 64).batch_tokens < plan(manifest, 2, 64).batch_tokens
+    # A static graph has the logits of all of a text's 40 tokens at once, three times.
+    least = 3 * 4 * 40 * 30_522 / (1 << 20)
+    with pytest.raises(sestina.OptionError, match="a text of 40 tokens needs "):
+        plan(large, 2, int(least), static=True)
+    assert (
+        plan(large, 2, 2 * int(least)).batch_tokens > plan(large, 2, 3 * int(least), static=True).batch_tokens
+    )
     with pytest.raises(sestina.OptionError, match="max_memory_mb is 1; a text of 40 tokens needs "):
         plan(large, 2, 1)
+
+
+def test_advice_for_names_of_other_libraries_is_of_sparse_vectors(encoder: sestina.SparseEncoder) -> None:
+    for name, advice in (
+        ("truncate_dim", "max_active= of encode"),
+        ("half", "precision= of sestina.load_sparse_encoder"),
+        ("max_active_dims", "write max_active$"),
+        ("max_seq_length", "max_tokens"),
+    ):
+        with pytest.raises(
+            sestina.UnknownAttributeError, match=f"SparseEncoder has no attribute {name!r}: .*{advice}"
+        ):
+            getattr(encoder, name)
 
 
 def test_batches_are_made_sparse_where_they_are_run(encoder: sestina.SparseEncoder) -> None:

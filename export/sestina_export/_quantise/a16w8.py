@@ -61,8 +61,7 @@ class A16W8Form(PortableForm):
         if checkpoint.model.head.late_interaction is not None:
             raise GraphError(
                 "a16w8 is calibrated on texts without tokens that are not attended to, and this encoder "
-                "is of late "
-                "interaction: export it for cpu, portable, cuda, webgpu or mobile-cpu"
+                "is of late interaction: export it for cpu, portable, cuda, webgpu or mobile-cpu"
             )
         alone = [text for text in texts if isinstance(text, str)]
         if len(alone) < len(texts):

@@ -73,8 +73,7 @@ def read_late_modules(folder: Path) -> tuple[Modules, Path | None]:
     if kinds[:1] != ["Transformer"] or not set(kinds[1:]) <= allowed or kinds.count(MASK) > 1:
         raise UnsupportedCheckpointError(
             f"{folder / MODULES}: the modules {', '.join(kinds) or '(none)':.160} of a {MULTI_VECTOR} are "
-            "not "
-            f"supported; a Transformer and then any number of Dense and Normalize and one {MASK} are"
+            f"not supported; a Transformer and then any number of Dense and Normalize and one {MASK} are"
         )
     steps = []
     for kind, path in modules[1:]:
@@ -84,8 +83,7 @@ def read_late_modules(folder: Path) -> tuple[Modules, Path | None]:
             if kind == "Normalize" and config.get("module_input_name") != TOKENS:
                 raise UnsupportedCheckpointError(
                     f"{path / 'config.json'}: module_input_name is missing or null, so that it normalises "
-                    "nothing; "
-                    f"{TOKENS!r} is supported"
+                    f"nothing; {TOKENS!r} is supported"
                 )
     normalize = bool(steps) and steps[-1].step.kind == "normalize"
     between = tuple(steps[:-1] if normalize else steps)
@@ -116,8 +114,7 @@ def read_stated(folder: Path, transformer: Path, mask: Path | None) -> Stated:
         if config.get(key) is not None:
             raise UnsupportedCheckpointError(
                 f"{outer}: {key} {config[key]!r:.60} is PyLate's and not supported there; save the model "
-                "with "
-                f"sentence-transformers 6"
+                "with sentence-transformers 6"
             )
     path, own = transformer_config(transformer)
     of_query, of_document = (_length(own, key, path) for key in ROLES[:2])

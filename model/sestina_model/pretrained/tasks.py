@@ -71,8 +71,7 @@ def _check_layout(path: Path, key: str, stated: object) -> None:
     if isinstance(stated, str) and stated in _OLDER:
         raise UnsupportedCheckpointError(
             f"{path}: {key} {stated!r} is the layout of {_OLDER[stated]}, which is not supported; write "
-            "it anew: "
-            f'python -c "from sentence_transformers import MultiVectorEncoder as M; '
+            'it anew: python -c "from sentence_transformers import MultiVectorEncoder as M; '
             f"M({str(path.parent)!r}).save('NEW')\"; or export that model as it is in memory"
         )
 

@@ -6,7 +6,7 @@ import argparse
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sestina._bundle.bundle import Bundle
 from sestina._cli import options, printing
@@ -16,6 +16,7 @@ from sestina._errors import InputError, OptionError, TruncationError, Truncation
 from sestina._loaders import load_multi_vector_encoder, load_reranker
 from sestina._progress import progress_bar
 from sestina._reranker import Reranker
+from sestina._tasks import other_task
 from sestina._text.truncation import limit_in_words
 
 if TYPE_CHECKING:
@@ -25,19 +26,30 @@ if TYPE_CHECKING:
 _AT_ONCE = 1024  # texts: enough for batches of one length, few enough to hold
 
 
+def loader_of(path: str) -> Callable[..., Any]:
+    """What loads a bundle that puts documents in an order.
+
+    Raises:
+        BundleError: Where there is no such bundle.
+        OptionError: Where it is of another task.
+    """
+    bundle = Bundle(path)
+    task = bundle.manifest.task
+    bundle.close()
+    loaders = {"rerank": load_reranker, "multi-vector": load_multi_vector_encoder}
+    if task not in loaders:
+        raise other_task(path, task, "rerank")
+    return loaders[task]
+
+
 def open_reranker(args: argparse.Namespace, path: str) -> Reranker | MultiVectorEncoder:
     """Load a reranker, or an encoder of late interaction, as the options say.
 
     Raises:
         OptionError: Where the bundle is of another task, or gives several numbers a pair, without an order.
     """
-    bundle = Bundle(path)
-    task = bundle.manifest.task
-    bundle.close()
-    if task == "multi-vector":
-        return load_multi_vector_encoder(path, **options.runtime_options(args))
-    reranker = load_reranker(path, **options.runtime_options(args))
-    if len(reranker.labels) != 1:
+    reranker: Reranker | MultiVectorEncoder = loader_of(path)(path, **options.runtime_options(args))
+    if isinstance(reranker, Reranker) and len(reranker.labels) != 1:
         reranker.close()
         raise OptionError(
             f"{path} gives {len(reranker.labels)} numbers a pair, which have no order: name a reranker of one"

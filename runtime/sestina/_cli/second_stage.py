@@ -44,14 +44,9 @@ def check(args: argparse.Namespace, query: str, saved: str | None) -> None:
     if not query.strip():
         raise InputError("the query is empty: ask something")
 
-    from sestina._bundle.bundle import Bundle
-    from sestina._tasks import other_task
+    from sestina._cli.scoring import loader_of
 
-    bundle = Bundle(args.rerank)
-    task = bundle.manifest.task
-    bundle.close()
-    if task not in ("rerank", "multi-vector"):
-        raise other_task(args.rerank, task, "rerank")
+    loader_of(args.rerank)
 
 
 def reranked(args: argparse.Namespace, query: str, hits: list[Hit]) -> list[Hit]:

@@ -22,10 +22,11 @@ _WINDOW_BYTES = 128
 # Vectors of a window that are held at once, for each of its different texts: one that waits to be put in its
 # place, that place, and up to four that are handed out, as a text may occur again.
 _VECTORS_HELD = 6
-# Of a sparse encoder: logits of each token that its graph computes at once, how often they are held, as the
-# next are made while the last are read, and copies of a text's result.
+# Of a sparse encoder: logits of each token that its graph computes at once, and how often they are held, as
+# the next are made while the last are read; a static graph makes all of them, and once more those of what is
+# no padding. Then copies of a text's result.
 PIECE = 4096
-_PIECES, _RESULTS = 2, 5
+_PIECES, _WHOLE, _RESULTS = 2, 3, 5
 _FIXED = 1 << 18  # of workers, queues and what else does not grow
 _LEAST_WINDOW_TEXTS = 16
 
@@ -53,6 +54,8 @@ def plan(
     threads: int,
     max_memory_mb: int | None,
     best_batch_tokens: int = BEST_BATCH_TOKENS,
+    *,
+    static: bool = False,
 ) -> Budget:
     """Fit the work into the memory.
 
@@ -64,6 +67,7 @@ def plan(
         threads: Batches that are to run side by side.
         max_memory_mb: The ceiling in MiB; None: what is best for speed.
         best_batch_tokens: Tokens of a batch where memory does not bind.
+        static: Whether the variant's graphs are.
 
     Raises:
         OptionError: Where not even one text of the longest length fits.
@@ -79,10 +83,8 @@ def plan(
     # besides the layer's input and the residual.
     token = 4 * _SLACK * (max(2 * d_ff, 4 * d_model) + 2 * d_model)
     result = 0.0
-    if (
-        manifest.task == "sparse"
-    ):  # logits of each token, in pieces, and of each text what becomes of the highest
-        token += 4 * _SLACK * _PIECES * min(PIECE, width)
+    if manifest.task == "sparse":  # logits of each token, and of each text what becomes of the highest
+        token += 4 * _SLACK * (_WHOLE * width if static else _PIECES * min(PIECE, width))
         result = 4 * _SLACK * _RESULTS * width
     text = token * longest + result
     characters = 2 * PREFIX_CHARACTERS_PER_TOKEN * longest  # of a text, before it is cut at a space

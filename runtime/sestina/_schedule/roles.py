@@ -66,8 +66,7 @@ def read(
     if special >= role.max_tokens:
         raise BundleFormatError(
             f"the manifest has a max_tokens of {role.max_tokens} for these texts, and the tokenizer adds "
-            f"{special} "
-            "special tokens to each: there is no room for the text; export the bundle again"
+            f"{special} special tokens to each: there is no room for the text; export the bundle again"
         )
     seen = _Collected(watch)
     ids = engine.ids(texts, begin, seen, Prompt(prompt))

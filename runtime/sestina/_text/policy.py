@@ -32,13 +32,13 @@ class Policy(NamedTuple):
     on_null: OnNull = "error"
     on_empty: OnEmpty | None = None
 
-    def watch(self, max_tokens: int, *, prompted: bool) -> TextWatch:
-        """What is told of texts.
+    def watch(self, max_tokens: int, *, prompted: bool, blank: str = "a zero vector") -> TextWatch:
+        """What is told of texts, of which an empty one gets `blank`.
 
         Raises:
             OptionError: Where one of them is not allowed.
         """
-        return TextWatch(self, max_tokens, prompted=prompted)
+        return TextWatch(self, max_tokens, prompted=prompted, blank=blank)
 
 
 class TextWatch(TruncationWatch):
@@ -48,18 +48,20 @@ class TextWatch(TruncationWatch):
         policy: What was asked for.
         max_tokens: The limit.
         prompted: Whether a prompt stands before each text.
+        blank: What an empty text gets, in words.
 
     Attributes:
         takes_null: Whether a null is a text without tokens, or else an error.
         sees_empty: Whether it is to be told of empty texts, which then are without tokens.
     """
 
-    def __init__(self, policy: Policy, max_tokens: int, *, prompted: bool) -> None:
+    def __init__(self, policy: Policy, max_tokens: int, *, prompted: bool, blank: str) -> None:
         super().__init__(policy.on_truncate, max_tokens, prompted=prompted)
         self.takes_null = one_of("on_null", policy.on_null, _NULLS) == "zero"
         self.sees_empty = policy.on_empty is not None
         self._on_empty = one_of("on_empty", policy.on_empty, _EMPTIES) if self.sees_empty else None
         self._empty = Noted()
+        self._blank = blank
 
     def see_empty(self, positions: Iterable[int | None]) -> None:
         """Note texts that are empty, by their position in the caller's input (None: the text).
@@ -71,7 +73,7 @@ class TextWatch(TruncationWatch):
             if self._on_empty == "error":
                 raise EmptyTextError(
                     f"{named(position)} is empty: it has {_EMPTY}; leave it out, or pass on_empty='zero' for "
-                    "a zero vector",
+                    f"{self._blank}",
                     position=position,
                 )
             self._empty.add(position)
@@ -83,7 +85,7 @@ class TextWatch(TruncationWatch):
             what = self._empty.said("text", "is", "are")
             warn_caller(
                 EmptyTextWarning(
-                    f"{what} empty and got a zero vector, which says nothing: keep it out of a store",
+                    f"{what} empty and got {self._blank}, which says nothing: keep it out of a store",
                     count=self._empty.count,
                     first=self._empty.first,
                 )
