@@ -49,7 +49,6 @@ def write_around(
     write_text(folder / README, bundle_readme(checkpoint))
     head = checkpoint.model.head
     late = head.late_interaction
-    task = head.task
     small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
     files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
     return Manifest(
@@ -74,7 +73,7 @@ def write_around(
         space=space,
         licence=checkpoint.licence,
         provenance=provenance,
-        task=task,
+        task=head.task,
     )
 
 

@@ -148,7 +148,7 @@ def export(
         shown=progress is not None,
     ) as read:
         checkpoint = read.checkpoint
-        refuse_beyond(specs, checkpoint.model.encoder.config)
+        refuse_beyond(specs, checkpoint.model.encoder.config, checkpoint.model.head.task)
         checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
         check_room(checkpoint)
         texts = prompted(split_given(given, checkpoint.model.head), checkpoint.model.head)

@@ -9,7 +9,7 @@ from typing import Any
 from sestina_export._errors import ExportError
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.encoder import TransformerEncoder
-from sestina_model.head_config import LOGITS, HeadConfig, pooling_modes
+from sestina_model.head_config import HeadConfig, pooling_modes
 from sestina_model.head_steps import is_count
 from sestina_model.inputs import Text
 from sestina_model.sentence import SentenceEncoder
@@ -34,8 +34,7 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     if not given:
         return checkpoint
     model, old = checkpoint.model, checkpoint.model.head
-    whole = old.task in (*LOGITS, "multi-vector") or old.sparse
-    if whole and (changed := given.keys() - {"max_tokens"}):
+    if old.task != "embedding" and (changed := given.keys() - {"max_tokens"}):
         raise ExportError(f"{min(changed)} is of embeddings; the task {old.task} has what its head says")
     if old.late_interaction is not None:
         most = given.get("max_tokens", old.max_tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sestina_export._errors import ExportError
@@ -47,17 +47,31 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
-def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig) -> None:
+# What a16w8 cannot be calibrated for, by task.
+_NO_A16W8: Mapping[str, str] = {
+    "rerank": "a16w8 is calibrated on texts alone, and this encoder reads pairs",
+    "sparse": "the logits of a whole vocabulary need more than the scales of a16w8",
+    "multi-vector": "a16w8 is calibrated on texts all of whose tokens are attended to",
+}
+
+
+def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig, task: str = "embedding") -> None:
     """Refuse variants that there can be no graph of.
 
     Args:
         specs: What is to be exported.
         config: Of the encoder.
+        task: What it is exported for.
 
     Raises:
-        ExportError: Naming the family, the target and the operator.
+        ExportError: Naming the target, and the family and the operator, or the task.
     """
     for spec in specs:
+        if spec.precision == "a16w8" and task in _NO_A16W8:
+            raise ExportError(
+                f"target {spec.target} has no graph of the task {task}: {_NO_A16W8[task]}; export it for the "
+                "cpu, portable, cuda, webgpu or mobile-cpu"
+            )
         for limit in LIMITS:
             if spec.target in limit.targets and limit.applies(config):
                 raise ExportError(

@@ -37,7 +37,7 @@ def read_json_object(path: Path, *, optional: bool = False) -> dict[str, Any]:
     Raises:
         CheckpointError: Where the file cannot be read, or holds anything else.
     """
-    if optional and not path.exists():
+    if optional and not path.exists() and not path.is_symlink():  # a link that leads nowhere is no absence
         return {}
     value = read_json(path)
     if not isinstance(value, dict):

@@ -139,7 +139,7 @@ class HeadConfig:
         self._check_prompts()
         self._check_labels()
         check_sparse(self)
-        check_late(self, self.late_interaction)
+        check_late(self)
 
     def _check_labels(self) -> None:
         logits = self.task in LOGITS

@@ -8,7 +8,7 @@ tokens, punctuation mostly, may be left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sestina_model._errors import ConfigError
@@ -147,11 +147,10 @@ class LateInteraction:
         Raises:
             ConfigError: Where queries are filled up to more.
         """
-        roles = (
-            Role(max_tokens=min(role.max_tokens, max_tokens), skip=role.skip, expansion=role.expansion)
-            for role in (self.query, self.document)
+        query, document = (
+            replace(role, max_tokens=min(role.max_tokens, max_tokens)) for role in (self.query, self.document)
         )
-        return LateInteraction(query=next(roles), document=next(roles), similarity=self.similarity)
+        return replace(self, query=query, document=document)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -174,13 +173,14 @@ class LateInteraction:
         return cls(**given)
 
 
-def check_late(head: HeadConfig, late: object) -> None:
+def check_late(head: HeadConfig) -> None:
     """Refuse a head of the task multi-vector without it, one of another task with it, and what it cannot
     have.
 
     Raises:
         ConfigError: Saying which.
     """
+    late: object = head.late_interaction
     if not isinstance(late, LateInteraction | None) or (head.task == "multi-vector") != (late is not None):
         raise ConfigError(
             f"late_interaction is {late!r:.60}; the task multi-vector has one, and no other has"

@@ -83,21 +83,24 @@ def make_steps(head: HeadConfig, d_model: int) -> nn.ModuleList:
 
 
 def check_attended(config: EncoderConfig, head: HeadConfig) -> None:
-    """Refuse an encoder that has no meaning for tokens that attend to others and are not attended to.
+    """Refuse an encoder that does not have the token that queries are filled up with, or that has no meaning
+    for tokens that attend to others and are not attended to.
 
     Raises:
-        ConfigError: Where queries are filled up with such, and it is causal, tells distances apart by
-            content, or has a window that may leave a token nothing to attend to.
+        ConfigError: Where it has no such token; where queries are filled up with what is not attended to, and
+            it is causal, tells distances apart by content, or has a window that may leave a token nothing to
+            attend to.
     """
     filled = None if head.late_interaction is None else head.late_interaction.query.expansion
-    if filled is not None and filled.token >= config.vocab_size:
+    if filled is None:
+        return
+    if filled.token >= config.vocab_size:
         raise ConfigError(
             f"expansion has the token {filled.token}; this encoder has {config.vocab_size}, from 0 on"
         )
-    length = 0 if head.late_interaction is None else head.late_interaction.unattended
-    if not length:
+    if filled.attended:
         return
-    why = ""
+    length, why = filled.length, ""
     if config.causal:
         why = "is causal"
     elif config.relative == "disentangled":

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import sestina
+from sestina.integrations._rows import named
 from sestina.integrations.langchain import SestinaEmbeddings
 
 
@@ -66,3 +67,15 @@ def test_columns_are_lists_of_texts(encoder: sestina.Encoder, documents: list[st
     embeddings, wanted = SestinaEmbeddings(encoder), encoder.encode(documents).tolist()
     for given in (tuple(documents), np.array(documents), pd.Series(documents, index=[7, 8, 9])):
         assert embeddings.embed_documents(given) == wanted  # type: ignore[arg-type]
+
+
+def test_the_row_of_an_error_is_not_looked_for_where_it_is_known() -> None:
+    texts, seen = ["a", "b", "c"] * 50, list[int]()
+
+    def encode(some: list[str]) -> None:
+        seen.append(len(some))
+        raise sestina.TruncationError("text 0 has more than 4 tokens", position=0)
+
+    told = named(sestina.TruncationError("text 149 has more", position=149), texts, encode, "text")
+    assert (type(told), seen) == (sestina.TruncationError, [1])
+    assert str(told) == "row 149 of a batch, column 'text': has more than 4 tokens"

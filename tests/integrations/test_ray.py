@@ -412,6 +412,14 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.
         assert main([str(given), str(tmp_path / "out"), "--column", "text", "--id", "id", *options]) == 2
         assert "out.unfinished is there and was not written by this" in capsys.readouterr().err
     assert letter.read_text("utf-8") == "dear"
+    whole = tmp_path / "out"
+    whole.mkdir()
+    (whole / "_sestina.json").write_text(json.dumps({"plan": {"space": "a"}}), "utf-8")
+    assert (
+        Output(str(whole), "id", overwrite=False).complete({"space": "a"}) is not None
+    )  # nothing is left to do
+    assert letter.read_text("utf-8") == "dear"
+    shutil.rmtree(whole)
     letter.unlink()
     for damaged in ("{", "[]"):
         letter.parent.mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ pytest.importorskip("pyspark", reason="pyspark is not installed: make test-clust
 if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
     pytest.skip("Spark needs Java: apt install default-jre-headless", allow_module_level=True)
 
+from sestina.integrations import spark as module
 from sestina.integrations.spark import with_vectors
 
 
@@ -76,25 +77,14 @@ def test_nulls_and_empty_texts_have_no_vector(spark: Any, encoder: sestina.Encod
         assert not any(any(rows[at].vector or []) for at in (1, 2, 3, 5))
 
 
-def test_a_worker_loads_an_encoder_once(spark: Any) -> None:
-    given = frame(spark, [(at, f"text {at}") for at in range(40)])
-
-    def loaded() -> dict[int, set[int]]:
-        def look(found: Any) -> Any:
-            from sestina.integrations import spark as module
-
-            for row in found:
-                yield os.getpid(), frozenset(map(id, module._opened.values())), row.id
-
-        found: dict[int, set[int]] = {}
-        for pid, opened, _ in with_vectors(given).rdd.mapPartitions(look).collect():
-            found.setdefault(pid, set()).update(opened)
-        return found
-
-    before, after = loaded(), loaded()
-    common = set(before) & set(after)
-    assert common
-    assert all(len(before[pid] | after[pid]) == len(before[pid]) for pid in common)
+def test_a_process_loads_an_encoder_once(bundle: Path) -> None:
+    """Spark gives a worker many tasks, and each asks for its encoder by the recipe that the driver wrote."""
+    source = module.Source(bundle)
+    recipe = (source.path, source.space, source.encoder.report().precision, None)
+    first, again, shorter = (module._source(each) for each in (recipe, recipe, (*recipe[:3], 4)))
+    assert first is again
+    assert first.encoder is again.encoder
+    assert (first is shorter, first.dimensions, shorter.dimensions) == (False, source.dimensions, 4)
 
 
 def test_a_bundle_that_spark_brings(

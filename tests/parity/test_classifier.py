@@ -43,7 +43,7 @@ def _listed(row: Any) -> list[dict[str, Any]]:
         ("roberta", {"problem_type": "multi_label_classification"}, "sigmoid"),
         (
             "modernbert",
-            {"problem_type": "single_label_classification", "classifier_pooling": "mean"},
+            {"problem_type": "single_label_classification", "classifier_pooling": "mean", "norm_eps": 0.01},
             "softmax",
         ),
         ("distilbert", {"problem_type": "regression"}, "identity"),

@@ -17,10 +17,10 @@ from _late import late_folder, late_model
 from sestina._bundle.bundle import Bundle
 from sestina._session.buckets import open_on_cpu
 from sestina._text.tokenizer import Tokenizer
-from sestina_export import ExportError, GraphError, QualityGate, RankGate, SpanGate, export
+from sestina_export import ExportError, QualityGate, RankGate, SpanGate, export
 from sestina_export._head import with_head
 from sestina_export._proof.task_gates import gate_of
-from sestina_export._quantise.a16w8 import A16W8Form
+from sestina_export._quantise.pairs import split_given
 from sestina_model._errors import CheckpointError, ConfigError, UnsupportedCheckpointError
 from sestina_model.checkpoint import load
 from sestina_model.inputs import Query
@@ -251,7 +251,7 @@ BAD: list[tuple[Callable[[Path], None], type[Exception], str]] = [
     (change(INNER, query_expansion={**EXPANSION, "token": "nothing"}), CheckpointError, "fills queries up with 'nothing', which the tokenizer does not have"),
     (change(INNER, query_expansion={**EXPANSION, "length": 41}), CheckpointError, "has the length 41, and the encoder 40 positions"),
     (change("tokenizer_config.json", padding_side="left"), UnsupportedCheckpointError, "a tokenizer that pads on the left"),
-    (change("config.json", is_decoder=True), Exception, "is_decoder|causal"),
+    (change("config.json", is_decoder=True), UnsupportedCheckpointError, "is_decoder True is not supported"),
 ]  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def test_encoders_where_nothing_can_be_left_unattended(family: str, why: str, tm
     expansion = EXPANSION | {"token": "[MASK]"}
     folder = late_folder(family, tmp_path, query_expansion=expansion)
     with pytest.raises(
-        Exception, match=f"filled up to 12 tokens with what is not attended to, and this encoder {why}"
+        ConfigError, match=f"filled up to 12 tokens with what is not attended to, and this encoder {why}"
     ):
         export(folder, tmp_path / "out.sestina", precisions=["fp32"])
     assert not (tmp_path / "out.sestina").exists()
@@ -305,6 +305,20 @@ def test_older_layouts_are_named(tmp_path: Path) -> None:
             stated_task(folder)
 
 
-def test_a16w8_is_refused() -> None:
-    with pytest.raises(GraphError, match="this encoder is of late interaction: export it for cpu, portable"):
-        A16W8Form(late_checkpoint(), [])
+def test_a16w8_is_refused_before_any_work(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(
+        ExportError, match="target qnn has no graph of the task multi-vector: a16w8 is calibrated"
+    ):
+        export(late_checkpoint(), tmp_path / "no.sestina", targets=["cpu", "qnn"], progress=said.append)
+    assert said == ["reading the checkpoint"]
+
+
+@pytest.mark.parametrize("given", [None, [(f"query {at % 30}", f"document {at % 40}") for at in range(240)]])
+def test_what_is_held_back_was_not_calibrated_with(given: list[Any] | None) -> None:
+    """Whatever pairs share: the figures of the gate are of texts that set no range."""
+    used, held = split_given(given, late_checkpoint().model.head)
+    for kind in (Query, str):
+        first, second = ({each for each in half if type(each) is kind} for half in (used, held))
+        assert len(first) > len(second) > 8
+        assert first.isdisjoint(second)

@@ -132,21 +132,9 @@ def measure_task(
     if isinstance(gate, QualityGate):
         found = measure_quality(graph, checkpoint, cast("Sequence[str]", texts), gate, where, buckets)
         return {"cosine": found}
-    if isinstance(gate, RankGate) and checkpoint.model.head.sparse:
-        here, there = (_products(each) for each in _both(graph, checkpoint, texts, buckets))
+    if isinstance(gate, RankGate):
+        here, there = _ranked(graph, checkpoint, texts, buckets)
         counts = {"queries": here.shape[0], "documents": here.shape[1]}
-        figures = _rank_figures(here, there)
-    elif checkpoint.model.head.late_interaction is not None:
-        here, there = late_scores(graph, checkpoint, texts, (_QUERIES, _DOCUMENTS), buckets)
-        counts = dict(zip(("queries", "documents"), here.shape, strict=True))
-        figures = _rank_figures(here[..., None], there[..., None])
-    elif isinstance(gate, RankGate):
-        queries = list(dict.fromkeys(text[0] for text in texts))[:_QUERIES]
-        documents = list(dict.fromkeys(text[1] for text in texts))[:_DOCUMENTS]
-        shape = (len(queries), len(documents), checkpoint.dimensions)
-        crossed: list[Text] = [(query, document) for query in queries for document in documents]
-        here, there = (each.reshape(shape) for each in _both(graph, checkpoint, crossed, buckets))
-        counts = {"queries": shape[0], "documents": shape[1]}
         figures = _rank_figures(here, there)
     elif isinstance(gate, SpanGate):
         here, there = _both(graph, checkpoint, texts, buckets)
@@ -178,6 +166,25 @@ def _both(
         raise QualityError("nothing was held back to measure on; give more calibration texts")
     here = run_texts(open_graph(graph), checkpoint.rows(texts), checkpoint.dimensions, buckets)
     return here, checkpoint.encode(texts)
+
+
+def _ranked(
+    graph: bytes | Graph, checkpoint: Checkpoint, texts: Sequence[Text], buckets: Sequence[int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores of the graph and of PyTorch, (queries, documents, labels)."""
+    head = checkpoint.model.head
+    if head.late_interaction is not None:
+        here, there = late_scores(graph, checkpoint, texts, (_QUERIES, _DOCUMENTS), buckets)
+        return here[..., None], there[..., None]
+    if head.sparse:
+        here, there = _both(graph, checkpoint, texts, buckets)
+        return _products(here), _products(there)
+    queries = list(dict.fromkeys(text[0] for text in texts))[:_QUERIES]
+    documents = list(dict.fromkeys(text[1] for text in texts))[:_DOCUMENTS]
+    shape = (len(queries), len(documents), checkpoint.dimensions)
+    crossed: list[Text] = [(query, document) for query in queries for document in documents]
+    here, there = _both(graph, checkpoint, crossed, buckets)
+    return here.reshape(shape), there.reshape(shape)
 
 
 def _products(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -53,22 +53,7 @@ class A16W8Form(PortableForm):
 
     def __init__(self, checkpoint: Checkpoint, texts: Sequence[Text]) -> None:
         super().__init__(checkpoint.model.encoder.config)
-        if checkpoint.model.head.sparse:
-            raise GraphError(
-                "a16w8 has no form of a sparse head, whose logits of a whole vocabulary need more than its "
-                "scales: export it for cpu, portable, cuda, webgpu or mobile-cpu"
-            )
-        if checkpoint.model.head.late_interaction is not None:
-            raise GraphError(
-                "a16w8 is calibrated on texts without tokens that are not attended to, and this encoder "
-                "is of late interaction: export it for cpu, portable, cuda, webgpu or mobile-cpu"
-            )
         alone = [text for text in texts if isinstance(text, str)]
-        if len(alone) < len(texts):
-            raise GraphError(
-                "a16w8 is calibrated on texts alone, and this encoder reads pairs: export it for cpu, "
-                "portable, cuda, webgpu or mobile-cpu"
-            )
         size = sum(4 * parameter.numel() for parameter in checkpoint.model.parameters())
         if not fits(size):
             raise GraphError(

@@ -16,7 +16,15 @@ from sestina_export._forms.linears import layer_linears, place_of
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.inputs import Text
 
-__all__ = ["InputStatistics", "calibrate", "default_texts", "in_two", "readers_of", "split_texts"]
+__all__ = [
+    "InputStatistics",
+    "calibrate",
+    "default_texts",
+    "in_thirds",
+    "in_two",
+    "readers_of",
+    "split_texts",
+]
 
 T = TypeVar("T")
 
@@ -84,7 +92,12 @@ def in_two(
     if len(kept) < _FEWEST:
         rest = "" if len(kept) == len(checked) else " that are neither blank nor repeated"
         raise ExportError(f"{len(kept)} calibration {what} are too few; give at least {_FEWEST}{rest}")
-    return [each for at, each in enumerate(kept) if at % 3 != 2], kept[2::3]
+    return in_thirds(kept)
+
+
+def in_thirds(members: Sequence[T]) -> tuple[list[T], list[T]]:
+    """Two of three, and every third, which is held back."""
+    return [each for at, each in enumerate(members) if at % 3 != 2], [*members[2::3]]
 
 
 def readers_of(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sestina._text.checked import check_text
 from sestina_export._errors import ExportError
-from sestina_export._quantise.calibrate import default_texts, in_two, split_texts
+from sestina_export._quantise.calibrate import default_texts, in_thirds, in_two, split_texts
 from sestina_model.head_config import HeadConfig
 from sestina_model.inputs import Query, Text
 
@@ -76,13 +76,11 @@ def listed(calibration: object) -> list[Any] | None:
 
 def split_given(given: list[Any] | None, head: HeadConfig) -> tuple[list[Text], list[Text]]:
     """What is calibrated with and what is held back, of texts or of pairs, as the head reads them."""
-    if head.late_interaction is not None:  # each text of a pair is read by itself
-        halves = split_pairs(default_pairs(default_texts()) if given is None else given)
-        apart: list[list[Text]] = [
-            [*dict.fromkeys(Query(pair[0]) for pair in half), *dict.fromkeys(pair[1] for pair in half)]
-            for half in halves
-        ]
-        return apart[0], apart[1]
+    if head.late_interaction is not None:  # each text of a pair is read, and so held back, by itself
+        first, second = split_pairs(default_pairs(default_texts()) if given is None else given)
+        queries = in_thirds(list(dict.fromkeys(Query(pair[0]) for pair in (*first, *second))))
+        documents = in_thirds(list(dict.fromkeys(pair[1] for pair in (*first, *second))))
+        return [*queries[0], *documents[0]], [*queries[1], *documents[1]]
     if head.pairs:
         first, second = split_pairs(default_pairs(default_texts()) if given is None else given)
         return [*first], [*second]

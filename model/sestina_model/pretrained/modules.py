@@ -33,7 +33,6 @@ __all__ = [
 MODULES = "modules.json"
 
 _KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
-_OF_SPARSE = ("MLMTransformer", "SpladePooling")  # of which `sparse` makes something
 MASK, TOKENS = "MultiVectorMask", "token_embeddings"  # of models that give each token a vector
 _BEFORE = ("Transformer", "StaticEmbedding", "Pooling")
 _ACTIVATION = "activation_function"
@@ -114,7 +113,7 @@ def listed_modules(folder: Path, more: tuple[str, ...] = ()) -> list[tuple[str, 
         raise CheckpointError(f"{folder / MODULES}: two modules have one name, of which one would be lost")
     for entry in listed:
         package, _, kind = entry["type"].rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in (*kinds, *_OF_SPARSE):
+        if package.split(".")[0] != "sentence_transformers" or kind not in kinds:
             raise UnsupportedCheckpointError(
                 f"{folder / MODULES}: the module {entry['type']:.120} is not supported; "
                 f"sentence-transformers' {', '.join(kinds[:-1])} and {kinds[-1]} are"

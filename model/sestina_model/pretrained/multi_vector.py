@@ -175,25 +175,24 @@ def late_head(
         CheckpointError: Where an expansion makes no sense.
         UnsupportedCheckpointError: Naming what is not supported.
     """
-    expansion, most = _expansion(stated, tokenizer), stated.query_length
+    expansion, most = _expansion(stated, tokenizer), stated.query_length or limit
     if expansion is not None:
         fixed = (stated.expansion or {}).get("strategy") == "fixed"
-        most = expansion.length if fixed else most and max(most, expansion.length)
         if expansion.length > positions:
             raise CheckpointError(
                 f"{stated.origin}: query_expansion has the length {expansion.length}, and the encoder "
                 f"{positions} positions"
             )
-        if most is None and limit < expansion.length:
+        if not fixed and most < expansion.length:
             raise UnsupportedCheckpointError(
                 f"{stated.origin}: query_expansion has the length {expansion.length}, and texts are cut at "
-                f"{limit} tokens before; give it a query_length"
+                f"{most} tokens before; give it a query_length"
             )
-        most = limit if most is None else most
+        most = expansion.length if fixed else most
     ids = {tokenizer.tokenizer.token_to_id(word) for word in stated.words}
     skip = tuple(sorted(each for each in ids if each is not None))  # words that are no token skip nothing
     query = Role(
-        max_tokens=min(most or limit, positions),
+        max_tokens=min(most, positions),
         skip=skip if "query" in stated.skipping else (),
         expansion=expansion,
     )

@@ -16,12 +16,19 @@ from sestina_model.head_config import Activation, HeadConfig, Task
 from sestina_model.head_steps import Step
 from sestina_model.pretrained.families.keys import Keys
 
-__all__ = ["ACTIVATIONS", "BASE", "SequenceHead", "read_labels", "read_sequence_head", "read_token_head"]
+__all__ = [
+    "BASE",
+    "SequenceHead",
+    "read_labels",
+    "read_sequence_head",
+    "read_step_activation",
+    "read_token_head",
+]
 
 BASE = "{base}"  # in a name: what stands before the encoder's own names
 
 # transformers' names of activations, and those of the steps that are them.
-ACTIVATIONS = {
+_ACTIVATIONS = {
     "gelu": "GELU", "tanh": "Tanh", "relu": "ReLU", "relu6": "ReLU6", "silu": "SiLU", "swish": "SiLU",
     "mish": "Mish", "sigmoid": "Sigmoid", "linear": "Identity",
 }  # fmt: skip
@@ -32,7 +39,7 @@ class _Shape(NamedTuple):
     """What stands before the last map: (name, activation) of one map, and the name of that last."""
 
     dense: str
-    activation: str  # of `ACTIVATIONS`, or with a "=" before it the key of config.json that says it
+    activation: str  # of `_ACTIVATIONS`, or with a "=" before it the key of config.json that says it
     last: str
 
 
@@ -110,16 +117,11 @@ def read_sequence_head(keys: Keys, d_model: int) -> SequenceHead:
             f"supported; {', '.join(_SHAPES)} have one"
         )
     labels = read_labels(keys.values, keys.origin)
-    activation = shape.activation
-    if activation.startswith("="):
-        activation = keys.values.get(activation[1:], "gelu")
-    if activation not in ACTIVATIONS:
-        raise keys.unsupported(shape.activation[1:], activation, f"; {', '.join(ACTIVATIONS)} are")
     modern = family == "modernbert"
     dense = Step(
         kind="dense",
         out_features=d_model,
-        activation=ACTIVATIONS[activation],
+        activation=read_step_activation(keys, shape.activation),
         bias=keys.flag("classifier_bias", default=False) if modern else True,
     )
     last = Step(kind="dense", out_features=len(labels))
@@ -127,13 +129,18 @@ def read_sequence_head(keys: Keys, d_model: int) -> SequenceHead:
         raise keys.unsupported("pooler_hidden_size", keys.values["pooler_hidden_size"], f"; {d_model} is")
     if not modern:
         return SequenceHead(_pooling(keys, str(family)), (dense, last), (shape.dense, shape.last), labels)
-    if keys.number("norm_eps", 1e-5) != 1e-5:
-        raise keys.unsupported("norm_eps", keys.values["norm_eps"], " in a head; 1e-05 is")
     names = (shape.dense, _MODERN_NORM, shape.last)
+    norm = Step(kind="layer_norm", eps=keys.number("norm_eps", 1e-5))
     lacks = () if keys.flag("norm_bias", default=False) else ("1.bias",)
-    return SequenceHead(
-        _pooling(keys, "modernbert"), (dense, Step(kind="layer_norm"), last), names, labels, lacks
-    )
+    return SequenceHead(_pooling(keys, "modernbert"), (dense, norm, last), names, labels, lacks)
+
+
+def read_step_activation(keys: Keys, named: str) -> str:
+    """The activation of a step: of transformers' names, or with a "=" before it the key that says it."""
+    found = keys.values.get(named[1:], "gelu") if named.startswith("=") else named
+    if not isinstance(found, str) or found not in _ACTIVATIONS:
+        raise keys.unsupported(named[1:], found, f"; {', '.join(_ACTIVATIONS)} are")
+    return _ACTIVATIONS[found]
 
 
 def read_token_head(keys: Keys, d_model: int) -> SequenceHead:

@@ -15,7 +15,7 @@ from sestina_model.pretrained.transformer_module import VOCABULARY, read_transfo
 
 __all__ = ["read_sparse_contract"]
 
-_SPLADE = "SpladePooling"
+_MLM, _SPLADE = "MLMTransformer", "SpladePooling"
 _SATURATIONS: Mapping[str, int] = {"relu": 1, "log1p_relu": 2}
 
 
@@ -36,8 +36,8 @@ def read_sparse_contract(folder: Path) -> Contract:
             similarity="dot",
             saturation=_SATURATIONS["relu"],
         )
-    modules = listed_modules(folder)
-    if [kind for kind, _ in modules] not in (["Transformer", _SPLADE], ["MLMTransformer", _SPLADE]):
+    modules = listed_modules(folder, (_MLM, _SPLADE))
+    if [kind for kind, _ in modules] not in (["Transformer", _SPLADE], [_MLM, _SPLADE]):
         raise UnsupportedCheckpointError(
             f"{folder / MODULES}: the modules {', '.join(kind for kind, _ in modules) or '(none)':.160} of a "
             f"{SPARSE_ENCODER} are not supported; a Transformer of {VOCABULARY.task} and a {_SPLADE} are"

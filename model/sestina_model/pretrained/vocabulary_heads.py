@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sestina_model._errors import UnsupportedCheckpointError
 from sestina_model.head_steps import Step
 from sestina_model.pretrained.families.keys import Keys
-from sestina_model.pretrained.sequence_heads import ACTIVATIONS, SequenceHead
+from sestina_model.pretrained.sequence_heads import SequenceHead, read_step_activation
 
 __all__ = ["read_vocabulary_head"]
 
@@ -23,7 +23,7 @@ class _Shape(NamedTuple):
     Attributes:
         dense, norm, decoder: The parts.
         bias: Where else the decoder's bias may stand; "" is nowhere.
-        activation: Of `ACTIVATIONS`, or with a "=" before it the key that says it.
+        activation: As `read_step_activation` takes it.
         eps: Of the LayerNorm, or the key that says it.
         width: The key of the width between the two maps; "" is that of a state.
     """
@@ -86,19 +86,14 @@ def read_vocabulary_head(keys: Keys, d_model: int, vocab_size: int) -> SequenceH
             f"{keys.origin}: model_type {keys.values.get('model_type')!r:.60} has no head of masked language "
             f"models that is supported; {', '.join(_SHAPES)} have one"
         )
-    modern, activation = family == "modernbert", shape.activation
-    if activation.startswith("="):
-        activation = keys.values.get(activation[1:], "gelu")
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise keys.unsupported(shape.activation[1:], activation, f"; {', '.join(ACTIVATIONS)} are")
-    eps = shape.eps
+    modern, eps = family == "modernbert", shape.eps
     if isinstance(eps, str):
         eps = keys.number(eps, 1e-5 if modern else 1e-12)
     steps = (
         Step(
             kind="dense",
             out_features=keys.whole(shape.width, d_model) if shape.width else d_model,
-            activation=ACTIVATIONS[activation],
+            activation=read_step_activation(keys, shape.activation),
             bias=keys.flag("classifier_bias", default=False) if modern else True,
         ),
         Step(kind="layer_norm", eps=eps),
@@ -115,5 +110,5 @@ def read_vocabulary_head(keys: Keys, d_model: int, vocab_size: int) -> SequenceH
         labels=(),
         biasless=("1.bias",) if modern and not keys.flag("norm_bias", default=False) else (),
         tied="2.linear.weight" if keys.flag("tie_word_embeddings", default=True) else None,
-        elsewhere={f"{shape.bias}": "2.linear.bias"} if shape.bias else {},
+        elsewhere={shape.bias: "2.linear.bias"} if shape.bias else {},
     )

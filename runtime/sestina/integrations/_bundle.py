@@ -15,7 +15,7 @@ from typing import Any
 import sestina
 
 ANEW = ", so their vectors are not comparable: use the bundle that made them, or encode everything anew"
-_EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")
+EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")
 _opened: weakref.WeakValueDictionary[tuple[object, ...], Any] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
@@ -42,6 +42,7 @@ class BundleSource:
     Attributes:
         argument: What hosts call it.
         allowed: What it may be.
+        embedded: Whether None may be given, for the one in the box.
         advice: What to do where it is of another space than the one that was stored.
         given: Whether it was loaded by the caller.
         path: Of the bundle, absolute; None: the one in the box.
@@ -52,6 +53,7 @@ class BundleSource:
 
     argument: str
     allowed: str
+    embedded = False
     advice: str
 
     def __init__(self, given: object, *, space: str | None = None) -> None:
@@ -94,7 +96,7 @@ class BundleSource:
     @property
     def name(self) -> str:
         """Of the bundle's directory, for hosts that want the name of a model."""
-        return os.path.basename(self.path or _EMBEDDED).removesuffix(".sestina")
+        return os.path.basename(self.path or EMBEDDED).removesuffix(".sestina")
 
     def __getstate__(self) -> dict[str, Any]:
         # A path and its space reach another machine's bundle; what was given has its own recipe.
@@ -110,7 +112,7 @@ class BundleSource:
         return loaded
 
     def _absolute(self, given: Any) -> str | None:
-        if given is None and "None" in self.allowed:
+        if given is None and self.embedded:
             return None
         if not isinstance(given, str | os.PathLike) or not str(given):
             what = "None" if given is None else type(given).__name__
@@ -137,13 +139,13 @@ def _same(stored: str, given: str, what: str, advice: str) -> None:
 def _place(loaded: Any) -> str | None:
     """Of its bundle; None for the one in the box, which lies elsewhere on another machine."""
     path: str = loaded.report().bundle
-    return None if os.path.realpath(path) == os.path.realpath(_EMBEDDED) else path
+    return None if os.path.realpath(path) == os.path.realpath(EMBEDDED) else path
 
 
 def _open(path: str | None, load: Callable[[str | None], Any]) -> Any:
     """What a bundle becomes, shared by all who name it so: hosts make their parts again and again."""
     with _opening:
-        key = (load, path, *_version(path or _EMBEDDED))
+        key = (load, path, *_version(path or EMBEDDED))
         found = _opened.get(key)
         if found is not None:
             try:

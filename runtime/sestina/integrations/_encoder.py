@@ -32,7 +32,7 @@ class Source(BundleSource):
         OptionError: Where `encoder` is none of these.
     """
 
-    argument, allowed = "encoder", "the path of a bundle, an Encoder, or None"
+    argument, allowed, embedded = "encoder", "the path of a bundle, an Encoder, or None", True
     advice = ANEW
 
     def __init__(

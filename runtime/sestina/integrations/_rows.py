@@ -49,7 +49,7 @@ def encode_rows(source: Source, texts: Any, kind: Kind | None, options: Mapping[
 def named(
     error: sestina.SestinaError, texts: Any, encode: Callable[[Any], object], column: str, ids: Any = None
 ) -> sestina.SestinaError:
-    """The same error, naming its row: found by encoding row after row, once.
+    """The same error, naming its row: as it says itself, or else found by encoding row after row.
 
     Args:
         error: That a batch has raised, one of `OF_A_TEXT`.
@@ -58,7 +58,8 @@ def named(
         column: Their name.
         ids: A name and a column that identify rows; None: their place in the batch does.
     """
-    for at in range(len(texts)):
+    known = getattr(error, "position", None)
+    for at in range(len(texts)) if known is None else (known,):
         one = texts.iloc[at : at + 1] if hasattr(texts, "iloc") else texts[at : at + 1]
         try:
             with warnings.catch_warnings():

@@ -41,9 +41,9 @@ def with_vectors(
 ) -> DataFrame:
     """The same rows with a column of vectors, `array<float>`. It is as lazy as every DataFrame.
 
-    An encoder is loaded once a worker process, with the threads of `spark.task.cpus`. The vector of a null is
-    null, and that of an empty text too, with a warning in the worker's log, unless `on_null` and `on_empty`
-    say otherwise.
+    The bundle of a path is loaded once a worker process, an `Encoder` once a task, with the threads of
+    `spark.task.cpus`. The vector of a null is null, and that of an empty text too, with a warning in the
+    worker's log, unless `on_null` and `on_empty` say otherwise.
 
     Args:
         frame: What has the texts.

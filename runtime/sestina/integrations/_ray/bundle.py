@@ -7,19 +7,15 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import sestina
+from sestina.integrations._bundle import EMBEDDED
+from sestina.integrations._ray.runs import lock
 
-fcntl: Any = None
-with contextlib.suppress(ModuleNotFoundError):  # on Windows, where Ray has no clusters
-    import fcntl
-
-_EMBEDDED = Path(sestina.__file__).parent / "default.sestina"
 _MANIFEST = "manifest.json"
 
 
@@ -44,7 +40,7 @@ def shipment(path: str | os.PathLike[str] | None, put: Any) -> Shipment:
         path: Its directory; None: the one that comes with Sestina.
         put: `ray.put`.
     """
-    folder = _EMBEDDED if path is None else Path(os.path.abspath(path))  # noqa: PTH100  links stay links
+    folder = Path(EMBEDDED) if path is None else Path(os.path.abspath(path))  # noqa: PTH100  links stay links
     # An array comes out of the object store without being copied.
     files = {
         file.relative_to(folder).as_posix(): put(np.fromfile(file, np.uint8))
@@ -68,12 +64,13 @@ def arrived(shipped: Shipment, get: Any) -> str | None:
     Raises:
         OutputError: Where it cannot be unpacked.
     """
-    if _digest(_EMBEDDED if shipped.path is None else Path(shipped.path)) == shipped.digest:
+    if _digest(Path(EMBEDDED if shipped.path is None else shipped.path)) == shipped.digest:
         return shipped.path
     try:
         folder = _own_folder()
         target = folder / f"{shipped.digest[:32]}.sestina"
-        with _alone(folder / f"{shipped.digest[:32]}.lock"):
+        with (folder / f"{shipped.digest[:32]}.lock").open("wb") as stream:
+            lock(stream, wait=True)  # one process of this node at a time
             if _digest(target) != shipped.digest:
                 _unpack(shipped, target, get)
     except OSError as error:
@@ -110,17 +107,6 @@ def _own_folder() -> Path:
     if there.st_uid != os.getuid() or there.st_mode & 0o022 or not folder.is_dir() or folder.is_symlink():
         return Path(tempfile.mkdtemp(prefix="sestina-bundles-"))
     return folder
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Only one process of this node at a time; the lock ends with the process, however that ends."""
-    if fcntl is None:
-        yield
-        return
-    with path.open("wb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _digest(folder: Path) -> str | None:

@@ -69,7 +69,8 @@ class SestinaEmbedder:
         if not isinstance(encoder, Shipment):
             Source(encoder)  # what is no encoder is refused now
         if tally is not None:
-            tally.began.remote(*_place())
+            again = ray.get_runtime_context().was_current_actor_reconstructed
+            tally.began.remote(bool(again))  # its process, or its node, was lost
 
     def __call__(self, batch: Any) -> Any:
         """The batch with its vectors.
@@ -160,9 +161,3 @@ def _cpus() -> int | None:
         return None
     assigned = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
     return max(1, int(assigned)) if assigned else None
-
-
-def _place() -> tuple[str, bool]:
-    """Its node, and whether Ray has started it again after its process or node was lost."""
-    context = ray.get_runtime_context()
-    return str(context.get_node_id()), bool(context.was_current_actor_reconstructed)

@@ -43,6 +43,8 @@ def run(job: Job) -> dict[str, Any]:
         return {**{key: value for key, value in found.items() if key not in ("plan", "files")}, "encoded": 0}
     ids = table.ids()
     with output.locked():
+        if output.complete(plan) is not None:  # which refuses one of another plan
+            raise OutputError(f"{output.path} was written by another run meanwhile: nothing is left to do")
         current = output.begin(plan)
         there = done(current, {})
         before, pipeline = there, None

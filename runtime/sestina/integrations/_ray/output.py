@@ -66,7 +66,9 @@ class Output:
             return None
         if there.get("plan") != dict(plan):
             raise OutputError(f"{self.path} is there already: name another, or pass --overwrite")
-        shutil.rmtree(self.unfinished, ignore_errors=True)  # a run that was killed at its very end left it
+        if self.unfinished.exists():  # a run that was killed at its very end left it
+            with contextlib.suppress(OutputError), self.locked():  # somebody else's, or at work, it stays
+                shutil.rmtree(self.unfinished, ignore_errors=True)
         return there
 
     @contextlib.contextmanager

@@ -122,7 +122,10 @@ class Pipeline:
                 dataset = dataset.drop_columns([job.column])
             try:
                 with progress(current, table.rows, job.progress_seconds):
-                    dataset.write_parquet(str(current.rows), schema=self._schema, compression="zstd")
+                    plain = [name for name in self._schema.names if name != job.vector_column]
+                    dataset.write_parquet(  # with a dictionary every float would stand there twice
+                        str(current.rows), schema=self._schema, compression="zstd", use_dictionary=plain
+                    )
             except Exception as error:
                 cause = _ours(error)
                 if cause is None:

@@ -34,15 +34,15 @@ class Run:
         for each in (self.rows, self.checkpoint):
             each.mkdir(parents=True, exist_ok=True)
 
+    def marks(self) -> set[str]:
+        """The names of tables that are whole. Ray says it last, and unsays it first."""
+        names = {each.name for each in self.checkpoint.glob("*.parquet")}
+        pending = {name.removesuffix(PENDING) for name in names if name.endswith(PENDING)}
+        return {name.removesuffix(".parquet") for name in names if not name.endswith(PENDING)} - pending
+
     def whole(self) -> dict[str, list[Path]]:
-        """Tables that are whole, by the name of what says so. Ray says it last, and unsays it first."""
-        marks = {each.name for each in self.checkpoint.glob("*.parquet")}
-        open_ = {name.removesuffix(PENDING) for name in marks if name.endswith(PENDING)}
-        found: dict[str, list[Path]] = {
-            name.removesuffix(".parquet"): []
-            for name in marks
-            if not name.endswith(PENDING) and name.removesuffix(".parquet") not in open_
-        }
+        """Tables that are whole, by the name of what says so."""
+        found: dict[str, list[Path]] = {name: [] for name in self.marks()}
         for table in self.rows.glob("*.parquet"):
             base = table.stem.rpartition("-")[0]
             if base in found:
@@ -54,8 +54,12 @@ class Run:
         return self.checkpoint / f"{base}.parquet"
 
 
-def lock(stream: Any) -> None:
+def lock(stream: Any, *, wait: bool = False) -> None:
     """Until the process ends, however that is; nowhere on Windows, and on file systems without locks.
+
+    Args:
+        stream: An open file.
+        wait: Whether to wait for another process that has it.
 
     Raises:
         BlockingIOError: Where another process has it.
@@ -63,7 +67,7 @@ def lock(stream: Any) -> None:
     if fcntl is None:
         return
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise
     except OSError:

@@ -23,13 +23,10 @@ class Tally:
     def __init__(self) -> None:
         self._rows = self._cut = self._empty = self._null = 0
         self._tokens = self._seconds = 0.0
-        self._nodes: set[str] = set()
-        self._began = self._restarted = 0
+        self._restarted = 0
 
-    def began(self, node: str, again: bool) -> None:
-        """An encoder has: on which node, and whether in the place of one that was lost."""
-        self._nodes.add(node)
-        self._began += 1
+    def began(self, again: bool) -> None:
+        """An encoder has, maybe in the place of one that was lost."""
         self._restarted += again
 
     def add(self, rows: int, tokens: float, seconds: float, cut: int, empty: int, null: int) -> None:
@@ -50,8 +47,6 @@ class Tally:
             "truncated": self._cut,
             "empty": self._empty,
             "null": self._null,
-            "nodes": len(self._nodes),
-            "began": self._began,
             "restarted": self._restarted,
         }
 
@@ -94,7 +89,7 @@ def progress(run: Run, total: int, every: float | None) -> Iterator[None]:
 
 def done(run: Run, known: dict[str, int]) -> int:
     """The rows of all tables that are whole; each is looked into once, and remembered in `known`."""
-    for base in run.whole():
+    for base in run.marks():
         if base not in known:
             with contextlib.suppress(OSError, ValueError):
                 known[base] = pq.read_metadata(run.mark(base)).num_rows
