@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,8 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "bert, lasttoken": ("bert, distilbert", {"pooling": "lasttoken"}),
     "bert, another seed": ("bert, distilbert", {"seed": 1}),
 }
+# Tasks beside embedding, with how many labels.
+HEADS: Mapping[str, int] = {"rerank": 1, "classify": 3, "tag": 5, "sparse": 0, "multi-vector": 0}
 # The graph for CUDA and the CPU's, which it may take in its place; and the portable one, alone, so that it is taken.
 FLOATS = ("cuda", "cpu")
 PORTABLE = ("portable",)
@@ -68,6 +70,38 @@ def rehearsed() -> None:
     PROVIDERS["cuda"] = PROVIDERS["cuda"]._replace(ep=PROVIDERS["cpu"].ep, bound="cpu", options=())
 
 
+def ready(first: Callable[[], object]) -> Iterator[None]:
+    """Of a fixture: only where CUDA starts, with this, or is to, or where the CPU is to play its part."""
+    import pytest
+
+    import sestina
+    from sestina._providers.attached_provider import attach
+    from sestina._providers.request import ProviderRequest
+    from sestina._providers.table import PROVIDERS
+
+    mode, there = os.environ.get("SESTINA_TESTS_CUDA", ""), PROVIDERS["cuda"]
+    assert mode in ("", "required", "rehearsal")
+    if mode == "rehearsal":
+        rehearsed()
+    if not mode:
+        try:
+            attach(ProviderRequest(there, {}))  # before anything is made
+            first()
+        except sestina.ProviderError as error:
+            if any(why in str(error) for why in ("built without it", "cannot start it")):
+                pytest.skip(f"NOTHING OF CUDA IS PROVED HERE: {error}")
+    yield
+    PROVIDERS["cuda"] = there
+
+
+def tell(line: str) -> None:
+    """What was measured, on standard output and at the end of the file that SESTINA_CUDA_FACTS names."""
+    print(f"\n{line}")
+    if path := os.environ.get("SESTINA_CUDA_FACTS"):
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(f"{line}\n")
+
+
 def has_portable(case: str) -> bool:
     """Whether the family has graphs of static shapes."""
     return not CASES[case][0].startswith("deberta")
@@ -92,11 +126,28 @@ def made(case: str, targets: tuple[str, ...]) -> Made:
     return Made(path / "bundle.sestina", texts, np.load(path / "reference.npy"))
 
 
+def made_head(task: str) -> Path:
+    """The bundle of a tiny model with such a head, for CUDA and for the CPU, made if it is not there yet."""
+
+    def make(path: Path) -> None:
+        from _heads import head_checkpoint, late_checkpoint
+        from sestina_export import export
+
+        late = task == "multi-vector"
+        checkpoint = late_checkpoint() if late else head_checkpoint(task, labels=HEADS[task] or 1)
+        path.mkdir()
+        export(checkpoint, path / "bundle.sestina", targets=FLOATS, precisions=("fp16", "fp32"))
+
+    return _made.kept(["cuda head", task, HEADS[task]], "case", make) / "bundle.sestina"
+
+
 def main() -> None:
     os.environ["SESTINA_TESTS_MADE"] = str(Path(sys.argv[1]).resolve())
     for case in CASES:
         for targets in (FLOATS, PORTABLE)[: 1 + has_portable(case)]:
             print(case, targets, made(case, targets).bundle, flush=True)
+    for task in HEADS:
+        print(task, made_head(task), flush=True)
 
 
 if __name__ == "__main__":

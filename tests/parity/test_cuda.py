@@ -15,13 +15,10 @@ import numpy as np
 import pytest
 
 import sestina
-from _cuda import CASES, FLOATS, PORTABLE, Made, has_portable, made, rehearsed
-from sestina._providers.attached_provider import attach
-from sestina._providers.request import ProviderRequest
+from _cuda import CASES, FLOATS, PORTABLE, Made, has_portable, made, ready, tell
 from sestina._providers.table import PROVIDERS
 from sestina._session.placement import SHAPING
 
-MODE = os.environ.get("SESTINA_TESTS_CUDA", "")
 # Largest difference, and least cosine: the tolerances of the variants, and the gate of float16 at export.
 FLOAT16, FLOAT32, LEAST_COSINE = 5e-3, 1e-5, 0.999
 # In another batch other kernels may be taken, which round otherwise.
@@ -34,20 +31,7 @@ FAR = 0.05
 
 @pytest.fixture(scope="module", autouse=True)
 def cuda() -> Iterator[None]:
-    """Only where CUDA starts, or is to, or where the CPU is to play its part."""
-    assert MODE in ("", "required", "rehearsal")
-    there = PROVIDERS["cuda"]
-    if MODE == "rehearsal":
-        rehearsed()
-    if not MODE:
-        try:
-            attach(ProviderRequest(there, {}))  # before anything is made
-            on_cuda("bert, distilbert").close()
-        except sestina.ProviderError as error:
-            if any(why in str(error) for why in ("built without it", "cannot start it")):
-                pytest.skip(f"NOTHING OF CUDA IS PROVED HERE: {error}")
-    yield
-    PROVIDERS["cuda"] = there
+    yield from ready(lambda: on_cuda("bert, distilbert").close())
 
 
 def on_cuda(
@@ -76,7 +60,7 @@ def check(case: str, which: tuple[str, ...], precision: str, tolerance: float, b
         verified = encoder.verify()
     facts = _facts(of, vectors)
     spread = max(float(np.abs(other - vectors).max()) for other in (alone, backwards))
-    _tell(
+    tell(
         f"{case}: {report.variant} on {report.device}: difference {facts[0]:.2g}, cosine {facts[1]:.7f}, "
         f"between batches {spread:.2g}, {report.share:.0%} there, on the CPU {dict(report.fell_back)}, goldens "
         f"{verified.worst_error:.2g}, at load {report.probe_error:.2g}"
@@ -90,14 +74,6 @@ def check(case: str, which: tuple[str, ...], precision: str, tolerance: float, b
     assert spread <= between
     assert np.abs(repeated - vectors[3]).max() <= between
     assert verified.passed
-
-
-def _tell(line: str) -> None:
-    """What was measured, on standard output and at the end of the file that SESTINA_CUDA_FACTS names."""
-    print(f"\n{line}")
-    if path := os.environ.get("SESTINA_CUDA_FACTS"):
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(f"{line}\n")
 
 
 def _facts(of: Made, vectors: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]
@@ -197,7 +173,7 @@ def test_minilm() -> None:
         vectors, verified, report = encode(encoder, of.texts), encoder.verify(), encoder.report()
         alone = np.stack([encode(encoder, text) for text in of.texts])
     difference, cosine = _facts(of, vectors)
-    _tell(
+    tell(
         f"MiniLM: {report.variant} on {report.device}: difference {difference:.2g}, cosine {cosine:.7f}, between "
         f"batches {np.abs(vectors - alone).max():.2g}, {report.share:.0%} there, on the CPU {dict(report.fell_back)}"
     )
