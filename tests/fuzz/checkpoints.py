@@ -161,7 +161,8 @@ def _right(folder: Path, texts: list[str]) -> list[tuple[np.ndarray | None, list
     from sentence_transformers import SentenceTransformer
 
     try:
-        model = SentenceTransformer(str(folder), device="cpu")
+        # In float32, whatever the configuration says: the weights are what is promised, not half precision's sums.
+        model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": "float32"})
     except BaseException:  # noqa: BLE001  what cannot be read there has no right vector
         return [(None, None)] * len(texts)
     rows: list[tuple[np.ndarray | None, list[int] | None]] = []
