@@ -264,6 +264,20 @@ class TestLessons:
         )
         return FromCrops(units, teachers, DistillationConfig.from_dict(given), "cpu")
 
+    def test_a_pool_is_read_as_often_as_asked(
+        self, folder: Path, units: Units, teachers: list[Checkpoint]
+    ) -> None:
+        once, thrice = (
+            [tuple(batch) for batch in self.source(folder, units, teachers, shard_readings=n).batches(1)]
+            for n in (1, 3)
+        )
+        n = len(once)
+        assert thrice[:n] == once
+        assert len(thrice) == 3 * n
+        for at in (n, 2 * n):
+            assert sorted(thrice[at : at + n]) == sorted(once)
+            assert thrice[at : at + n] != once
+
     def test_vectors_are_the_teachers(self, folder: Path, units: Units, teachers: list[Checkpoint]) -> None:
         source = self.source(folder, units, teachers, second_share=0.25)
         assert source.width == 64
@@ -345,7 +359,11 @@ class TestRun:
 
     def test_stopped_anywhere_equals_never_stopped(self, folder: Path, tmp_path: Path) -> None:
         given = config(
-            folder, tokens=2500, cache=str(folder / "cache"), second_teacher=str(folder / "second")
+            folder,
+            tokens=2500,
+            cache=str(folder / "cache"),
+            second_teacher=str(folder / "second"),
+            shard_readings=2,
         )
         whole = follow(Recipe.from_dict(given), tmp_path / "whole")
         for steps in (3, 9):
@@ -397,6 +415,11 @@ class TestRun:
             (
                 {"crops": None, "bank_weight": 0.0, "second_teacher": "x"},
                 "second_teacher is 'x' without crops",
+            ),
+            ({"shard_readings": 0}, "shard_readings is 0; it must be a whole number of at least 1"),
+            (
+                {"crops": None, "bank_weight": 0.0, "shard_readings": 2},
+                "shard_readings is 2 without crops; state crops, or leave it out",
             ),
         ],
     )

@@ -704,12 +704,14 @@ class TestConfig:
                 Recipe.from_file(path)
 
     def test_the_shipped_recipe(self) -> None:
-        crops = Recipe.from_file(Path(__main__.__file__).with_name("crops.json"))["whole"]
-        assert crops.second_teacher == "all-mpnet-base-v2"
-        assert crops.student(12_000) == EncoderConfig.base(12_000)
         recipe = Recipe.from_file(Path(__main__.__file__).with_name("base.json"))
         assert [stage.name for stage in recipe.stages] == [
-            "begin", "settle", "further", "larger", "near", "nearer", "words"
+            "begin", "settle", "further", "larger", "near", "nearer", "two-teachers"
         ]  # fmt: skip
+        assert recipe["two-teachers"].second_teacher == "all-mpnet-base-v2"
+        other = recipe.with_second_teacher("elsewhere")
+        assert [stage.config.second_teacher for stage in other.stages] == [None] * 6 + ["elsewhere"]
+        with pytest.raises(ConfigError, match="no stage has a second teacher; leave elsewhere out"):
+            Recipe(recipe.stages[:6]).with_second_teacher("elsewhere")
         for stage in recipe.stages:
             assert stage.config.student(VOCABULARY) == EncoderConfig.base(VOCABULARY)

@@ -77,10 +77,11 @@ def _asked(args: argparse.Namespace) -> Recipe:
         "texts": args.texts and tuple(args.texts),
         "data": args.data,
         "teacher": args.teacher,
-        "second_teacher": args.second_teacher,
         "threads": args.threads,
     }
     recipe = recipe.changed(**{name: value for name, value in given.items() if value is not None})
+    if args.second_teacher is not None:
+        recipe = recipe.with_second_teacher(args.second_teacher)
     return recipe if args.bundle is None else recipe.with_bundle(args.bundle)
 
 

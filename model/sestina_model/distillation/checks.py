@@ -19,8 +19,8 @@ WHOLE = ("windows", "lines", "passages")  # of crops, what a search looks throug
 CROPS = ("words", "terms", *WHOLE, "altered", "queries")
 
 _POSITIVE = (
-    "tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "run_texts", "bank_texts",
-    "evaluate_every", "save_every", "report_every",
+    "tokens", "max_tokens", "batch_tokens", "batch_texts", "shard_texts", "shard_readings", "run_texts",
+    "bank_texts", "evaluate_every", "save_every", "report_every",
 )  # fmt: skip
 _WEIGHTS = (
     "weight_decay", "cosine_weight", "similarity_weight", "near_weight", "token_weight", "layer_weight",
@@ -90,6 +90,10 @@ def _check_drawn(config: DistillationConfig) -> None:
     if config.second_teacher is not None and config.crops is None:
         raise ConfigError(
             f"second_teacher is {config.second_teacher!r} without crops; state crops, or leave it out"
+        )
+    if config.shard_readings > 1 and config.crops is None:
+        raise ConfigError(
+            f"shard_readings is {config.shard_readings!r} without crops; state crops, or leave it out"
         )
     if not config.holds_space:
         if config.bank_weight:

@@ -59,6 +59,8 @@ class DistillationConfig:
         batch_tokens, batch_texts: The most that a batch holds. Its texts have one length, unless copies are
             shortened.
         shard_texts: Texts that are shuffled and batched together.
+        shard_readings: With crops, how often a shard is read, each time in another order, before the next is
+            drawn: two teachers take longer over it than the student.
         run_texts: A shard is made of runs of so many neighbours: passages of one source and often of one
             page, so that a batch holds pairs that are about the same thing.
         learning_rate: AdamW's, after `warm_up` (a share of the budget); a cosine takes it to `final_rate`
@@ -115,6 +117,7 @@ class DistillationConfig:
     batch_tokens: int = 2048
     batch_texts: int = 64
     shard_texts: int = 4096
+    shard_readings: int = 1
     run_texts: int = 1
     learning_rate: float = 3e-4
     warm_up: float = 0.02
@@ -177,7 +180,7 @@ class DistillationConfig:
         if self.warm_start not in ("none", "teacher"):
             shared["warm_start"] = "a checkpoint"
         if self.crops is None:  # runs that were begun before there were any have no such values
-            del shared["crops"], shared["second_share"]
+            del shared["crops"], shared["second_share"], shared["shard_readings"]
         return shared
 
     @classmethod

@@ -149,7 +149,8 @@ class FromCrops:
         ]
         full = [batch for batch in batches if self._is_full(len(batch), int(lengths[batch[0]]))]
         kept = full or batches
-        return [kept[place] for place in draw.permutation(len(kept))]
+        orders = [draw.permutation(len(kept)) for _ in range(config.shard_readings)]
+        return [kept[place] for order in orders for place in order]
 
     def _is_full(self, texts: int, length: int) -> bool:
         most = min(self._config.batch_texts, self._config.batch_tokens // length)

@@ -86,17 +86,36 @@ class Recipe:
             tuple(Stage(each.name, dataclasses.replace(each.config, **changes)) for each in self.stages)
         )
 
+    def with_second_teacher(self, teacher: str) -> Recipe:
+        """The recipe with this second teacher, in the stages that have one.
+
+        Raises:
+            ConfigError: Where none does.
+        """
+        return self._where(
+            lambda config: config.second_teacher is not None,
+            f"no stage has a second teacher; leave {teacher} out",
+            second_teacher=teacher,
+        )
+
     def with_bundle(self, bundle: str) -> Recipe:
         """The recipe with this bundle of the teacher, in the stages that keep its vectors.
 
         Raises:
             ConfigError: Where none does.
         """
-        if not any(each.config.mix for each in self.stages):
-            raise ConfigError(f"no stage keeps the teacher's vectors; leave the bundle {bundle} out")
+        return self._where(
+            lambda config: config.mix is not None,
+            f"no stage keeps the teacher's vectors; leave the bundle {bundle} out",
+            bundle=bundle,
+        )
+
+    def _where(self, such: Callable[[DistillationConfig], bool], none: str, **changes: Any) -> Recipe:
+        if not any(such(each.config) for each in self.stages):
+            raise ConfigError(none)
         return Recipe(
             tuple(
-                Stage(each.name, dataclasses.replace(each.config, bundle=bundle)) if each.config.mix else each
+                Stage(each.name, dataclasses.replace(each.config, **changes)) if such(each.config) else each
                 for each in self.stages
             )
         )
