@@ -54,7 +54,10 @@ demo-export: setup
 
 # The bundle inside the wheel, from the checkpoint in this repository.
 default-bundle: setup
-	$(BIN)/sestina export checkpoints/sestina-base runtime/sestina/default.sestina --precision int8 --overwrite
+	mkdir -p build
+	cat export/sestina_export/calibration.txt checkpoints/sestina-base/calibration.txt > build/calibration.txt
+	$(BIN)/sestina export checkpoints/sestina-base runtime/sestina/default.sestina --precision int8 \
+		--calibration build/calibration.txt --overwrite
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,5 +10,5 @@ run sestina similar "How do plants eat?" "Photosynthesis turns light into sugar.
 
 collection
 run sestina encode --input "$BUILD/passages.txt" --output "$BUILD/passages.npy" --on-truncate ignore
-run sestina search "How can I run clean-up code even if an error happens?" \
+run sestina search "When is an object destroyed?" \
     --in "$BUILD/passages.npy" --texts "$BUILD/passages.txt" --top 3

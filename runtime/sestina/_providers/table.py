@@ -59,6 +59,7 @@ _ALL = (
         auto=("GPU",),
         in_flight=3,
         batch_tokens=16384,
+        proof="ran",
         bound="cuda",
         cuda=True,
         note="fp16 weights with fp32 in and out; it has no kernels for dynamic int8",
