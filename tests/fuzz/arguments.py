@@ -246,7 +246,7 @@ def _outputs(argv: list[str]) -> list[str]:
 
 def _true(argv: list[str], out: bytes, world: World, scratch: Path, before: Tree) -> None:
     """What was printed is JSON where that was asked for, and vectors are those of their texts."""
-    if "--json" in argv:
+    if "--json" in itertools.takewhile(lambda word: word != "--", argv):
         json.loads(out)
     texts = [word for word in argv[1:] if word in _WORDS[:2]]
     plain = {

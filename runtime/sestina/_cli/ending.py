@@ -5,11 +5,16 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 # What a supervisor sends, and a terminal that is closed (on Windows also Ctrl-Break).
 _NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
@@ -44,6 +49,19 @@ class Signals:
         self.received, self._last = self.received or number, now
         raise Terminated(number)
 
+    def dropped(self, unraisable: UnraisableHookArgs) -> bool:
+        """Whether Python could not raise what a signal had raised: the signal then comes again.
+
+        Out of a destructor, a weak reference's callback and the like nothing is raised: Python prints it, and
+        goes on as if nobody had asked for an end.
+        """
+        error = unraisable.exc_value
+        if not isinstance(error, KeyboardInterrupt):
+            return False
+        self._last = -_AGAIN_S
+        _come_again(error.args[0] if isinstance(error, Terminated) else signal.SIGINT)
+        return True
+
     def end(self) -> int:
         """End this process by the signal that came, so that whoever waits for it sees that.
 
@@ -65,7 +83,14 @@ def raised(came: Signals) -> Iterator[None]:
     """
     ours = []
     interrupts = False
+    print_it = sys.unraisablehook
+
+    def hook(unraisable: UnraisableHookArgs) -> None:
+        if not came.dropped(unraisable):
+            print_it(unraisable)
+
     try:
+        sys.unraisablehook = hook
         if threading.current_thread() is threading.main_thread():
             for name in _NAMES:
                 number = getattr(signal, name, None)
@@ -77,6 +102,7 @@ def raised(came: Signals) -> Iterator[None]:
                 signal.signal(signal.SIGINT, _interrupt)
         yield
     finally:
+        sys.unraisablehook = print_it
         if interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in ours:
@@ -91,15 +117,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _put_off(number: int, frame: FrameType | None) -> bool:
     """Whether a destructor runs, out of which nothing is raised: the signal then comes again after it.
 
-    Python prints what a destructor raises, and goes on as if nobody had pressed Ctrl-C.
+    It would end half done, and what it raises be dropped.
     """
     while frame is not None:
         if frame.f_code.co_name == "__del__":
-            with suppress(RuntimeError):  # the interpreter ends, and so does the command
-                _thread.start_new_thread(_again, (signal.Signals(number),))
+            _come_again(number)
             return True
         frame = frame.f_back
     return False
+
+
+def _come_again(number: int) -> None:
+    with suppress(RuntimeError):  # the interpreter ends, and so does the command
+        _thread.start_new_thread(_again, (signal.Signals(number),))
 
 
 def _again(number: signal.Signals) -> None:

@@ -1,10 +1,11 @@
-"""A signal that comes while a destructor runs is not dropped with what Python drops there."""
+"""A signal that comes while a destructor or a callback runs is not dropped with what Python drops there."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,10 @@ class Loud:
 
     def _deeper(self) -> None:
         signal.raise_signal(self._number)
+
+
+class Quiet:
+    """Something that can be referred to weakly."""
 
 
 @pytest.fixture
@@ -64,6 +69,52 @@ def _use_up(number: int) -> None:
         thing = Loud(number)
         del thing
         time.sleep(60)  # which it ends
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_it_comes_after_what_is_no_destructor(
+    number: signal.Signals, kind: type[KeyboardInterrupt], dropped: list[object]
+) -> None:
+    """A weak reference's callback, as the import system's locks have them: by no name can it be told."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    hook = sys.unraisablehook
+    called: list[object] = []
+
+    def callback(reference: object) -> None:
+        called.append(reference)
+        signal.raise_signal(number)
+
+    def use_up() -> None:
+        with raised(Signals()):
+            thing = Quiet()
+            kept = weakref.ref(thing, callback)
+            del thing
+            time.sleep(60)
+            del kept
+
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            use_up()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.type is kind
+    assert time.monotonic() - began < 30
+    assert len(called) == 1
+    assert not dropped
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_is_dropped_is_told_as_ever(dropped: list[object]) -> None:
+    class Wrong:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with raised(Signals()):
+        Wrong()
+    assert dropped == [ValueError]
 
 
 def test_python_itself_drops_it(dropped: list[object]) -> None:
