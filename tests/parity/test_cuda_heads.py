@@ -79,7 +79,9 @@ def test_near_the_cpu(task: str, precision: str) -> None:
     assert report.variant is not None
     assert precision in report.variant
     difference = float(np.abs(there - here).max())
-    tell(f"{task}: {report.variant} on {report.device}: difference {difference:.2g}, {report.share:.0%} there")
+    tell(
+        f"{task}: {report.variant} on {report.device}: difference {difference:.2g}, {report.share:.0%} there"
+    )
     assert difference <= (FLOAT16 if precision == "fp16" else FLOAT32) * max(1.0, float(np.abs(here).max()))
     # The comparison can fail: other texts' results are further away.
     assert np.abs(np.roll(here, 1, axis=0) - here).max() > FAR
