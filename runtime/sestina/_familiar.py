@@ -21,6 +21,7 @@ _BATCHES = (
     "sestina.load is the ceiling"
 )
 _ADAPTER = "sestina.integrations.sentence_transformers has a SentenceTransformer for code that expects one"
+_SEVERAL = "write outputs= of an Encoder's encode, such as ('dense', 'sparse', 'multi-vector')"
 _NO_HUB = "leave it out, as a bundle is a directory and nothing is downloaded"
 
 ENCODING: Mapping[str, str] = {
@@ -37,6 +38,7 @@ ENCODING: Mapping[str, str] = {
     "pool": "leave it out, as all cores are used; an encoder can be sent to other processes",
     "precision": "write output=, which is one of float32, float16, int8, binary",
     "prompt_name": "write prompt=, which is a name here; prompt_text= takes any text",
+    **dict.fromkeys(("return_colbert_vecs", "return_dense", "return_sparse"), _SEVERAL),
     "sentences": "write texts=, or give them first",
     "show_progress_bar": "write progress=",
     "truncate_dim": _DIMENSIONS,

@@ -112,6 +112,7 @@ def test_a_static_graph_is_probed_at_its_lengths(bundle: Path) -> None:
     candidate.open(variant.buckets[0])
     assert candidate.probe is not None
     assert candidate.probe.error < 1e-5
+    assert not held.graph(variant.entry.file).has_states_part  # which only dynamic graphs may have
 
 
 def test_int8_is_held_to_an_order_of_each(bundle: Path) -> None:

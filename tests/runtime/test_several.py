@@ -232,6 +232,7 @@ def test_other_loaders_give_the_same_numbers(bundle: Path, encoder: Any) -> None
 def test_copies_and_coroutines_ask_alike(encoder: Any) -> None:
     wanted = encoder.encode(TEXTS, outputs=NAMES)
     assert same(pickle.loads(pickle.dumps(encoder)).encode(TEXTS, outputs=NAMES), wanted)
+    assert same(pickle.loads(pickle.dumps(wanted)), wanted)
 
     async def ask() -> Any:
         async with sestina.AsyncEncoder(encoder) as asked:

@@ -13,7 +13,7 @@ import onnx
 
 from sestina._bundle.mapped import MODEL_GRAPH
 from sestina._bundle.protobuf import sized
-from sestina_export._graph.interface import STATES
+from sestina_export._graph.interface import MASK, STATES
 
 __all__ = ["STATES", "in_parts", "needed_for", "serialised"]
 
@@ -36,15 +36,19 @@ def serialised(model: onnx.ModelProto) -> bytes:
 
 
 def in_parts(model: onnx.ModelProto) -> tuple[bytes, bytes]:
-    """The bytes of a model without the states' part, and those of the part, which has no weights; or none."""
+    """The bytes of a model without the states' part, and those of the part, which has no weights; or none.
+
+    A graph with a mask, whose shapes are static, is one for all that it gives.
+    """
     needed = needed_for(model.graph, model.graph.output[0].name)
     rest = [node for node in model.graph.node if not needed.intersection(node.output)]
-    if not rest:
-        return _bytes(model), b""
     nodes, outputs = list(model.graph.node), list(model.graph.output)
+    others = [value for value in outputs if value.name not in needed]
+    if not rest or not others or any(value.name == MASK for value in model.graph.input):
+        return _bytes(model), b""
     part = onnx.GraphProto()
     part.node.extend(rest)
-    part.output.extend(value for value in outputs if value.name not in needed)
+    part.output.extend(others)
     try:  # in place: of a large graph each copy counts
         _put(model.graph.node, [node for node in nodes if needed.intersection(node.output)])
         _put(model.graph.output, [value for value in outputs if value.name in needed])
