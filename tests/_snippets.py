@@ -154,6 +154,7 @@ HEADS = {
     "path/to/tagger": "tag",
     "path/to/splade": "sparse",
     "path/to/colbert": "multi-vector",
+    "path/to/bge-m3": "several",
 }
 _OF_HEADS = {
     "reranker.sestina": "path/to/cross-encoder",
@@ -161,6 +162,7 @@ _OF_HEADS = {
     "tagger.sestina": "path/to/tagger",
     "splade.sestina": "path/to/splade",
     "colbert.sestina": "path/to/colbert",
+    "bge-m3.sestina": "path/to/bge-m3",
 }
 _PASSAGES = ("plants eat light", "the market fell", "a cat sits on the mat", "stocks and bonds")
 
@@ -200,11 +202,14 @@ def _with_head(bundle: str) -> str:
 def _head(source: str) -> str:
     if not Path(source).exists():
         from _heads import head_checkpoint, late_checkpoint
+        from _m3 import several_checkpoint
         from sestina_model import checkpoint
 
         labels = 1 if HEADS[source] == "rerank" else 2
         activation = "sigmoid" if labels == 1 else "softmax"
-        if HEADS[source] == "multi-vector":
+        if HEADS[source] == "several":
+            made = several_checkpoint()
+        elif HEADS[source] == "multi-vector":
             made = late_checkpoint(limit=160, asked=32)
         else:
             made = head_checkpoint(HEADS[source], labels=labels, activation=activation, limit=160)

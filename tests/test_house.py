@@ -115,9 +115,15 @@ WINGS: dict[str, dict[str, set[str]]] = {
         },
         "_familiar": {"_errors"},
         "_facts": {"_errors", "_familiar", "_loaded"},
+        "_sparse_rows": {"_arrays", "_errors", "_similarity"},
+        "_sparse_vectors": {"_arguments", "_arrays", "_errors", "_process", "_sparse_rows"},
+        "_several": {
+            "_arguments", "_arrays", "_bundle", "_errors", "_output", "_progress", "_quote", "_schedule", "_sparse_rows",
+            "_sparse_vectors", "_text",
+        },
         "_encoder": {
             "_arguments", "_arrays", "_explain", "_facts", "_familiar", "_loaded", "_output", "_process", "_progress", "_recipe",
-            "_schedule", "_similarity", "_text", "_vectors",
+            "_schedule", "_several", "_similarity", "_sparse_vectors", "_text", "_vectors",
         },
         "_reranker": {
             "_arguments", "_arrays", "_asked", "_errors", "_loaded", "_logits", "_progress", "_schedule", "_text",
@@ -125,19 +131,17 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_classifier": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_text"},
         "_spans": {"_arrays", "_text"},
         "_tagger": {"_arguments", "_arrays", "_loaded", "_logits", "_progress", "_spans", "_text"},
-        "_sparse_rows": {"_arrays", "_errors", "_similarity"},
-        "_sparse_vectors": {"_arguments", "_arrays", "_errors", "_process", "_sparse_rows"},
         "_sparse_encoder": {
             "_arguments", "_arrays", "_facts", "_familiar", "_loaded", "_progress", "_recipe", "_schedule",
             "_sparse_rows", "_sparse_vectors", "_text",
         },
         "_multi_vector_encoder": {
-            "_arguments", "_arrays", "_asked", "_bundle", "_loaded", "_maxsim", "_progress", "_schedule",
+            "_arguments", "_arrays", "_asked", "_bundle", "_familiar", "_loaded", "_maxsim", "_progress", "_schedule",
             "_text",
         },
         "_tasks": {
-            "_classifier", "_errors", "_multi_vector_encoder", "_process", "_quote", "_reranker", "_sparse_encoder",
-            "_tagger",
+            "_bundle", "_classifier", "_errors", "_multi_vector_encoder", "_process", "_quote", "_reranker",
+            "_sparse_encoder", "_tagger",
         },
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",
@@ -153,8 +157,8 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_requests", "_text"},
         "__init__": {
             "_asked", "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_familiar", "_load", "_loaders",
-            "_multi_vector_encoder", "_process", "_report", "_reranker", "_search", "_sparse_encoder", "_sparse_vectors",
-            "_tagger", "_text",
+            "_multi_vector_encoder", "_process", "_report", "_reranker", "_search", "_several", "_sparse_encoder",
+            "_sparse_vectors", "_tagger", "_text",
         },
         "_bench": {"__init__", "_arrays", "_bundle", "_errors", "_html", "_process", "_providers", "_text"},
         "_cli": {

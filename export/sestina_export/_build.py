@@ -145,7 +145,8 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
         raise GraphError(f"{spec.file} does not pass onnx.checker: {error}") from error
     d_model = model.encoder.config.d_model
     stated = interface(graph)
-    result, states = outputs_of(model.head)
+    result, states, *further = outputs_of(model.head)
+    widths = [linear.out_features for linear in (model.token_maps.linear(name) for name in model.token_maps)]
     token = ("length",) if model.head.by_token else ()
     wanted = (
         tuple(
@@ -154,6 +155,10 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
         (
             TensorInfo(result, "float32", ("batch", *token, model.dimensions)),
             TensorInfo(states, "float32", ("batch", "length", d_model)),
+            *(
+                TensorInfo(name, "float32", ("batch", "length", width))
+                for name, width in zip(further, widths, strict=True)
+            ),
         ),
     )
     if stated != wanted:
@@ -163,7 +168,7 @@ def _check(graph: onnx.ModelProto, model: SentenceEncoder, spec: VariantSpec, fo
         raise GraphError(f"{spec.file} has {', '.join(own)}, which only onnxruntime's own providers run")
     counts = counts_of(model, spec)
     # Where the last layer stands there once more its second run is part of no hidden state.
-    nodes = graph.graph.node if counts.again else body_nodes(graph.graph)
+    nodes = body_nodes(graph.graph, result, states) if counts.again else body_nodes(graph.graph)
     found = Counter(node.op_type for node in nodes)
     if counts.again:
         found.subtract(head_nodes_of(model))

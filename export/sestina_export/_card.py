@@ -50,11 +50,12 @@ def bundle_readme(checkpoint: Checkpoint) -> str:
         return _readme_of_sparse(checkpoint)
     pooled = " and ".join(_POOLED[mode] for mode in pooling_modes(head.pooling))
     length = "of length 1" if checkpoint.model.unit_length else "not normalised"
+    more = _prompts(head) + _further(head)
     return f"""# {checkpoint.name}
 
 A Sestina bundle: a text encoder as ONNX graphs, with its tokenizer. It turns a text into a vector of
 {checkpoint.dimensions} numbers ({pooled} its tokens, {length}); texts of similar meaning have vectors
-{_NEAR[head.similarity]}. It reads the first {head.max_tokens} tokens of a text.{_prompts(head)}
+{_NEAR[head.similarity]}. It reads the first {head.max_tokens} tokens of a text.{more}
 
     pip install sestina
 
@@ -140,6 +141,18 @@ of the query is near to one of the document. It reads the first {late.query.max_
 `manifest.json` lists the graphs with their checksums and their measured agreement with PyTorch, `golden.json`
 and `golden.npy` hold texts with the ids and vectors they must give. Licence of the weights: see LICENSE.
 """
+
+
+def _further(head: HeadConfig) -> str:
+    """What else it gives; nothing where that is nothing."""
+    if head.token_outputs is None:
+        return ""
+    kinds = {"sparse": "the weight of each word that stands in it", "multi-vector": "a vector of each token"}
+    given = " and ".join(kinds[name] for name in head.token_outputs.names)
+    return f"""
+
+In the same pass it gives of a text {given}:
+`encoder.encode(texts, outputs=encoder.outputs)`."""
 
 
 def _prompts(head: HeadConfig) -> str:

@@ -17,9 +17,11 @@ from sestina._bundle.manifest import (
     TextContract,
     Variant,
 )
+from sestina._bundle.results import GOLDENS, Results, SparseResult, VectorsResult
 from sestina_export._card import bundle_licence, bundle_readme
 from sestina_export._produce import file_entry, operators_file, write_text
 from sestina_model.checkpoint import Checkpoint
+from sestina_model.sentence import SentenceEncoder
 
 __all__ = ["TASKS", "provenance_of", "write_around"]
 
@@ -50,7 +52,9 @@ def write_around(
     head = checkpoint.model.head
     late = head.late_interaction
     small = [variant.entry.file for variant in variants if variant.entry.file.endswith(".ort")]
-    files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, LICENCE, README, *map(operators_file, small))
+    results = _results(checkpoint.model)
+    further = () if results is None else tuple(GOLDENS[name] for name in results.names[1:])
+    files = (TOKENIZER, GOLDEN, GOLDEN_VECTORS, *further, LICENCE, README, *map(operators_file, small))
     return Manifest(
         name=checkpoint.name,
         encoder=checkpoint.model.encoder.config.to_dict(),
@@ -67,6 +71,7 @@ def write_around(
             head.activation,
             head.max_active,
             None if late is None else LateInteraction.from_dict(late.to_dict()),
+            results,
         ),
         variants=variants,
         files=tuple(file_entry(folder / file) for file in files),
@@ -74,6 +79,18 @@ def write_around(
         licence=checkpoint.licence,
         provenance=provenance,
         task=head.task,
+    )
+
+
+def _results(model: SentenceEncoder) -> Results | None:
+    """What its graphs give of tokens beside vectors, as a contract has it."""
+    outputs = model.head.token_outputs
+    if outputs is None:
+        return None
+    width = outputs.multi_vector
+    return Results(
+        SparseResult(model.encoder.config.vocab_size, outputs.skip) if outputs.sparse else None,
+        None if width is None else VectorsResult(width, outputs.first),
     )
 
 

@@ -16,7 +16,7 @@ from sestina._bundle.manifest import Manifest
 from sestina_export._contents import TASKS, provenance_of, write_around
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._fingerprint import space_of
-from sestina_export._head import check_room, prompted, with_head
+from sestina_export._head import check_room, prompted, with_head, with_outputs
 from sestina_export._limits import refuse_beyond
 from sestina_export._produce import VariantJob
 from sestina_export._proof.goldens import write_goldens
@@ -61,6 +61,7 @@ def export(
     licence: str | None = None,
     revision: str | None = None,
     task: Task | None = None,
+    outputs: Iterable[str] | None = None,
     pooling: str | None = None,
     normalize: bool | None = None,
     max_tokens: int | None = None,
@@ -98,6 +99,8 @@ def export(
             texts to scores), "classify" (texts to labels), "tag" (tokens to labels), "sparse" (texts to
             weights of the vocabulary) or "multi-vector" (tokens to vectors, of queries and documents); by
             default what it says that it is.
+        outputs: Of a source that gives more than dense vectors, as BGE-M3's folder does, what the bundle is
+            to give: "dense" and any of "sparse" and "multi-vector"; by default all that the source has.
         pooling: In place of what the source says: "mean", "cls", "max", "mean_sqrt_len_tokens",
             "weightedmean", "lasttoken", or several joined by "+".
         normalize: The same of whether vectors are divided by their L2 norm.
@@ -147,8 +150,10 @@ def export(
         say=say,
         shown=progress is not None,
     ) as read:
-        checkpoint = read.checkpoint
-        refuse_beyond(specs, checkpoint.model.encoder.config, checkpoint.model.head.task)
+        checkpoint = with_outputs(read.checkpoint, outputs)
+        model = checkpoint.model
+        further = () if model.head.token_outputs is None else model.head.token_outputs.names
+        refuse_beyond(specs, model.encoder.config, model.head.task, further)
         checkpoint = with_head(checkpoint, pooling=pooling, normalize=normalize, max_tokens=max_tokens)
         check_room(checkpoint)
         texts = prompted(split_given(given, checkpoint.model.head), checkpoint.model.head)

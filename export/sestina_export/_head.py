@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,9 @@ from sestina_model.head_config import HeadConfig, pooling_modes
 from sestina_model.head_steps import is_count
 from sestina_model.inputs import Text
 from sestina_model.sentence import SentenceEncoder
+from sestina_model.token_outputs import TokenMaps
 
-__all__ = ["check_room", "prompted", "with_head"]
+__all__ = ["check_room", "prompted", "with_head", "with_outputs"]
 
 Texts = tuple[list[Text], list[Text]]
 
@@ -55,7 +57,35 @@ def with_head(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
             f"pooling {head.pooling!r:.60} gives vectors of {after * d_model} dimensions, and the "
             f"checkpoint's Dense or LayerNorm takes {before * d_model}: leave it as it is"
         )
-    return replace(checkpoint, model=SentenceEncoder(encoder, head, model.steps.state_dict()).eval())
+    weights = (model.steps.state_dict(), model.token_maps.state_dict())
+    return replace(checkpoint, model=SentenceEncoder(encoder, head, *weights).eval())
+
+
+def with_outputs(checkpoint: Checkpoint, outputs: Iterable[str] | None) -> Checkpoint:
+    """The same that gives only some of its outputs; None: all.
+
+    Raises:
+        ExportError: Where it has no such output, or the dense vectors are not among them.
+    """
+    if outputs is None:
+        return checkpoint
+    model, old = checkpoint.model, checkpoint.model.head.token_outputs
+    have = ("dense", *(() if old is None else old.names))
+    names = () if isinstance(outputs, str) or not isinstance(outputs, Iterable) else tuple(outputs)
+    if "dense" not in names or not set(names) <= set(have) or checkpoint.model.head.task != "embedding":
+        raise ExportError(
+            f"outputs is {outputs if isinstance(outputs, str) else names!r:.100}; it must be a list that has "
+            f"'dense', and of this checkpoint no others than {', '.join(have)}"
+        )
+    head = replace(model.head, token_outputs=None if old is None else old.only(names))
+    kept = TokenMaps(head.token_outputs, 1)
+    maps = {
+        name: tensor
+        for name, tensor in model.token_maps.state_dict().items()
+        if name.partition(".")[0] in kept
+    }
+    changed = SentenceEncoder(model.encoder, head, model.steps.state_dict(), maps).eval()
+    return replace(checkpoint, model=changed)
 
 
 def _reaching(encoder: TransformerEncoder, length: int) -> TransformerEncoder:

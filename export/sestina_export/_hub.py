@@ -1,7 +1,8 @@
 """A model of the Hugging Face hub, fetched into its cache at one commit: nothing that could execute code.
 
 What HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean is up to huggingface_hub, which does the fetching.
-By name it is asked for safetensors, JSON, the files of tokenizers and the card: never for pickles or Python.
+By name it is asked for safetensors, JSON, the files of tokenizers and the card: never for Python, nor for
+pickles but BGE-M3's two heads, which are read so that they cannot run anything (`pretrained.token_heads`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sestina_export._hub_errors import not_whole, told
 from sestina_export._transformers import quiet
 from sestina_model import checkpoint as checkpoints
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
+from sestina_model.pretrained.token_heads import FILES
 
 __all__ = ["OnHub", "fetch", "is_model_id"]
 
@@ -102,7 +104,8 @@ def fetch(model_id: str, revision: str | None, *, shown: bool) -> OnHub:
     if not any(_has_weights(folder / module) for module in modules):
         _refuse(folder)
     with told(model_id, revision), quiet(), _bars(utils, shown=shown):
-        _snapshot(huggingface_hub, model_id, commit, _within(modules, (_WEIGHTS, _INDEX, _OWN)))
+        heads = FILES.values()  # at the root
+        _snapshot(huggingface_hub, model_id, commit, [*_within(modules, (_WEIGHTS, _INDEX, _OWN)), *heads])
         shards = [f"{module}{name}" for module in modules for name in _shards(folder / module / _INDEX)]
         if shards:
             _snapshot(huggingface_hub, model_id, commit, shards)

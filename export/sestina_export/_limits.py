@@ -47,6 +47,12 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
+# Targets whose graphs give vectors alone, and why.
+_DENSE_ALONE: Mapping[str, str] = {
+    "qnn": "a16w8 is calibrated for vectors alone",
+    "mobile-cpu": "an .ort file computes all that it gives at each run, the last layer twice",
+}
+
 # What a16w8 cannot be calibrated for, by task.
 _NO_A16W8: Mapping[str, str] = {
     "rerank": "a16w8 is calibrated on texts alone, and this encoder reads pairs",
@@ -55,18 +61,31 @@ _NO_A16W8: Mapping[str, str] = {
 }
 
 
-def refuse_beyond(specs: Sequence[VariantSpec], config: EncoderConfig, task: str = "embedding") -> None:
+def refuse_beyond(
+    specs: Sequence[VariantSpec],
+    config: EncoderConfig,
+    task: str = "embedding",
+    outputs: Sequence[str] = (),
+) -> None:
     """Refuse variants that there can be no graph of.
 
     Args:
         specs: What is to be exported.
         config: Of the encoder.
         task: What it is exported for.
+        outputs: What it gives beside the vector of a text.
 
     Raises:
-        ExportError: Naming the target, and the family and the operator, or the task.
+        ExportError: Naming the target, and the family and the operator, the task, or the outputs.
     """
     for spec in specs:
+        why = _DENSE_ALONE.get(spec.target)
+        if outputs and why is not None:
+            raise ExportError(
+                f"target {spec.target} has no graph that gives {' and '.join(outputs)} too: {why}; export it "
+                "for the cpu, portable, cuda or webgpu, or its dense vectors alone: outputs=['dense'] "
+                "(--outputs dense)"
+            )
         if spec.precision == "a16w8" and task in _NO_A16W8:
             raise ExportError(
                 f"target {spec.target} has no graph of the task {task}: {_NO_A16W8[task]}; export it for the "

@@ -35,6 +35,7 @@ from sestina_export._proof.parity import (
     measure_shapes,
 )
 from sestina_export._proof.quality import MissedGateError
+from sestina_export._proof.result_gates import measure_results
 from sestina_export._proof.task_gates import AnyGate, gate_of, measure_task
 from sestina_export._variants import FormMaker, VariantSpec
 from sestina_model._files import file_sha256
@@ -166,6 +167,9 @@ class VariantJob:
         if spec.gate is not None:
             gate = gate_of(self.gate, spec.gate, model.head.task)
             parity |= measure_task(ships, self.checkpoint, held_back, gate, spec.file, buckets)
+            if model.head.token_outputs is not None:
+                texts = [text for text in held_back if isinstance(text, str)]
+                parity["results"] = measure_results(ships, self.checkpoint, texts, spec.file, buckets)
             if spec.precision == "int8":
                 parity["bit_equal_batches"] = measure_batches(ships, model, spec.file)
             if spec.precision in _CALIBRATED:

@@ -11,11 +11,13 @@ import sestina
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.goldens import by_golden, compare, read_goldens
 from sestina._bundle.manifest import GOLDEN_VECTORS, MANIFEST, Manifest
+from sestina._bundle.result_goldens import read_result_goldens, result_distance
 from sestina._loaders import load_any
 from sestina_export._errors import ParityError
 from sestina_export._produce import NOT_YET, write_text
 from sestina_export._proof.parity import figure, open_graph, run_texts
 from sestina_export._proof.quality import golden_tolerance
+from sestina_export._proof.token_results import from_graph, token_outputs
 
 __all__ = ["verified"]
 
@@ -68,7 +70,13 @@ def _verify(manifest: Manifest, folder: Path) -> sestina.Verification:
     starts = [golden.start for golden in goldens]
     vectors = run_texts(session, ids, manifest.contract.dimensions, variant.buckets, starts)
     found = by_golden(goldens, vectors) if manifest.by_token else vectors
-    return compare(goldens, ids, found, variant.tolerance)
+    results, errors = manifest.contract.results, list[float]()
+    if results is not None:
+        parts = from_graph(session, ids, token_outputs(results), variant.buckets)
+        made = [dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True)]
+        wanted = read_result_goldens(bundle, results)
+        errors = [result_distance(mine, theirs) for mine, theirs in zip(made, wanted, strict=True)]
+    return compare(goldens, ids, found, variant.tolerance, errors)
 
 
 def _refuse_failures(file: str, verification: sestina.Verification) -> None:

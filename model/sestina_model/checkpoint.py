@@ -237,7 +237,7 @@ def load(path: str | os.PathLike[str], tokenizer: Path | None = None, task: Task
     if pretrained.recognises(folder):
         source = pretrained.read(folder, tokenizer, task)
         return Checkpoint(
-            model=SentenceEncoder(source.encoder, source.head, source.steps).eval(),
+            model=SentenceEncoder(source.encoder, source.head, source.steps, source.token_maps).eval(),
             tokenizer=source.tokenizer,
             name=source.name,
             licence=source.licence,

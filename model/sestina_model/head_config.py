@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 from sestina_model._errors import ConfigError
 from sestina_model.head_steps import Step, is_count
 from sestina_model.late_interaction import LateInteraction, check_late
+from sestina_model.prompts import check_prompts
 from sestina_model.sparse_head import check_sparse
+from sestina_model.token_outputs import TokenOutputs, check_token_outputs
 
 __all__ = [
     "LOGITS",
@@ -80,6 +82,7 @@ class HeadConfig:
         saturation: Of sparse: how often log(1 + x) is taken, 1 or 2; else 0.
         max_active: Of sparse: how many weights of a text are kept, the largest; None: all.
         late_interaction: Of "multi-vector": how queries and documents are read and compared.
+        token_outputs: Of "embedding": what there is of each token besides; None: nothing.
 
     Raises:
         ConfigError: Where a value is not allowed.
@@ -100,6 +103,7 @@ class HeadConfig:
     saturation: int = 0
     max_active: int | None = None
     late_interaction: LateInteraction | None = None
+    token_outputs: TokenOutputs | None = None
 
     @property
     def pairs(self) -> bool:
@@ -136,10 +140,11 @@ class HeadConfig:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)!r:.60}; it must be one of {', '.join(allowed)}"
                 )
-        self._check_prompts()
+        check_prompts(self)
         self._check_labels()
         check_sparse(self)
         check_late(self)
+        check_token_outputs(self)
 
     def _check_labels(self) -> None:
         logits = self.task in LOGITS
@@ -157,26 +162,6 @@ class HeadConfig:
             raise ConfigError(f"labels has {len(self.labels)} members; the head gives {last} numbers")
         if not logits and self.activation != "identity":
             raise ConfigError(f"activation is {self.activation!r}; the task {self.task} has 'identity'")
-
-    def _check_prompts(self) -> None:
-        if not isinstance(self.prompts, Mapping):
-            raise ConfigError(f"prompts is {self.prompts!r:.60}; it must map names to texts")
-        for name, text in self.prompts.items():
-            for value in (name, text):
-                if not isinstance(value, str):
-                    raise ConfigError(f"prompts has {value!r:.60}; its names and texts must be strings")
-                try:
-                    value.encode()
-                except UnicodeEncodeError:
-                    raise ConfigError(
-                        f"prompts has {value!r:.60}, which has a lone surrogate; it must be valid Unicode"
-                    ) from None
-        if self.default_prompt is not None and self.default_prompt not in self.prompts:
-            known = ", ".join(map(repr, self.prompts)) or "none"
-            raise ConfigError(
-                f"default_prompt is {self.default_prompt!r:.60}; it must be null or the name of a prompt, "
-                f"{known:.300}"
-            )
 
     def width(self, d_model: int) -> int:
         """The width of a vector, of hidden states of `d_model`."""
@@ -210,8 +195,8 @@ class HeadConfig:
             values["prompts"] = dict(self.prompts)
         if self.labels:
             values["labels"] = list(self.labels)
-        if self.late_interaction is not None:
-            values["late_interaction"] = self.late_interaction.to_dict()
+        for name in _NESTED.keys() & values.keys():
+            values[name] = values[name].to_dict()
         return values
 
     @classmethod
@@ -231,8 +216,9 @@ class HeadConfig:
             given["steps"] = tuple(map(Step.from_dict, given["steps"]))
         if isinstance(given.get("labels"), list):
             given["labels"] = tuple(given["labels"])
-        if given.get("late_interaction") is not None:
-            given["late_interaction"] = LateInteraction.from_dict(given["late_interaction"])
+        for name, kind in _NESTED.items():
+            if given.get(name) is not None:
+                given[name] = kind.from_dict(given[name])
         return cls(**given)
 
 
@@ -241,6 +227,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "task": get_args(Task),
     "activation": get_args(Activation),
 }
+_NESTED: Mapping[str, Any] = {"late_interaction": LateInteraction, "token_outputs": TokenOutputs}
 _FIRST = ("pooling", "normalize", "max_tokens")
 _DEFAULTS: Mapping[str, Any] = {
     each.name: getattr(HeadConfig(), each.name) for each in dataclasses.fields(HeadConfig)

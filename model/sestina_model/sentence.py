@@ -13,6 +13,7 @@ from sestina_model.config import EncoderConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.head_config import HeadConfig, Pooling, pooling_modes
 from sestina_model.head_steps import Normalize, make_step
+from sestina_model.token_outputs import TokenMaps
 
 __all__ = ["SentenceEncoder", "SentenceOutput", "make_steps", "pool"]
 
@@ -128,13 +129,18 @@ class SentenceEncoder(nn.Module):
         encoder: The encoder.
         head: What the head does.
         tensors: The weights of the head's steps, as `steps.state_dict()` names them; None: fresh ones.
+        token_tensors: The same of `token_maps`, what it gives of each token besides, with `tensors`.
 
     Raises:
         ConfigError: Where the length limit of the head exceeds the positions of the encoder.
     """
 
     def __init__(
-        self, encoder: TransformerEncoder, head: HeadConfig, tensors: Mapping[str, Tensor] | None = None
+        self,
+        encoder: TransformerEncoder,
+        head: HeadConfig,
+        tensors: Mapping[str, Tensor] | None = None,
+        token_tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         if head.max_tokens > encoder.config.max_positions:
@@ -145,12 +151,15 @@ class SentenceEncoder(nn.Module):
         check_attended(encoder.config, head)
         self.encoder = encoder
         self.head = head
+        d_model = encoder.config.d_model
         if tensors is None:
-            self.steps = make_steps(head, encoder.config.d_model)
+            self.steps, self.token_maps = make_steps(head, d_model), TokenMaps(head.token_outputs, d_model)
         else:
             with torch.device("meta"):  # no memory, and no random draw to throw away
-                self.steps = make_steps(head, encoder.config.d_model)
+                self.steps = make_steps(head, d_model)
+                self.token_maps = TokenMaps(head.token_outputs, d_model)
             self.steps.load_state_dict(dict(tensors), assign=True)
+            self.token_maps.load_state_dict(dict(token_tensors or {}), assign=True)
 
     @property
     def dimensions(self) -> int:
@@ -180,6 +189,17 @@ class SentenceEncoder(nn.Module):
             return SentenceOutput(self.saturate(pool(self.step(hidden), mask, self.head.pooling)), hidden)
         pooled = pool(hidden, mask, self.head.pooling, None if self.head.include_prompt else pooled_from)
         return SentenceOutput(self.finish(pooled), hidden)
+
+    def every(
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        pooled_from: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """As `forward`, and after these what `token_maps` give of the states, as an exported graph does."""
+        given = self(ids, mask, pooled_from, types)
+        return (*given, *self.token_maps(given.last_hidden_state))
 
     def step(self, pooled: Tensor) -> Tensor:
         """The steps after pooling alone. (B, n * D) -> (B, width)."""

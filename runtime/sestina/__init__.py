@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from sestina._report import Report
     from sestina._reranker import Reranker
     from sestina._search import Corpus, Matches, search
+    from sestina._several import Outputs
     from sestina._sparse_encoder import SparseEncoder
     from sestina._sparse_vectors import SparseVector, SparseVectors, TokenWeight
     from sestina._tagger import Span, Tagger
@@ -69,6 +70,7 @@ else:
         "Label": "_classifier",
         "Matches": "_search",
         "MultiVectorEncoder": "_multi_vector_encoder",
+        "Outputs": "_several",
         "Ranked": "_asked",
         "Report": "_report",
         "Reranker": "_reranker",
@@ -133,6 +135,7 @@ __all__ = [
     "MultiVectorEncoder",
     "OptionError",
     "OutputError",
+    "Outputs",
     "ProviderError",
     "ProviderWarning",
     "Ranked",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -23,10 +23,16 @@ from sestina._text.truncation import OnTruncate
 from sestina._vectors import as_rows, shorten
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from sestina._arrays import Column, Embeddings, Vectors
     from sestina._explain.explanation import Explanation
     from sestina._loaded import Loaded
     from sestina._recipe import Recipe
+    from sestina._several import Options, OutputName, Outputs
+    from sestina._sparse_vectors import SparseVector, SparseVectors
+
+    Texts = Sequence[str | None] | Column
 
 
 class Encoder(Facts):
@@ -47,10 +53,28 @@ class Encoder(Facts):
         count = None if contract.include_prompt else lambda prompt: self._engine.prompt_tokens(prompt)
         self._prompts = Prompts(contract.prompts, contract.default_prompt, count)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What `encode` can be asked for: "dense", and of some bundles "sparse" and "multi-vector"."""
+        results = self._contract.results
+        return ("dense",) if results is None else results.names
+
+    @overload
+    def encode(
+        self, texts: str | Texts, *, outputs: None = None, **options: Unpack[Options]
+    ) -> Embeddings: ...
+    @overload
+    def encode(  # type: ignore[overload-overlap]
+        self, texts: str, *, outputs: Sequence[OutputName], **options: Unpack[Options]
+    ) -> Outputs[SparseVector, Vectors]: ...
+    @overload
+    def encode(
+        self, texts: Texts, *, outputs: Sequence[OutputName], **options: Unpack[Options]
+    ) -> Outputs[SparseVectors, list[Vectors]]: ...
     @with_one_name(ENCODING)
     def encode(
         self,
-        texts: str | Sequence[str | None] | Column,
+        texts: str | Texts,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -59,8 +83,9 @@ class Encoder(Facts):
         on_null: OnNull = "error",
         on_empty: OnEmpty | None = None,
         output: Output = "float32",
+        outputs: Sequence[OutputName] | None = None,
         progress: bool = False,
-    ) -> Embeddings:
+    ) -> Embeddings | Outputs[Any, Any]:
         """Encode one text or a sequence of texts.
 
         Args:
@@ -78,11 +103,12 @@ class Encoder(Facts):
                 gives it, zero where its tokenizer adds no special tokens.
             output: The form of the vectors: "float32", "float16", "int8" (each scaled by its largest number
                 to 127: for cosines) or "binary" (signs, eight a byte). `Corpus` searches all of them.
+            outputs: Names of `outputs`, all of which one pass gives; None: dense vectors as they are.
             progress: Show a progress bar (needs tqdm).
 
         Returns:
             (d,) for one text; (n, d) in input order for a sequence, (0, d) for an empty one. float32, float16
-            or int8; "binary" has ceil(d / 8) uint8 in place of d.
+            or int8; "binary" has ceil(d / 8) uint8 in place of d. Where `outputs` is given, `Outputs`.
 
         Raises:
             TextTypeError, TextValueError: Where a row is null or not a valid Unicode str, or the tokenizer
@@ -94,12 +120,20 @@ class Encoder(Facts):
         """
         chosen = self._prompts.choose(prompt, prompt_text)
         policy = Policy(on_truncate, on_null, on_empty)
-        return self._encode(texts, chosen, policy, dimensions, output, progress)
+        dense = partial(self._encode, texts, chosen, policy, dimensions, output, progress)
+        if outputs is None:
+            return dense()
+        with opening:
+            from sestina._several import Asked, several
+        finish = partial(self._finished, self._width(dimensions), self._form(output))
+        shaped = dimensions is not None or output != "float32"
+        asked = Asked(outputs, chosen, policy, finish, shaped, progress)
+        return several(self._engine, self._contract, texts, asked, dense)
 
     @with_one_name(ENCODING)
     def encode_query(
         self,
-        texts: str | Sequence[str | None] | Column,
+        texts: str | Texts,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -121,7 +155,7 @@ class Encoder(Facts):
     @with_one_name(ENCODING)
     def encode_document(
         self,
-        texts: str | Sequence[str | None] | Column,
+        texts: str | Texts,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -143,7 +177,7 @@ class Encoder(Facts):
 
     def _encode(
         self,
-        texts: str | Sequence[str | None] | Column,
+        texts: str | Texts,
         prompt: Prompt,
         policy: Policy,
         dimensions: int | None,
@@ -155,7 +189,7 @@ class Encoder(Facts):
         show = truth("progress", progress)
         text = plain_str(texts)
         if text is not None:
-            vector: Embeddings = form.of(self._shorten(self._engine.vector(text, watch, prompt), width))[0]
+            vector: Embeddings = self._finished(width, form, self._engine.vector(text, watch, prompt))[0]
             watch.report()
             return vector
         # In a list of our own: whoever changes the sequence meanwhile does not change the work.
@@ -166,7 +200,7 @@ class Encoder(Facts):
         with progress_bar(len(distinct.texts) + distinct.repeated, show) as advance:
             for rows in self._engine.vectors(distinct.texts, lambda: seen, advance, prompt):
                 begin, end = end, end + len(rows)
-                vectors[begin:end] = form.of(self._shorten(rows, width))
+                vectors[begin:end] = self._finished(width, form, rows)
             advance(distinct.repeated)
         watch.report()
         return distinct.spread(vectors)
@@ -197,7 +231,7 @@ class Encoder(Facts):
         Yields: (d,) for each text, in input order, as `encode` gives it.
         """
         chosen = self._prompts.choose(prompt, prompt_text)
-        width, form = self._width(dimensions), self._form(output)
+        finish = partial(self._finished, self._width(dimensions), self._form(output))
         policy = Policy(on_truncate, on_null, on_empty)
         watch = partial(policy.watch, self.max_tokens, prompted=bool(chosen.text))
         watch()  # refuses now what is not allowed
@@ -205,15 +239,12 @@ class Encoder(Facts):
         given = text_iterator(texts)
         self._engine.sessions()  # refuses now, not at the first vector
 
-        def finish(rows: Vectors) -> Embeddings:
-            return form.of(self._shorten(rows, width))
-
         return begin_stream(self._engine, given, watch, tell, finish, chosen)
 
     @with_one_name(ENCODING)
     def hidden_states(
         self,
-        texts: str | Sequence[str | None] | Column,
+        texts: str | Texts,
         *,
         prompt: str | None = None,
         prompt_text: str | None = None,
@@ -309,8 +340,8 @@ class Encoder(Facts):
         left, right = (self._rows(given, chosen, policy) for given in (a, b))
         return similarity(self.similarity_function, left, right)
 
-    def _shorten(self, rows: Vectors, width: int) -> Vectors:
-        return shorten(rows, width, self._contract.normalize)
+    def _finished(self, width: int, form: OutputForm, rows: Vectors) -> Embeddings:
+        return form.of(shorten(rows, width, self._contract.normalize))
 
     def _width(self, dimensions: int | None) -> int:
         if dimensions is None:

@@ -21,6 +21,7 @@ _BATCHES = (
     "sestina.load is the ceiling"
 )
 _ADAPTER = "sestina.integrations.sentence_transformers has a SentenceTransformer for code that expects one"
+_SEVERAL = "write outputs= of an Encoder's encode, such as ('dense', 'sparse', 'multi-vector')"
 _NO_HUB = "leave it out, as a bundle is a directory and nothing is downloaded"
 
 ENCODING: Mapping[str, str] = {
@@ -37,6 +38,7 @@ ENCODING: Mapping[str, str] = {
     "pool": "leave it out, as all cores are used; an encoder can be sent to other processes",
     "precision": "write output=, which is one of float32, float16, int8, binary",
     "prompt_name": "write prompt=, which is a name here; prompt_text= takes any text",
+    **dict.fromkeys(("return_colbert_vecs", "return_dense", "return_sparse"), _SEVERAL),
     "sentences": "write texts=, or give them first",
     "show_progress_bar": "write progress=",
     "truncate_dim": _DIMENSIONS,
@@ -53,6 +55,19 @@ SPARSE: Mapping[str, str] = {
     "precision": _ROWS,
     "save_to_cpu": _ROWS,
     "truncate_dim": "write max_active=, which keeps the largest weights",
+}
+_OF_ROLES = "leave it out, as the bundle has a prompt for queries and one for documents"
+MULTI_VECTOR: Mapping[str, str] = {
+    **ENCODING,
+    "convert_to_tensor": "write [torch.from_numpy(each) for each in encoder.encode_document(texts)]",
+    "embeddings1": "write queries=, or give them first",
+    "embeddings2": "write documents=, or give them second",
+    "normalize_embeddings": "leave it out, as the bundle says how the vectors of tokens are made",
+    "output_value": "leave it out, as a vector of each token is what comes",
+    "precision": "leave it out, as float32 is what comes; maxsim takes matrices of any floats",
+    "prompt": _OF_ROLES,
+    "prompt_name": _OF_ROLES,
+    "truncate_dim": "leave it out, as every vector has encoder.dimensions",
 }
 LOADING: Mapping[str, str] = {
     "backend": _PROVIDER,
@@ -94,6 +109,21 @@ SPARSE_ATTRIBUTES: Mapping[str, str] = {
     "half": "write precision= of sestina.load_sparse_encoder",
     "max_active_dims": "write max_active",
     "truncate_dim": "write max_active= of encode, which keeps the largest weights",
+}
+MULTI_VECTOR_ATTRIBUTES: Mapping[str, str] = {
+    **ATTRIBUTES,
+    "default_prompt_name": "write prompts, of which each role has its own",
+    "encode": "write encode_query or encode_document",
+    "encode_multi_process": "write encode_document, which uses all cores",
+    "get_max_seq_length": "write max_query_tokens or max_document_tokens",
+    "half": "write precision= of sestina.load_multi_vector_encoder",
+    "max_seq_length": "write max_query_tokens or max_document_tokens, which cannot be changed",
+    "normalize_embeddings": "leave it out, as the bundle says how the vectors of tokens are made",
+    "similarity": "write maxsim, which takes matrices",
+    "similarity_pairwise": "write maxsim, whose diagonal it is",
+    "start_multi_process_pool": "write encode_document, which uses all cores",
+    "tokenizer": "leave it out, as encode_query and encode_document take texts",
+    "truncate_dim": "write dimensions, which cannot be changed",
 }
 MODULE: Mapping[str, str] = {
     "SentenceTransformer": f"write sestina.load(path); {_ADAPTER}",

@@ -130,7 +130,7 @@ def load_task(
     manifest = bundle.manifest
     if task is None:
         task = manifest.task
-    elif manifest.task != task:
+    elif task not in manifest.tasks:
         with opening:
             from sestina._tasks import other_task
 
@@ -166,7 +166,7 @@ def load_task(
         with opening:
             from sestina._opening import Encoder, Loaded, open_engine
 
-            engine = open_engine(process, bundle, choice, accepted, threads, budget)
+            engine = open_engine(process, bundle, choice, accepted, threads, budget, task)
     except SestinaError:
         checked.result()  # an altered file is the cause, not what became of it
         raise
@@ -210,13 +210,13 @@ def load_task(
     recipe = Recipe(
         place, manifest.space, kept, precision, asked_threads, max_memory_mb, strict, cache_dir, on_fork, task
     )
-    loaded = Loaded(process, bundle, choice, engine, tolerance, describe)
+    loaded = Loaded(process, bundle, choice, engine, tolerance, describe, manifest.contract)
     if task == "embedding":
         return Encoder(loaded, recipe, load_again)
     with opening:
-        from sestina._tasks import face_of
+        from sestina._tasks import contract_of, face_of
 
-    return face_of(task)(loaded, recipe, load_again)
+    return face_of(task)(loaded._replace(contract=contract_of(manifest, task)), recipe, load_again)
 
 
 def load_again(recipe: Recipe) -> Any:

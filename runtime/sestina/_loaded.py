@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from sestina._bundle.bundle import Bundle
+from sestina._bundle.manifest import TextContract
 from sestina._errors import ClosedError
 from sestina._process.fork import ForkLock, this_process
 from sestina._process.native import opening
@@ -36,6 +37,7 @@ class Loaded(NamedTuple):
         engine: What encodes.
         tolerance: Of the goldens here.
         describe: Makes the report; is told whether this came of a fork.
+        contract: Of what it was loaded for, where that is not what the bundle is for.
     """
 
     process: object
@@ -44,6 +46,7 @@ class Loaded(NamedTuple):
     engine: Engine
     tolerance: float
     describe: Describe
+    contract: TextContract
 
 
 class Reloading:
@@ -59,7 +62,7 @@ class Reloading:
 
     def __init__(self, loaded: Loaded, recipe: Recipe, again: Callable[[Recipe], Reloading]) -> None:
         self._loaded, self._recipe, self._again = loaded, recipe, again
-        self._contract = loaded.bundle.manifest.contract
+        self._contract = loaded.contract
         self._closed = self._reloaded = False
         self._lock = ForkLock()
 

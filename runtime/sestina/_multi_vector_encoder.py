@@ -12,6 +12,8 @@ import numpy as np
 from sestina._arguments import plain_str, text_sequence, truth, whole_number
 from sestina._asked import Ranked, asked, documents_of, in_order
 from sestina._bundle.late_interaction import LateInteraction, Role
+from sestina._bundle.manifest import RESULTS
+from sestina._familiar import MULTI_VECTOR, MULTI_VECTOR_ATTRIBUTES, no_attribute, with_one_name
 from sestina._loaded import Reloading
 from sestina._maxsim import as_matrices, maxsim_score, maxsim_scores
 from sestina._progress import progress_bar
@@ -76,6 +78,7 @@ class MultiVectorEncoder(Reloading):
     def encode_query(
         self, texts: Sequence[str | None] | Column, **options: Unpack[_Options]
     ) -> list[Vectors]: ...
+    @with_one_name(MULTI_VECTOR)
     def encode_query(
         self,
         texts: str | Sequence[str | None] | Column,
@@ -114,6 +117,7 @@ class MultiVectorEncoder(Reloading):
     def encode_document(
         self, texts: Sequence[str | None] | Column, **options: Unpack[_Options]
     ) -> list[Vectors]: ...
+    @with_one_name(MULTI_VECTOR)
     def encode_document(
         self,
         texts: str | Sequence[str | None] | Column,
@@ -128,6 +132,7 @@ class MultiVectorEncoder(Reloading):
         """
         return self._encode(texts, "document", Policy(on_truncate, on_null, on_empty), progress)
 
+    @with_one_name(MULTI_VECTOR)
     def score(
         self,
         query: str | Vectors,
@@ -155,6 +160,7 @@ class MultiVectorEncoder(Reloading):
         self._engine.sessions()  # a closed one refuses whatever it is given
         return self._score(query, documents_of(documents), on_truncate, progress)
 
+    @with_one_name(MULTI_VECTOR)
     def rank(
         self,
         query: str | Vectors,
@@ -181,6 +187,7 @@ class MultiVectorEncoder(Reloading):
         texts = documents_of(documents)
         return in_order(self._score(query, texts, on_truncate, progress), texts, top_k)
 
+    @with_one_name(MULTI_VECTOR)
     def maxsim(
         self,
         queries: Vectors | Sequence[Vectors],
@@ -288,7 +295,12 @@ class MultiVectorEncoder(Reloading):
 
     @property
     def _output(self) -> str:
-        return self._bundle.manifest.result
+        return RESULTS["multi-vector"]
 
     def _facts(self) -> str:
         return f"{self.dimensions} dimensions a token"
+
+    if not TYPE_CHECKING:  # which knows what there is
+
+        def __getattr__(self, name):
+            raise no_attribute(name, self, MULTI_VECTOR_ATTRIBUTES)

@@ -38,6 +38,7 @@ def open_engine(
     accepted: Accepted | None,
     threads: int,
     budget: Budget,
+    task: str,
 ) -> Engine:
     """Everything that encodes.
 
@@ -48,6 +49,7 @@ def open_engine(
         accepted: The session of a provider that passed; None: the CPU.
         threads: That compute.
         budget: What runs at once.
+        task: What it is loaded for.
 
     Raises:
         BundleError, ProviderError: As their names say.
@@ -80,6 +82,11 @@ def open_engine(
                 from sestina._schedule.sparse_engine import SparseEngine
 
             make = SparseEngine
+        elif contract.results is not None:
+            with opening:
+                from sestina._schedule.several_engine import SeveralEngine, WeightsEngine
+
+            make = partial(WeightsEngine if task == "sparse" else SeveralEngine, contract.results)
     if accepted is not None:
         run = accepted.run
         sessions = Sessions(lambda _: run, inside, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from sestina._arguments import callback, plain_str, text_iterator, text_sequence
 from sestina._facts import Facts
 from sestina._familiar import SPARSE, SPARSE_ATTRIBUTES, with_one_name
 from sestina._progress import progress_bar
-from sestina._schedule.sparse_engine import compressed
 from sestina._schedule.stream import begin_stream
 from sestina._sparse_rows import each_its_own, gathered, pruned, similarity
 from sestina._sparse_vectors import SparseVector, SparseVectors
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from sestina._arrays import Column, Vectors
     from sestina._loaded import Loaded
     from sestina._recipe import Recipe
+    from sestina._schedule.several_engine import WeightsEngine
+    from sestina._schedule.sparse_engine import SparseEngine
 
     class _Options(TypedDict, total=False):
         prompt: str | None
@@ -158,11 +159,11 @@ class SparseEncoder(Facts):
         self, texts: Any, prompt: Prompt, policy: Policy, max_active: int | None, progress: bool
     ) -> SparseVector | SparseVectors:
         most, watch = self._most(max_active), policy.watch(self.max_tokens, prompted=bool(prompt.text))
-        show, engine = truth("progress", progress), self._engine
+        show, engine = truth("progress", progress), cast("SparseEngine | WeightsEngine", self._engine)
         tokens = Vocabulary(engine.tokenizer)
         text = plain_str(texts)
         if text is not None:
-            (row,) = compressed(engine.vector(text, watch, prompt))
+            row = engine.row(text, watch, prompt)
             watch.report()
             return SparseVector(*pruned(row, most), self.dimensions, tokens)
         distinct = Distinct(text_sequence(texts), nulls=watch.takes_null)

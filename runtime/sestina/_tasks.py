@@ -11,6 +11,7 @@ from sestina._quote import in_one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sestina._bundle.manifest import Manifest, TextContract
     from sestina._classifier import Classifier
     from sestina._multi_vector_encoder import MultiVectorEncoder
     from sestina._reranker import Reranker
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOADERS",
     "classifier",
+    "contract_of",
     "face_of",
     "multi_vector_encoder",
     "other_task",
@@ -88,6 +90,16 @@ def face_of(task: str) -> Any:
         "multi-vector": multi_vector_encoder,
     }
     return faces[task]()
+
+
+def contract_of(manifest: Manifest, task: str) -> TextContract:
+    """The contract of a bundle, for one of its tasks."""
+    if task == manifest.task:
+        return manifest.contract
+    with opening:
+        from sestina._bundle.results import seen_as
+
+    return seen_as(manifest.contract, task)
 
 
 def other_task(path: object, task: str, asked: str) -> OptionError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from sestina._bundle.bundle import Bundle
-from sestina._bundle.goldens import Golden, Verification, compare, read_goldens
+from sestina._bundle.goldens import Golden, Verification, compare, distance, read_goldens
 from sestina._bundle.manifest import Manifest
+from sestina._bundle.results import DENSE, Results
 from sestina._process.native import opening
 from sestina._schedule.engine import Engine
 from sestina._schedule.pair_engine import PairEngine
@@ -24,6 +26,8 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
     if bundle.manifest.task == "rerank":
         return _of_pairs(engine, goldens, tolerance)
     contract = bundle.manifest.contract
+    if contract.results is not None:
+        return _of_results(engine, bundle, contract.results, goldens, tolerance)
     if contract.late_interaction is not None:
         return _of_roles(engine, bundle.manifest, goldens, tolerance)
     watch = TruncationWatch("ignore", contract.max_tokens)
@@ -33,10 +37,7 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
         return compare(goldens, tokens, found, tolerance)
     ids: list[list[int]] = [[]] * len(goldens)
     vectors = np.zeros((len(goldens), contract.dimensions), dtype=np.float32)
-    for text in dict.fromkeys(golden.prompt for golden in goldens):
-        prompt = Prompt(text, engine.prompt_tokens(text) if text and not contract.include_prompt else 0)
-        places = [at for at, golden in enumerate(goldens) if golden.prompt == text]
-        texts = [goldens[at].text for at in places]
+    for places, texts, prompt in _by_prompt(engine, goldens, include_prompt=contract.include_prompt):
         for at, own in zip(places, engine.ids(texts, 0, watch, prompt), strict=True):
             ids[at] = own
         rows: Any = np.concatenate(list(engine.vectors(texts, lambda: watch, lambda _: None, prompt)))
@@ -46,6 +47,43 @@ def verify(engine: Engine, bundle: Bundle, tolerance: float) -> Verification:
         for at, (indices, weights) in zip(places, rows, strict=True):
             vectors[at, indices] = weights
     return compare(goldens, ids, vectors, tolerance)
+
+
+def _by_prompt(
+    engine: Engine, goldens: list[Golden], *, include_prompt: bool
+) -> Iterator[tuple[list[int], list[str], Prompt]]:
+    """Where the goldens of each prompt stand, their texts, and the prompt."""
+    for text in dict.fromkeys(golden.prompt for golden in goldens):
+        prompt = Prompt(text, engine.prompt_tokens(text) if text and not include_prompt else 0)
+        places = [at for at, golden in enumerate(goldens) if golden.prompt == text]
+        yield places, [goldens[at].text for at in places], prompt
+
+
+def _of_results(
+    engine: Engine, bundle: Bundle, results: Results, goldens: list[Golden], tolerance: float
+) -> Verification:
+    """Vectors as they are made alone, and all that there is as it is made in one pass."""
+    with opening:
+        from sestina._bundle.result_goldens import read_result_goldens, result_distance
+        from sestina._schedule.several_engine import SeveralEngine
+
+    assert isinstance(engine, SeveralEngine)  # noqa: S101  that of such a bundle is
+    wanted, contract = read_result_goldens(bundle, results), bundle.manifest.contract
+    watch = TruncationWatch("ignore", contract.max_tokens)
+    ids: list[list[int]] = [[]] * len(goldens)
+    vectors: list[Any] = [None] * len(goldens)
+    errors = [0.0] * len(goldens)
+    for places, texts, prompt in _by_prompt(engine, goldens, include_prompt=contract.include_prompt):
+        alone, every = (
+            np.concatenate(list(engine.several(names, texts, lambda: watch, lambda _: None, prompt)))
+            for names in ((DENSE,), results.names)
+        )
+        own = engine.ids(texts, 0, watch, prompt)
+        for at, read, (vector,), found in zip(places, own, alone, every, strict=True):
+            ids[at], vectors[at] = read, vector
+            named = dict(zip(results.names, found, strict=True))
+            errors[at] = float(np.max([distance(found[0], goldens[at]), result_distance(named, wanted[at])]))
+    return compare(goldens, ids, vectors, tolerance, errors)
 
 
 def _of_roles(engine: Engine, manifest: Manifest, goldens: list[Golden], tolerance: float) -> Verification:

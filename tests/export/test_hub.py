@@ -119,6 +119,16 @@ def test_a_model_becomes_a_bundle_that_says_where_it_is_from(hub: Hub, folder: P
     assert "source" not in same.manifest.provenance
 
 
+def test_heads_beside_the_encoder_are_fetched_by_name(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    """The only pickles that are; what is in them `read_token_heads` decides."""
+    other = Path(shutil.copytree(folder, tmp_path / "m3"))
+    for name in ("sparse_linear.pt", "colbert_linear.pt", "other.pt"):
+        (other / name).write_bytes(b"pickle")
+    hub.add(OWNER, other)
+    found = got().folder
+    assert sorted(path.name for path in found.glob("*.pt")) == ["colbert_linear.pt", "sparse_linear.pt"]
+
+
 def test_nothing_is_fetched_that_is_not_read(hub: Hub, folder: Path) -> None:
     model = hub.add(OWNER, folder)
     found = got()

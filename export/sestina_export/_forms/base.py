@@ -21,6 +21,7 @@ from sestina_export._forms.nodes import Gemm, single_node
 from sestina_export._forms.one_token import attentions, last_input, pooled_token
 from sestina_export._forms.pieces import InPieces, highest
 from sestina_export._forms.scores import HeadNorms
+from sestina_export._forms.token_results import token_rows
 from sestina_model.attention import AttentionCore
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
 
@@ -41,7 +42,7 @@ TRACED_LENGTH = 9  # parity is measured at no text of this length
 
 
 class TracedEncoder(Protocol):
-    """The module that is traced: ids, and a mask where the form has one, to a `SentenceOutput`."""
+    """The module that is traced: ids, and a mask where the form has one, to all that a graph gives."""
 
     @property
     def attention(self) -> AttentionCore:
@@ -143,10 +144,11 @@ class RowEncoder(nn.Module):
 
     def forward(
         self, ids: Tensor, start: Tensor | None = None, types: Tensor | None = None
-    ) -> SentenceOutput:
+    ) -> tuple[Tensor, ...]:
         """(B, S) int64, (1,) int64 the first token that is pooled where the head leaves prompts out, or how
         many tokens are attended to where the head fills texts up with others, and (B, S) int64 token types
-        where texts have such -> vectors (B, d), or of each token (B, S, d), and hidden states (B, S, D).
+        where texts have such -> vectors (B, d), or of each token (B, S, d), hidden states (B, S, D), and what
+        else there is of each token.
         """
         x = self.embed(ids, types)
         self.fused.begin(ids, start if self.model.head.by_token else None)
@@ -160,12 +162,12 @@ class RowEncoder(nn.Module):
             return SentenceOutput(saturate(self.model, logits), rows.view(x.shape))
         if token is None:
             hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-            pooled = pool_rows(hidden, self.model.head.pooling, start)
-            return SentenceOutput(finish_rows(self.model, pooled), hidden)
-        with last_input(self.model) as seen:
-            hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
-        state = self._state_of_one(seen[-1].view(x.shape)[:, token], token)
-        return SentenceOutput(finish_rows(self.model, state), hidden)
+            state = pool_rows(hidden, self.model.head.pooling, start)
+        else:
+            with last_input(self.model) as seen:
+                hidden = self.model.encoder.transform(x.flatten(0, 1)).view(x.shape)
+            state = self._state_of_one(seen[-1].view(x.shape)[:, token], token)
+        return (finish_rows(self.model, state), hidden, *token_rows(self.model, hidden))
 
     def _state_of_one(self, rows: Tensor, token: int) -> Tensor:
         """The last layer on the rows of one token of each text, after it ran on all. (B, D) -> (B, D)."""

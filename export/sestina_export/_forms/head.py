@@ -18,7 +18,17 @@ from sestina_model.head_config import pooling_modes
 from sestina_model.head_steps import EPSILON, Dense, Normalize
 from sestina_model.sentence import SentenceEncoder, pool
 
-__all__ = ["finish_masked", "finish_rows", "head_nodes_of", "pool_masked", "pool_rows", "saturate"]
+__all__ = [
+    "finish_masked",
+    "finish_rows",
+    "head_nodes_of",
+    "pool_masked",
+    "pool_rows",
+    "product",
+    "row_linear",
+    "safe_norm",
+    "saturate",
+]
 
 _PACKED = (nn.CELU, nn.ELU, nn.LogSigmoid, nn.Mish, nn.SELU, nn.Softplus)
 _TOGETHER = 16  # a multiple of how many numbers any processor takes at once
@@ -82,10 +92,10 @@ def _pool_rows(hidden: Tensor, mode: str, pooled_from: Tensor | None) -> Tensor:
 
 def finish_rows(model: SentenceEncoder, pooled: Tensor) -> Tensor:
     """As `SentenceEncoder.finish`. (B, n * D) -> (B, d)."""
-    return _finish(model, pooled, _row_linear, Normalize())
+    return _finish(model, pooled, row_linear, Normalize())
 
 
-def _row_linear(linear: nn.Linear, x: Tensor) -> Tensor:
+def row_linear(linear: nn.Linear, x: Tensor) -> Tensor:
     """X W^T + b, each row a product of its own. (B, K) -> (B, N)."""
     operands = (linear.weight.detach(), x[:, :, None])
     shape = (x.shape[0], linear.out_features, 1)
@@ -158,10 +168,10 @@ def finish_masked(model: SentenceEncoder, pooled: Tensor) -> Tensor:
     """The same in operators that every provider takes."""
     head = model.head
     plain = not head.steps and head.include_prompt
-    return _finish(model, pooled, _product, _norm if plain else _safe_norm)
+    return _finish(model, pooled, product, _norm if plain else safe_norm)
 
 
-def _product(linear: nn.Linear, x: Tensor) -> Tensor:
+def product(linear: nn.Linear, x: Tensor) -> Tensor:
     """(B, K) -> (B, N), whose weight lies in the graph as it is multiplied."""
     out: Tensor = x @ linear.weight.detach().T.contiguous()
     return out if linear.bias is None else out + linear.bias.detach()
@@ -172,7 +182,7 @@ def _norm(x: Tensor) -> Tensor:
     return x * (x * x).sum(-1, keepdim=True).sqrt().reciprocal()
 
 
-def _safe_norm(x: Tensor) -> Tensor:
+def safe_norm(x: Tensor) -> Tensor:
     """The same where x may be zero, as ReLU can make it: zero stays zero."""
     return x * (x * x).sum(-1, keepdim=True).sqrt().clamp(min=EPSILON).reciprocal()
 

@@ -19,6 +19,7 @@ from sestina_export._forms.nodes import node
 from sestina_export._forms.one_token import attentions
 from sestina_export._forms.scores import HeadNorms
 from sestina_export._forms.spelt_out import SpeltOutAttention, terms_of
+from sestina_export._forms.token_results import token_masked
 from sestina_model.attention import AttentionCore
 from sestina_model.config import EncoderConfig
 from sestina_model.sentence import SentenceEncoder, SentenceOutput
@@ -172,10 +173,10 @@ class MaskedEncoder(nn.Module):
 
     def forward(
         self, ids: Tensor, mask: Tensor, pooled_from: Tensor | None = None, types: Tensor | None = None
-    ) -> SentenceOutput:
+    ) -> tuple[Tensor, ...]:
         """(B, S) int32, 1 where a token is real, else 0, where prompts are left out (1,) int32, the first
         token that is pooled, and where texts have types (B, S) int32 -> vectors (B, d), hidden states
-        (B, S, D).
+        (B, S, D), and what else there is of each token.
         """
         self.core.begin(ids)
         real = mask.to(torch.float32)
@@ -194,7 +195,7 @@ class MaskedEncoder(nn.Module):
             pooled_from,
             self.masked,
         )
-        return SentenceOutput(finish_masked(self.model, pooled), hidden)
+        return (finish_masked(self.model, pooled), hidden, *token_masked(self.model, hidden))
 
     def _embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
         """As `TransformerEncoder.embed`; the end of the positions is a Shape, a constant once it is fixed."""

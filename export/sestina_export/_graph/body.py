@@ -9,9 +9,9 @@ from sestina_export._graph.interface import OUTPUTS
 __all__ = ["body_nodes", "head_nodes"]
 
 
-def body_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that make the hidden states, in order."""
-    made, body = {OUTPUTS[1]}, []
+def body_nodes(graph: onnx.GraphProto, *outputs: str) -> list[onnx.NodeProto]:
+    """The nodes that make the hidden states, or these outputs, in order."""
+    made, body = {*outputs} or {OUTPUTS[1]}, []
     for node in reversed(graph.node):
         if made.intersection(node.output):
             made.update(node.input)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sestina._bundle.manifest import RESULTS
+from sestina._bundle.results import TENSORS
 from sestina_model.head_config import HeadConfig
 from sestina_model.sentence import SentenceEncoder
 
@@ -19,6 +20,7 @@ __all__ = [
     "TYPES",
     "attends_apart",
     "axes_of",
+    "further_of",
     "inputs_of",
     "outputs_of",
     "result_of",
@@ -58,9 +60,14 @@ def result_of(head: HeadConfig) -> str:
     return RESULTS[head.task]
 
 
-def outputs_of(head: HeadConfig) -> tuple[str, str]:
-    """All outputs of a graph with this head, in order: the result, and the hidden states."""
-    return result_of(head), STATES
+def outputs_of(head: HeadConfig) -> tuple[str, ...]:
+    """All outputs of a graph with this head, in order: the result, the hidden states, and `further_of`."""
+    return (result_of(head), STATES, *further_of(head))
+
+
+def further_of(head: HeadConfig) -> tuple[str, ...]:
+    """What there is of each token besides."""
+    return () if head.token_outputs is None else tuple(TENSORS[name] for name in head.token_outputs.names)
 
 
 def axes_of(name: str) -> tuple[str | int, ...]:

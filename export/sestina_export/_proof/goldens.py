@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS
+from sestina._bundle.results import GOLDENS, MULTI_VECTOR, SPARSE
 from sestina_export._graph.interface import attends_apart
 from sestina_export._proof.golden_texts import golden_texts
+from sestina_export._proof.token_results import from_torch, results_of
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.inputs import Query, Text, read_roles
 
 __all__ = ["write_goldens"]
 
+_MOST_ROWS = 256  # tokens of a text whose vectors are kept, where they stand beside that of the text
 # Texts that are encoded with a prompt too: with the first, and with each other.
 _OF_EACH = ("sentence",)
 # Of pairs: the query that every text is a document to, and the texts that are queries too.
@@ -64,7 +67,29 @@ def write_goldens(checkpoint: Checkpoint, folder: Path) -> None:
         places = [np.flatnonzero(row) for row in found]
         listed = [{**golden, "indices": at.tolist()} for golden, at in zip(listed, places, strict=True)]
         vectors = [found[np.nonzero(found)]]
+    if head.token_outputs is not None:
+        _add_results(checkpoint, listed, folder)
     _write(listed, vectors, folder)
+
+
+def _add_results(checkpoint: Checkpoint, goldens: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Each golden's `indices`, whose weights are in a file of their own, and how many `rows` of the file of
+    vectors are its own: those of long texts would be larger than all the rest, and are left out.
+    """
+    names = results_of(checkpoint).names
+    kept: dict[str, list[Any]] = {name: [] for name in names}
+    for golden in goldens:
+        found = from_torch(checkpoint, [golden["text"]], golden.get("prompt", ""))
+        if SPARSE in names:
+            indices, weights = found[SPARSE][0]
+            golden["indices"] = indices.tolist()
+            kept[SPARSE].append(weights)
+        if MULTI_VECTOR in names and len(golden["ids"]) <= _MOST_ROWS:
+            matrix = found[MULTI_VECTOR][0]
+            golden["rows"] = len(matrix)
+            kept[MULTI_VECTOR].append(matrix)
+    for name, parts in kept.items():
+        _save(parts, folder / GOLDENS[name])
 
 
 def _write_pairs(checkpoint: Checkpoint, folder: Path) -> None:
@@ -113,6 +138,10 @@ def _write(
 ) -> None:
     lines = ",\n".join("    " + json.dumps(golden, ensure_ascii=True) for golden in goldens)
     (folder / GOLDEN).write_text(f'{{\n  "goldens": [\n{lines}\n  ]\n}}\n', encoding="utf-8", newline="\n")
+    _save(vectors, folder / GOLDEN_VECTORS)
+
+
+def _save(parts: Sequence[npt.NDArray[np.float32]], path: Path) -> None:
     stream = io.BytesIO()
-    np.save(stream, np.concatenate(vectors), allow_pickle=False)
-    (folder / GOLDEN_VECTORS).write_bytes(stream.getvalue())
+    np.save(stream, np.concatenate(parts), allow_pickle=False)
+    path.write_bytes(stream.getvalue())

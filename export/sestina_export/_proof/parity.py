@@ -96,12 +96,12 @@ def measure_padding(
         start = 0 if attends_apart(model.head) else any_start(model, generator, length)
         types = any_types(model, generator, ids)
         feeds = {INPUT: ids, MASK: mask, **types, **started(session, start, length)}
-        vectors, hidden = session.run(list(outputs), feeds)
+        given = session.run(list(outputs), feeds)
         for row, own in enumerate(lengths):
             some = {name: each[row : row + 1, :own] for name, each in types.items()}
             reference = _reference(model, ids[row : row + 1, :own], start, some)
-            mine = vectors[row : row + 1, :own] if vectors.ndim == 3 else vectors[row : row + 1]
-            got = (mine, hidden[row : row + 1, :own])
+            mine = [each[row : row + 1] for each in given]
+            got = [each[:, :own] if each.ndim == 3 else each for each in mine]
             padding = f" in a row of {own}, padded,"
             differences += _within(_compare(outputs, got, reference, ids.shape, tolerance), where, padding)
     return differences
@@ -127,7 +127,7 @@ def _reference(
     apart = attends_apart(model.head) and 0 < start < ids.shape[1]
     mask = torch.arange(ids.shape[1])[None].expand(ids.shape) < start if apart else None
     with torch.inference_mode():
-        given = model(torch.from_numpy(ids), mask, torch.tensor([start]), told)
+        given = model.every(torch.from_numpy(ids), mask, torch.tensor([start]), told)
         return [tensor.numpy() for tensor in given]
 
 
@@ -203,14 +203,16 @@ def run_texts(
     width: int,
     buckets: Sequence[int] = (),
     starts: Sequence[int] = (),
+    output: str | None = None,
 ) -> npt.NDArray[np.float32]:
     """The result (n, width), each text alone, padded to its bucket; zeros for a text without tokens.
 
     The tokens of a text are pooled from its member of `starts` on, by default all; or so many are attended
     to, where a text may have others. Of pairs with types `ids` has [id, type] for each token. Of tasks by
-    token the rows of all tokens follow one another.
+    token the rows of all tokens follow one another. An `output` other than the first is named.
     """
-    result = session.get_outputs()[0]
+    offered = session.get_outputs()
+    result = next((each for each in offered if each.name == output), offered[0])
     by_token = len(result.shape) == 3
     found = [np.zeros((0 if by_token else 1, width), dtype=np.float32)] * len(ids)
     for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):

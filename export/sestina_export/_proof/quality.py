@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from sestina_export._errors import ExportError, QualityError
 from sestina_export._proof.parity import figure, open_graph, run_texts
 from sestina_model.checkpoint import Checkpoint
 
-__all__ = ["MissedGateError", "QualityGate", "cosines", "golden_tolerance", "measure_quality"]
+__all__ = ["MissedGateError", "QualityGate", "cosines", "golden_tolerance", "held", "measure_quality"]
 
 _LEAST_TOLERANCE = 1e-3
 
@@ -103,6 +103,26 @@ def measure_quality(
         **{name: round(value, 6) for name, value in figures.items()},
         "gate": asdict(gate),
     }
+
+
+def held(
+    figures: Mapping[str, float], bounds: Mapping[str, float], counts: Mapping[str, int], where: str
+) -> dict[str, float]:
+    """The figures, rounded, once each is found to be within the bounds of a gate.
+
+    Raises:
+        MissedGateError: Naming the figure, its value and its bound.
+    """
+    for name, value in figures.items():
+        most = name == "probability_error"
+        if not (value <= bounds[name] if most else value >= bounds[name]):  # NaN passes no gate
+            raise MissedGateError(
+                f"{where}: the {name.replace('_', ' ')} with PyTorch is {value:.4f} over "
+                f"{' and '.join(f'{count} {kind}' for kind, count in counts.items())}, and the gate is "
+                f"{bounds[name]}: calibrate on text of your own kind, change the gate, or leave this "
+                f"precision out"
+            )
+    return {name: round(value, 6) for name, value in figures.items()}
 
 
 def _below(value: float, bound: float) -> str:

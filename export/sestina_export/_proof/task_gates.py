@@ -16,14 +16,17 @@ from sestina._text.words import Piece
 from sestina_export._errors import ExportError, QualityError
 from sestina_export._proof.late_scores import late_scores
 from sestina_export._proof.parity import open_graph, run_texts
-from sestina_export._proof.quality import MissedGateError, QualityGate, measure_quality
+from sestina_export._proof.quality import QualityGate, held, measure_quality
 from sestina_model.checkpoint import Checkpoint
 from sestina_model.evaluation.metrics import spearman
 from sestina_model.inputs import Text
 
-__all__ = ["AnyGate", "LabelGate", "RankGate", "SpanGate", "gate_of", "measure_task"]
+__all__ = [
+    *("DOCUMENTS", "QUERIES", "AnyGate", "LabelGate", "RankGate", "SpanGate"),
+    *("gate_of", "measure_task", "rank_figures"),
+]
 
-_QUERIES, _DOCUMENTS, _TOP = 8, 24, 5  # of what is held back: each query with each document
+QUERIES, DOCUMENTS, _TOP = 8, 24, 5  # of what is held back: each query with each document
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def measure_task(
     if isinstance(gate, RankGate):
         here, there = _ranked(graph, checkpoint, texts, buckets)
         counts = {"queries": here.shape[0], "documents": here.shape[1]}
-        figures = _rank_figures(here, there)
+        figures = rank_figures(here, there)
     elif isinstance(gate, SpanGate):
         here, there = _both(graph, checkpoint, texts, buckets)
         counts = {"texts": len(texts)}
@@ -144,18 +147,8 @@ def measure_task(
         here, there = _both(graph, checkpoint, texts, buckets)
         counts = {"texts": len(texts)}
         figures = _label_figures(here, there, checkpoint.model.head.activation)
-    bounds = asdict(gate)
-    for name, value in figures.items():
-        most = name == "probability_error"
-        if not (value <= bounds[name] if most else value >= bounds[name]):  # NaN passes no gate
-            raise MissedGateError(
-                f"{where}: the {name.replace('_', ' ')} with PyTorch is {value:.4f} over "
-                f"{' and '.join(f'{count} {kind}' for kind, count in counts.items())}, and the gate is "
-                f"{bounds[name]}: calibrate on text of your own kind, change the gate, or leave this "
-                f"precision out"
-            )
-    rounded = {name: round(value, 6) for name, value in figures.items()}
-    return {_GATES[checkpoint.model.head.task][1]: {**counts, **rounded, "gate": bounds}}
+    rounded = held(figures, asdict(gate), counts, where)
+    return {_GATES[checkpoint.model.head.task][1]: {**counts, **rounded, "gate": asdict(gate)}}
 
 
 def _both(
@@ -174,13 +167,13 @@ def _ranked(
     """Scores of the graph and of PyTorch, (queries, documents, labels)."""
     head = checkpoint.model.head
     if head.late_interaction is not None:
-        here, there = late_scores(graph, checkpoint, texts, (_QUERIES, _DOCUMENTS), buckets)
+        here, there = late_scores(graph, checkpoint, texts, (QUERIES, DOCUMENTS), buckets)
         return here[..., None], there[..., None]
     if head.sparse:
         here, there = _both(graph, checkpoint, texts, buckets)
         return _products(here), _products(there)
-    queries = list(dict.fromkeys(text[0] for text in texts))[:_QUERIES]
-    documents = list(dict.fromkeys(text[1] for text in texts))[:_DOCUMENTS]
+    queries = list(dict.fromkeys(text[0] for text in texts))[:QUERIES]
+    documents = list(dict.fromkeys(text[1] for text in texts))[:DOCUMENTS]
     shape = (len(queries), len(documents), checkpoint.dimensions)
     crossed: list[Text] = [(query, document) for query in queries for document in documents]
     here, there = _both(graph, checkpoint, crossed, buckets)
@@ -189,12 +182,12 @@ def _ranked(
 
 def _products(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The first texts as queries to the others: of (n, d) the dot products, (queries, documents, 1)."""
-    queries = max(1, min(_QUERIES, len(weights) // 4))
-    documents = weights[queries : queries + _DOCUMENTS]
+    queries = max(1, min(QUERIES, len(weights) // 4))
+    documents = weights[queries : queries + DOCUMENTS]
     return (weights[:queries] @ documents.T)[:, :, None]
 
 
-def _rank_figures(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> dict[str, float]:
+def rank_figures(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> dict[str, float]:
     """Of (queries, documents, labels): each label of each query orders the documents."""
     correlations, overlaps = [], []
     for own, wanted in zip(here, there, strict=True):

@@ -137,7 +137,7 @@ def calibrate(checkpoint: Checkpoint, texts: Sequence[Text]) -> Mapping[str, Inp
         with torch.inference_mode():
             for given in checkpoint.operands(texts):
                 if given is not None:
-                    model(given.ids, given.mask, types=given.types)
+                    model.every(given.ids, given.mask, types=given.types)
     finally:
         for hook in hooks:
             hook.remove()

@@ -64,7 +64,7 @@ def worst_first(form: Int8Form, checkpoint: Checkpoint, texts: Sequence[Text]) -
         with torch.inference_mode():
             for given in checkpoint.operands(texts[:: max(1, len(texts) // _TEXTS)]):
                 if given is not None:
-                    checkpoint.model(given.ids, given.mask, types=given.types)
+                    checkpoint.model.every(given.ids, given.mask, types=given.types)
     finally:
         for hook in hooks:
             hook.remove()

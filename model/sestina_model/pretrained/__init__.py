@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sestina_model.pretrained.sentence_transformers import MODULES, Contract, re
 from sestina_model.pretrained.sequence_heads import read_sequence_head, read_token_head
 from sestina_model.pretrained.static import read_static
 from sestina_model.pretrained.tasks import read_activation, stated_task
+from sestina_model.pretrained.token_heads import FILES, TokenHeads, read_token_heads
 from sestina_model.pretrained.tokenizer import read_folder_tokenizer
 from sestina_model.pretrained.vocabulary_heads import read_vocabulary_head
 from sestina_model.pretrained.weights import read_with_head, weight_files, weights_sha256
@@ -33,6 +35,7 @@ CONFIG = "config.json"
 _READ = frozenset(
     {CONFIG, MODULES, "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"}
     | {"model.safetensors", "model.safetensors.index.json", "config_sentence_transformers.json"}
+    | {*FILES.values()}
 )
 
 
@@ -43,6 +46,7 @@ class Pretrained:
     encoder: TransformerEncoder
     head: HeadConfig
     steps: dict[str, Tensor]
+    token_maps: Mapping[str, Tensor]
     tokenizer: Tokenizer
     name: str
     licence: str | None
@@ -105,7 +109,7 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     limit = min(value for value in limits if value is not None)
     if contract.late is not None:
         architecture = architecture.reaching(contract.late.longest)
-    sequence = None
+    sequence, heads = None, TokenHeads()
     d_model = architecture.config.d_model
     if task in LOGITS:
         read_head = read_token_head if task == "tag" else read_sequence_head
@@ -117,8 +121,10 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
         head = contract.sparse_head(limit, sequence.steps)
     elif sequence is None:
         steps = read_steps(contract.modules, d_model)
+        if task == "embedding":
+            heads = read_token_heads(folder, d_model, found.special)
         head = (
-            contract.head(limit)
+            replace(contract.head(limit), token_outputs=heads.outputs)
             if contract.late is None
             else late_head(
                 contract.late,
@@ -136,10 +142,11 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
         encoder=encoder,
         head=head,
         steps=steps,
+        token_maps=heads.tensors,
         tokenizer=found.tokenizer,
         name=read_name(folder, config),
         licence=read_licence(folder),
-        sha256=weights_sha256([*files, *step_files(contract.modules)]),
+        sha256=weights_sha256([*files, *step_files(contract.modules), *heads.files]),
         notes=notes,
     )
 
@@ -166,6 +173,7 @@ def _read_static(folder: Path, contract: Contract) -> Pretrained:
         encoder=static.encoder,
         head=contract.head(static.encoder.config.max_positions),
         steps=read_steps(contract.modules, static.encoder.config.d_model),
+        token_maps={},
         tokenizer=static.tokenizer,
         name=read_name(folder, read_json_object(folder / CONFIG, optional=True)),
         licence=read_licence(folder),

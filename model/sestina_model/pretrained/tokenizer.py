@@ -8,7 +8,7 @@ lower-casing before it. Here all of that is folded into the one tokenizer, which
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = ["MISSING", "FolderTokenizer", "lower_cased", "read_folder_tokenizer"]
 
 MISSING = " is missing; make it:"
 _PARTS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
+_UNWEIGHED = ("cls_token", "eos_token", "pad_token", "unk_token")
 _NO_LIMIT = 1e9  # and above: "no limit" is written as the integer 1e30, at times as a float
 
 
@@ -41,6 +42,7 @@ class FolderTokenizer:
             that has one, and here such a text is cut like any other.
         filler: The token that stands for what is masked, else the one that ends a text; None: it has neither.
         left: Whether texts are padded on their left.
+        special: Ids of the tokens that begin and end a text, fill it up and stand for what is unknown.
     """
 
     tokenizer: Tokenizer
@@ -49,6 +51,7 @@ class FolderTokenizer:
     left_out: tuple[str, ...] = ()
     filler: str | None = None
     left: bool = False
+    special: tuple[int, ...] = ()
 
 
 def read_folder_tokenizer(
@@ -106,7 +109,14 @@ def read_folder_tokenizer(
         left_out,
         None if filler is None else str(filler),
         options.values.get("padding_side") == "left",
+        tuple(sorted(_ids(tokenizer, (named_tokens.get(role) for role in _UNWEIGHED)))),
     )
+
+
+def _ids(tokenizer: Tokenizer, tokens: Iterable[object]) -> set[int]:
+    """Those that these tokens have."""
+    found = (tokenizer.token_to_id(str(token)) for token in tokens if token is not None)
+    return {each for each in found if each is not None}
 
 
 def _within(

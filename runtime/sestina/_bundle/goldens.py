@@ -221,11 +221,16 @@ def compare(
     ids: Sequence[Sequence[Any] | npt.NDArray[Any]],
     vectors: Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32],
     tolerance: float,
+    more: Sequence[float] = (),
 ) -> Verification:
-    """Hold tokens (as `Golden.tokens`) and vectors made here against the goldens. NaN fails."""
+    """Hold tokens (as `Golden.tokens`) and vectors made here against the goldens. NaN fails.
+
+    What else there is of each may differ by `more`, and the larger difference counts.
+    """
     results = []
-    for golden, own_ids, vector in zip(goldens, ids, vectors, strict=True):
-        error = distance(vector, golden)
+    others = more or [0.0] * len(goldens)
+    for golden, own_ids, vector, other in zip(goldens, ids, vectors, others, strict=True):
+        error = float(np.max([distance(vector, golden), other]))
         own = own_ids.tolist() if isinstance(own_ids, np.ndarray) else [*own_ids]
         equal = own == golden.tokens
         results.append(GoldenResult(golden.name, equal and error <= tolerance, equal, error))

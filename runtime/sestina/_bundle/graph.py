@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sestina._bundle.graph_rules import check_onnx
 from sestina._bundle.mapped import ALIGNMENT, Outline, View, outline
 from sestina._bundle.protobuf import Buffer
-from sestina._bundle.states_part import states_part
+from sestina._bundle.states_part import states_outputs, states_part
 from sestina._process.native import opening
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Graph:
         self.where = where
         self._is_ort = content[4:8] == _ORT_IDENTIFIER  # as onnxruntime tells them apart
         self._outline: Outline | None = None
-        self._states_part = 0
+        self._states_part, self.states_outputs = 0, tuple[str, ...]()
         self._tensors: list[tuple[str, Any, Any]] | None = None
         self._lock = Lock()
         self._stores = False
@@ -73,7 +73,7 @@ class Graph:
             stored = check_onnx(content, where, {name: len(held) for name, held in weights.items()})
             self._outline = outline(content, _EMPTY, stored)
             self._stores = bool(stored)
-            self._states_part = states_part(content)
+            self._states_part, self.states_outputs = states_part(content), states_outputs(content)
         self._content = content if again is None or self.maps else None
         self._weights = weights
         self._again = again
@@ -85,7 +85,7 @@ class Graph:
 
     @property
     def has_states_part(self) -> bool:
-        """Whether what only hidden states need can be left out."""
+        """Whether what only outputs of each token need, `states_outputs`, can be left out."""
         return self._states_part > 0
 
     def names(self, field: bytes) -> bool:
@@ -101,7 +101,7 @@ class Graph:
             more: Further bytes of the same message.
             mapped: Whether the weights are to stay there. Those in files of their own are views in any case:
                 else of a kind that optimizers can read and rewrite as if the graph had them.
-            states: Whether with what only hidden states need, where that can be left out.
+            states: Whether with what only outputs of each token need, where that can be left out.
         """
         end = None if states else -self._states_part or None
         options.add_session_config_entry(_FORMAT, "ORT" if self._is_ort else "ONNX")

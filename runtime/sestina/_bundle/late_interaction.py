@@ -27,11 +27,13 @@ class Role(NamedTuple):
         max_tokens: Its limit in tokens, special tokens included.
         skip: Ids of tokens whose vectors are left out.
         expansion: What fills it up; None: nothing.
+        first: The first token whose vector is given; of bundles of the task always 0, and not in a manifest.
     """
 
     max_tokens: int
     skip: tuple[int, ...] = ()
     expansion: Expansion | None = None
+    first: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As the manifest has it."""

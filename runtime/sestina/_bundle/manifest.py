@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from sestina._bundle.late_interaction import LateInteraction
+    from sestina._bundle.results import Results
 
 FORMAT = "sestina"
 FORMAT_VERSION = 2  # the newest; a bundle states the oldest that a reader of it must know
@@ -67,6 +68,7 @@ class TextContract(NamedTuple):
         activation: What a reader makes of logits.
         max_active: Of sparse: how many weights of a text a reader keeps, the largest; None: all.
         late_interaction: Of multi-vector: how queries and documents are read and compared.
+        results: Of embedding: what graphs give of each token besides; None: nothing.
     """
 
     max_tokens: int
@@ -81,6 +83,7 @@ class TextContract(NamedTuple):
     activation: Activation = "identity"
     max_active: int | None = None
     late_interaction: LateInteraction | None = None
+    results: Results | None = None
 
     @property
     def version(self) -> int:
@@ -92,10 +95,12 @@ class TextContract(NamedTuple):
         late = self.late_interaction
         values = {**self._asdict(), "prompts": dict(self.prompts), "labels": list(self.labels)}
         values["late_interaction"] = None if late is None else late.to_dict()
+        values["results"] = None if self.results is None else self.results.to_dict()
         own = (
             *(("labels", "activation") if self.labels else ()),
             *(("max_active",) if self.max_active else ()),
             *(("late_interaction",) if late else ()),
+            *(("results",) if self.results else ()),
         )
         return {name: values[name] for name in (*self._fields[: 4 if self.version == 1 else 8], *own)}
 
@@ -198,6 +203,11 @@ class Manifest(NamedTuple):
         return RESULTS[self.task]
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can be loaded for."""
+        return (self.task, *(() if self.contract.results is None else self.contract.results.names[1:]))
+
+    @property
     def by_token(self) -> bool:
         """Whether each token of a text has a result of its own."""
         return self.task in ("tag", "multi-vector")
@@ -235,12 +245,3 @@ class Manifest(NamedTuple):
             "provenance": dict(self.provenance),
         }
         return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-
-
-def is_unicode(texts: dict[str, str]) -> bool:
-    """Whether names and texts have no lone surrogate."""
-    try:
-        "".join((*texts, *texts.values())).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -26,8 +26,8 @@ from sestina._bundle.manifest import (
     TensorInfo,
     TextContract,
     Variant,
-    is_unicode,
 )
+from sestina._bundle.unicode import is_unicode
 from sestina._errors import BundleFormatError, BundleIntegrityError
 from sestina._process.native import opening
 
@@ -116,6 +116,11 @@ class Reader:
                 from sestina._bundle.task_reader import with_task  # only here: not every start needs it
 
             manifest = with_task(self, manifest, document)
+        elif self.version > 1 and contract.get("results") is not None:
+            with opening:
+                from sestina._bundle.results_reader import with_results  # the same
+
+            manifest = with_results(self, manifest, contract)
         if manifest.contract.max_tokens > positions:
             raise BundleFormatError(f"{self.where}: max_tokens is above the encoder's {positions} positions")
         for name, width in ((manifest.result, manifest.contract.dimensions), (_STATES, d_model)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol, get_args
 
 from sestina._bundle.late_interaction import LateInteraction
-from sestina._bundle.manifest import LABELLED, RESULTS, Activation, Manifest, is_unicode
+from sestina._bundle.manifest import LABELLED, RESULTS, Activation, Manifest
+from sestina._bundle.unicode import is_unicode
 from sestina._errors import BundleFormatError
 
 

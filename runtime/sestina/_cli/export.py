@@ -53,6 +53,12 @@ def add_parser(subparsers: options.Subparsers) -> None:
         help="what it is exported for: embedding, rerank, classify, tag, sparse or multi-vector "
         "(default: what it is)",
     )
+    parser.add_argument(
+        "--outputs",
+        metavar="NAME[,NAME]",
+        help="of a checkpoint that gives more than dense vectors, as BGE-M3's, what the bundle gives: "
+        "dense, sparse, multi-vector (default: all)",
+    )
     parser.add_argument("--name", help="name of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", metavar="SPDX", help="licence of the weights (default: as stated there)")
     parser.add_argument(
@@ -116,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
             licence=args.licence,
             revision=args.revision,
             task=args.task,
+            outputs=args.outputs and args.outputs.split(","),
             pooling=args.pooling,
             normalize=args.normalize,
             max_tokens=args.max_tokens,
@@ -163,13 +170,14 @@ def run(args: argparse.Namespace) -> int:
             }
         )
         return 0
-    size = printing.size(sum(entry.bytes for entry in manifest.all_files))
+    size, results = printing.size(sum(entry.bytes for entry in manifest.all_files)), manifest.contract.results
     wide = {
         "embedding": "dimensions",
         "sparse": "tokens with weights",
         "multi-vector": "dimensions a token",
     }.get(manifest.task, f"labels to {manifest.task} by")
-    printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}, {size}")
+    more = "" if results is None else f", {' and '.join(results.names[1:])} too"
+    printing.say(f"{result.path}: {manifest.contract.dimensions} {wide}{more}, {size}")
     for variant in manifest.variants:
         size = printing.size(variant.bytes)
         printing.say(f"  {variant.entry.file}: {size}, {printing.agreement(variant.parity)}")

@@ -89,6 +89,7 @@ def _result(manifest: Manifest) -> dict[str, object]:
             "limit": limit,
             "pooling": _pooling(contract),
             "similarity": contract.similarity,
+            **_further(contract),
         }
     if manifest.task == "sparse":
         kept = (
@@ -116,6 +117,17 @@ def _result(manifest: Manifest) -> dict[str, object]:
         "activation": contract.activation,
         "limit": f"{limit} of a query and a document together" if manifest.task == "rerank" else limit,
     }
+
+
+def _further(contract: TextContract) -> dict[str, object]:
+    """What there is of tokens besides."""
+    results, rows = contract.results, dict[str, object]()
+    if results is not None and results.sparse is not None:
+        rows["sparse"] = f"a weight of each of {results.sparse.dimensions} tokens"
+    if results is not None and results.multi_vector is not None:
+        vectors = results.multi_vector
+        rows["multi-vector"] = f"{vectors.dimensions} dimensions of each token; {vectors.similarity}"
+    return rows
 
 
 def _role(role: Role) -> str:
@@ -189,12 +201,14 @@ def _document(path: str, manifest: Manifest) -> dict[str, Any]:
 def _contract(manifest: Manifest) -> dict[str, Any]:
     """As the manifest has it: what only other tasks have is absent where a bundle embeds."""
     contract = manifest.contract._asdict()
-    if contract["late_interaction"] is not None:
-        contract["late_interaction"] = contract["late_interaction"].to_dict()
-    own = {"embedding": (), "sparse": ("max_active",), "multi-vector": ("late_interaction",)}.get(
+    for name in ("late_interaction", "results"):
+        if contract[name] is not None:
+            contract[name] = contract[name].to_dict()
+    further = () if contract["results"] is None else ("results",)
+    own = {"embedding": further, "sparse": ("max_active",), "multi-vector": ("late_interaction",)}.get(
         manifest.task, ("labels", "activation")
     )
-    others = {"labels", "activation", "max_active", "late_interaction"} - {*own}
+    others = {"labels", "activation", "max_active", "late_interaction", "results"} - {*own}
     if manifest.task == "multi-vector":
         others |= {"pooling", "similarity"}  # which say nothing there
     task = {} if manifest.task == "embedding" else {"task": manifest.task}

@@ -83,6 +83,9 @@ def plan(
     # besides the layer's input and the residual.
     token = 4 * _SLACK * (max(2 * d_ff, 4 * d_model) + 2 * d_model)
     result = 0.0
+    if manifest.contract.results is not None:  # vectors of all tokens before and after their norm, and a copy
+        further = sum(manifest.contract.results.widths.values())
+        token = max(token, 4 * _SLACK * (2 * d_model + 3 * further))
     if manifest.task == "sparse":  # logits of each token, and of each text what becomes of the highest
         token += 4 * _SLACK * (_WHOLE * width if static else _PIECES * min(PIECE, width))
         result = 4 * _SLACK * _RESULTS * width

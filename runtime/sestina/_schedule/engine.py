@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sestina._schedule.pipeline import Run
     from sestina._schedule.workers import Workers
 
+    Runner = Callable[[int], Run]  # of the first token that is pooled, what runs a batch
+
 T = TypeVar("T")
 
 VECTORS, STATES = "sentence_embedding", "last_hidden_state"
@@ -165,9 +167,17 @@ class Engine:
         """
         budget, more = self._budget, len(prompt.text)
         cut = windows(texts, budget.window_characters, budget.window_texts, more)
-        return flow((self._begin(window, at, watch(), prompt) for at, window in cut), self.blank, on_progress)
+        begun = (self._begin(window, at, watch(), prompt, self._run_of) for at, window in cut)
+        return flow(begun, self.blank, on_progress)
 
-    def _begin(self, texts: Sequence[str | None], begin: int, watch: Watch, prompt: Prompt) -> Window:
+    def _begin(
+        self,
+        texts: Sequence[str | None],
+        begin: int,
+        watch: Watch,
+        prompt: Prompt,
+        runner: Runner,
+    ) -> Window:
         first: dict[str | None, int] = {}  # each different text is encoded once
         nulls = watch.takes_null
         rows = [
@@ -178,15 +188,17 @@ class Engine:
         for which, tell in ((truncated, watch.see), (empty, watch.see_empty)):
             told = set(which)
             tell(begin + at for at, row in enumerate(rows) if row in told)
-        return self._begun(ids, rows, prompt.pooled_from)
+        return self._begun(ids, rows, runner(prompt.pooled_from))
 
-    def _begun(self, ids: Sequence[Any], rows: Sequence[int], start: int = 0) -> Window:
+    def _begun(self, ids: Sequence[Any], rows: Sequence[int], run: Run) -> Window:
         """A window of different texts, given as what the graph reads of each, handed to the workers."""
         workers = None if ending() else self._lock.holding(self._have_workers)
+        return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
+
+    def _run_of(self, start: int = 0) -> Run:
         session, result = self.sessions().shared(), self._result
         run = partial(session.run, result) if not start else lambda batch: session.run(result, batch, start)
-        run = self._as_kept(run)
-        return begin_window(workers, self._budget.workers, run, ids, self._budget.batch_tokens, rows)
+        return self._as_kept(run)
 
     def blank(self, count: int) -> Vectors:
         """So many rows that say nothing, for vectors to be put in."""

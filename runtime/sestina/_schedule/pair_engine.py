@@ -71,7 +71,7 @@ class PairEngine(Engine):
             ids, truncated = self._pairs.pair_rows(list(first))
         cut = set(truncated)
         watch.see(begin + at for at, row in enumerate(rows) if row in cut)
-        return self._begun(ids, rows)
+        return self._begun(ids, rows, self._run_of())
 
 
 def _characters(pair: Any) -> int:

@@ -100,7 +100,7 @@ def matrices(engine: Engine, rows: Sequence[Row], role: Role, output: str) -> It
     for attended, places in groups.items():
         for at, found in engine.by_token([rows[place].ids for place in places], output, attended):
             place = places[at]
-            yield place, found[kept(rows[place].ids, role)] if role.skip else found.copy()
+            yield place, found[kept(rows[place].ids, role)] if role.skip else found[role.first :].copy()
 
 
 def kept(ids: Sequence[int], role: Role) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

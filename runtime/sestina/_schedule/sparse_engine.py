@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sestina._schedule.engine import Engine
+from sestina._text.prompt import NO_PROMPT, Prompt
+from sestina._text.truncation import TruncationWatch
 
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
@@ -18,6 +20,10 @@ class SparseEngine(Engine):
 
     A window of four thousand texts would else be half a gigabyte of zeros.
     """
+
+    def row(self, text: str, watch: TruncationWatch, prompt: Prompt = NO_PROMPT) -> Any:
+        """Of one text alone."""
+        return compressed(self.vector(text, watch, prompt))[0]
 
     def blank(self, count: int) -> Any:
         """So many rows without a weight."""

@@ -18,6 +18,7 @@ from sestina._errors import BundleFormatError, ProviderError
 from sestina._onnxruntime import onnxruntime
 from sestina._providers.attached_provider import AttachedProvider
 from sestina._selection.contexts import Contexts
+from sestina._selection.further import Further
 from sestina._selection.probe import Probe, pick, probe
 from sestina._session.buckets import run_padded
 from sestina._session.placement import Placement
@@ -58,6 +59,8 @@ class CandidateSession:
         self._graph = bundle.graph(variant.entry.file)
         self._variant = variant
         self._result = bundle.manifest.result
+        results = bundle.manifest.contract.results
+        self._further = None if results is None else Further(bundle, results)
         self._attachment = attachment
         self._terms = terms
         self.probe: Probe | None = None
@@ -110,6 +113,8 @@ class CandidateSession:
             return run_padded(session, self._result, ids[0], setting.length, pooled_from)
 
         outcome = probe(run, goldens, batches=setting.length is None)
+        if self._further is not None:
+            outcome = self._further.probed(outcome, session, goldens, self._terms.goldens, setting.length)
         tolerance = self._limit(outcome.error) if self.probe is None else self.tolerance
         if not outcome.error <= tolerance:
             raise ProviderError(

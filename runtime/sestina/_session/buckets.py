@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,11 +44,14 @@ class BucketSession:
 
     def run(self, output: str, ids: Ids, start: int = 0) -> Vectors:
         """As `Run.run`: (B, S) or (B, S, 2) int64 -> (B, d) or (B, S, d) float32."""
-        length = ids.shape[1]
-        session = self.session(self.bucket(length))
-        rows = [run_padded(session, output, row, self.bucket(length), start) for row in ids]
-        joined: Vectors = np.concatenate(rows)
-        return joined
+        return self.run_for([output], ids, start)[output]
+
+    def run_for(self, outputs: Sequence[str], ids: Ids, start: int = 0) -> dict[str, Vectors]:
+        """As `Run.run_for`."""
+        bucket = self.bucket(ids.shape[1])
+        session = self.session(bucket)
+        rows = [run_padded_for(session, outputs, row, bucket, start) for row in ids]
+        return {output: np.concatenate([row[output] for row in rows]) for output in outputs}
 
     def bucket(self, length: int) -> int:
         """The smallest bucket that holds a text of so many tokens.
@@ -109,6 +112,13 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int, start: int 
 
     Returns: (1, d) or (1, S, d) float32.
     """
+    return run_padded_for(session, [output], ids, bucket, start)[output]
+
+
+def run_padded_for(
+    session: Session, outputs: Sequence[str], ids: Ids, bucket: int, start: int = 0
+) -> dict[str, Vectors]:
+    """The same for several outputs, by their names."""
     padded = np.zeros((3, 1, bucket), dtype=np.int32)  # ids, mask, types
     padded[1, 0, : len(ids) if session.pools_from else start or len(ids)] = 1
     feeds = {"input_ids": padded[0], "attention_mask": padded[1]}
@@ -117,5 +127,7 @@ def run_padded(session: Session, output: str, ids: Ids, bucket: int, start: int 
     else:
         padded[::2, 0, : len(ids)] = ids.T
         feeds[TYPES] = padded[2]
-    rows = session.feed(output, feeds, start)
-    return rows[:, : len(ids)] if rows.ndim == 3 else rows  # of each token
+    found = session.feed_for(outputs, feeds, start)
+    return {
+        name: rows[:, : len(ids)] if rows.ndim == 3 else rows for name, rows in found.items()
+    }  # of tokens

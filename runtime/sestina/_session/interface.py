@@ -31,6 +31,7 @@ _RANKS = {
     "logits": 2,
     "token_logits": 3,
     "sparse_embedding": 2,
+    "token_weights": 3,
     "token_embeddings": 3,
     "last_hidden_state": 3,
 }
@@ -97,6 +98,17 @@ def check_graph(
                     f"{where} has the {kind} {tensor.name} as {tensor.type} of shape "
                     f"{tensor.shape!s:.80}; its manifest entry says {_list([entry])}: export the bundle again"
                 )
+
+
+def check_left_out(where: str, variant: Variant, outputs: Iterable[str]) -> None:
+    """Refuse a graph that gives more than its manifest entry says, in the part of it that is left out.
+
+    Raises:
+        BundleFormatError: Naming what.
+    """
+    stated = {tensor.name for tensor in variant.outputs}
+    if more := [name for name in outputs if name not in stated]:
+        raise BundleFormatError(f"{where} has the outputs {more!s:.200} besides, unlike its manifest entry")
 
 
 def _axes(name: str) -> tuple[int | str, ...]:

@@ -16,7 +16,7 @@ from sestina._errors import OptionError, ProviderError, SestinaError
 from sestina._onnxruntime import line, onnxruntime, session_options
 from sestina._providers.attached_provider import CPU, AttachedProvider
 from sestina._session.guarded import GuardedSession
-from sestina._session.interface import ATTENDED, AXES, START, TYPES, check_graph, check_result
+from sestina._session.interface import ATTENDED, AXES, START, TYPES, check_graph, check_left_out, check_result
 from sestina._session.placement import Placement, read_placement
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Run(Protocol):
             ProviderError: Where onnxruntime fails, or gives something else or what is not finite.
         """
 
+    def run_for(self, outputs: Sequence[str], ids: Ids, start: int = 0) -> dict[str, Vectors]:
+        """The same for several outputs at once, by their names, of ids (B, S)."""
+
     def placement(self) -> Placement:
         """Which operators run where."""
 
@@ -70,7 +73,7 @@ class Setting(NamedTuple):
         options: For the provider, besides those of the attachment.
         entries: For the session (`add_session_config_entry`).
         inner: Inner values of the graph that it was given as outputs after its own.
-        states: Whether it is to give hidden states; else what only they need is left out, where it can be.
+        states: Whether it is to give outputs of each token; else what they need is left out, where it can be.
         placement: Of the graph before it was compiled, where a compiled one is opened.
     """
 
@@ -124,7 +127,8 @@ class Session:
         self._recorded = setting.placement
         self._device_id = int(setting.attachment.options.get("device_id", 0))
         if graph.has_states_part and not setting.states:
-            self._outputs = tuple(tensor for tensor in variant.outputs if tensor.name != _STATES)
+            self._outputs = tuple(each for each in variant.outputs if each.name not in graph.states_outputs)
+            check_left_out(graph.where, variant, graph.states_outputs)
         else:
             self._outputs = variant.outputs
         opened = variant._replace(outputs=self._outputs)
@@ -138,21 +142,8 @@ class Session:
         return self.feed(output, {"input_ids": tokens, TYPES: types}, start)
 
     def run_for(self, outputs: Sequence[str], ids: Ids, start: int = 0) -> dict[str, Vectors]:
-        """Run texts of one length, (B, S), for several outputs, inner ones included, by their names.
-
-        Raises:
-            ProviderError: As `Run.run`; inner values may be infinite.
-        """
-        feeds = self._whole({"input_ids": ids}, start)
-        try:
-            results = self._guarded.run(lambda session: session.run(list(outputs), feeds))
-        except SestinaError:
-            raise
-        except Exception as error:  # noqa: BLE001  onnxruntime has no common root
-            raise ProviderError(f"{self.variant.entry.file} failed on {ids.shape}: {line(error)}") from None
-        for output, result in zip(outputs, results, strict=True):
-            check_result(self.variant, output, result, ids.shape)
-        return dict(zip(outputs, results, strict=True))
+        """As `Run.run_for`, for a graph of dynamic shapes, and for inner values, which may be infinite."""
+        return self.feed_for(outputs, {"input_ids": ids}, start)
 
     def _whole(self, feeds: Mapping[str, npt.NDArray[Any]], start: int) -> Mapping[str, npt.NDArray[Any]]:
         """What a graph is fed with, with the first token that is pooled, or how many are attended to, where
@@ -167,7 +158,13 @@ class Session:
 
     def feed(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], start: int = 0) -> Vectors:
         """Run the graph once, on what its inputs are to be."""
-        if output == _STATES and all(tensor.name != output for tensor in self._outputs):
+        return self.feed_for([output], feeds, start)[output]
+
+    def feed_for(
+        self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]], start: int = 0
+    ) -> dict[str, Vectors]:
+        """The same for several outputs, by their names."""
+        if _STATES in outputs and all(tensor.name != _STATES for tensor in self._outputs):
             raise OptionError(
                 f"{self.variant.entry.file} gives no hidden states: load another variant, with provider='cpu'"
             )
@@ -175,25 +172,27 @@ class Session:
         feeds = self._whole(feeds, start)
         try:
             if self._provider.bound is None:
-                result = self._guarded.run(lambda session: session.run([output], feeds))[0]
+                results = self._guarded.run(lambda session: session.run(list(outputs), feeds))
             else:
-                result = self._guarded.run(lambda _: self._run_bound(output, feeds))[0]
+                results = self._guarded.run(lambda _: self._run_bound(outputs, feeds))
         except SestinaError:
             raise
         except Exception as error:  # noqa: BLE001  onnxruntime has no common root
             raise ProviderError(f"{self.variant.entry.file} failed on {shape}: {line(error)}") from None
-        check_result(self.variant, output, result, shape)
-        return result
+        for output, result in zip(outputs, results, strict=True):
+            check_result(self.variant, output, result, shape)
+        return dict(zip(outputs, results, strict=True))
 
-    def _run_bound(self, output: str, feeds: Mapping[str, npt.NDArray[Any]]) -> list[Vectors]:
-        """With the one output made in the device's memory and copied once, instead of all of them.
+    def _run_bound(self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[Vectors]:
+        """With these outputs made in the device's memory and copied once, instead of all of them.
 
         A binding belongs to one run, so that runs side by side share nothing.
         """
         binding = self._session.io_binding()
         for name, value in feeds.items():
             binding.bind_cpu_input(name, value)
-        binding.bind_output(output, self._provider.bound, self._device_id)
+        for output in outputs:
+            binding.bind_output(output, self._provider.bound, self._device_id)
         self._session.run_with_iobinding(binding)
         results: list[Vectors] = binding.copy_outputs_to_cpu()
         return results

@@ -26,7 +26,7 @@ class Sessions:
         open_session: Opens one whose runs share so many threads.
         open_introspection: Opens one with inner values as outputs too.
         threads: Threads that compute.
-        open_whole: Opens one that gives hidden states, where those of `open_session` do not.
+        open_whole: Opens one that gives outputs of each token, where those of `open_session` do not.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Sessions:
         self._alone: Run | None = open_session(threads)
         self._shared: Run | None = self._alone if threads == 1 else None
         self._whole: Run | None = None
+        self._whole_shared: Run | None = None
         self._inside: Session | None = None
         self._alone_was_used = False
 
@@ -77,7 +78,7 @@ class Sessions:
         return session
 
     def whole(self) -> Run:
-        """For hidden states: `alone`, or one that holds the weights once more where that leaves them out."""
+        """For outputs of each token: `alone`, or one that holds the weights again where that has none."""
         if self._open_whole is None:
             return self.alone()
         return self._whole or self._lock.holding(self._have_whole)
@@ -87,6 +88,20 @@ class Sessions:
         if session is None:
             assert self._open_whole is not None  # noqa: S101  else nobody comes here
             session = self._whole = self._open_whole(self._threads)
+        return session
+
+    def whole_shared(self) -> Run:
+        """The same for many batches at once: `shared`, or one that holds the weights once more."""
+        if self._open_whole is None:
+            return self.shared()
+        return self._whole_shared or self._lock.holding(self._have_whole_shared)
+
+    def _have_whole_shared(self) -> Run:
+        session = self._whole_shared
+        if session is None:
+            assert self._open_whole is not None  # noqa: S101  else nobody comes here
+            session = self._whole if self._threads == 1 else None
+            session = self._whole_shared = session or self._open_whole(1)
         return session
 
     def inside(self, names: Sequence[str]) -> Session:

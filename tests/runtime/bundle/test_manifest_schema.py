@@ -260,6 +260,68 @@ def cases_of_late_interaction(also: Callable[..., Change]) -> Iterator[tuple[str
     )
 
 
+def several(**members: Any) -> Change:
+    """A manifest of embeddings that gives weights and vectors of tokens too."""
+
+    def change(document: dict[str, Any]) -> None:
+        results = {
+            "sparse": {"dimensions": 99, "skip": [0, 2]},
+            "multi-vector": {"dimensions": 16, "first": 1, "similarity": "meanmaxsim"},
+        }
+        second(results={**results, **members})(document)
+        document["files"] += [entry("golden.sparse.npy"), entry("golden.multi-vector.npy")]
+        for variant in document["variants"]:
+            variant["outputs"].append(tensor("token_weights", "float32", "batch", "length", 1))
+            variant["outputs"].append(tensor("token_embeddings", "float32", "batch", "length", 16))
+
+    return change
+
+
+def cases_of_results(also: Callable[..., Change]) -> Iterator[tuple[str, Change, Verdict]]:
+    """What a bundle of embeddings gives besides."""
+    at = ("contract", "results")
+    yield "results", several(), GOOD
+    yield "results, of which one is not said", also(several(), (*at, "sparse")), GOOD
+    yield "results in version 1", put(at, 5), GOOD  # a member that it does not know
+    yield "results of another task", labelled(results=5), GOOD  # the same
+    yield "no results", second(results=None), GOOD
+    for value in ([], {}, 5, {"colbert": {}}):
+        yield f"results = {value!r}", second(results=value), BOTH
+    yield "results, and another", several(colbert={}), BOTH
+    for name, members in (
+        ("sparse", {"dimensions": [0, "9"], "skip": [5, [-1], [1, 1], ["a"]]}),
+        ("multi-vector", {"dimensions": [0, True], "first": [-1, 1.5], "similarity": [5, "cosine"]}),
+    ):
+        yield f"results, {name} = 5", several(**{name: 5}), BOTH
+        for member, values in members.items():
+            yield f"results, no {member} of {name}", also(several(), (*at, name, member)), BOTH
+            for value in values:
+                yield (
+                    f"results, {member} of {name} = {value!r}",
+                    also(several(), (*at, name, member), value),
+                    BOTH,
+                )
+    for number, file in ((4, "golden.sparse.npy"), (5, "golden.multi-vector.npy")):
+        yield f"results without {file}", also(several(), ("files", number)), BOTH
+    for output in (2, 3):
+        place = ("variants", 1, "outputs", output)
+        yield f"results without output {output}", also(several(), place), BOTH
+        for member, value in (
+            ("name", "x"),
+            ("dtype", "float16"),
+            ("shape", ["batch", 1]),
+            ("shape", ["b", 3, 1]),
+        ):
+            yield (
+                f"results, {member} of output {output} = {value}",
+                also(several(), (*place, member), value),
+                BOTH,
+            )
+    yield "weights of several dimensions", also(several(), ("variants", 0, "outputs", 2, "shape", 2), 2), BOTH
+    # What no schema can say.
+    yield "vectors of another width", also(several(), ("variants", 0, "outputs", 3, "shape", 2), 17), READER
+
+
 def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
     """Tasks, which version 2 has."""
 
@@ -276,6 +338,7 @@ def cases_of_tasks() -> Iterator[tuple[str, Change, Verdict]]:
     yield "pairs with types", told, GOOD
     yield "any task in version 1", put(("task",), "poetry"), GOOD  # a member that it does not know
     yield from cases_of_late_interaction(also)
+    yield from cases_of_results(also)
     for value in ("multi_vector", "Rerank", "", 5, [], True):
         yield f"task = {value!r}", lambda m, value=value: m.update(format_version=2, task=value), BOTH  # type: ignore[misc]
     yield "task sparse", sparse(), GOOD

@@ -1,0 +1,46 @@
+"""What an output of each token becomes for a text: a weight of each of its ids, or its matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sestina._bundle.results import MULTI_VECTOR, SPARSE, Results
+
+if TYPE_CHECKING:
+    from sestina._arrays import Ids, Vectors
+
+
+def finished(name: str, results: Results, ids: Ids, result: Vectors) -> Any:
+    """One text's share of an output.
+
+    Args:
+        name: Which: of sparse (indices, weights), of multi-vector (m, d); of others it is as it is.
+        results: Of the bundle.
+        ids: (S,), at least one.
+        result: (S, width), or (d,).
+    """
+    if name == SPARSE and results.sparse is not None:
+        return heaviest(ids, result[:, 0], results.sparse.skip)
+    if name == MULTI_VECTOR and results.multi_vector is not None:
+        return result[results.multi_vector.first :].copy()  # which does not hold the whole batch
+    return result
+
+
+def heaviest(ids: Ids, weights: Vectors, skip: Sequence[int]) -> Any:
+    """Of each token id the weight of the heaviest of its places, where that is above 0.
+
+    Args:
+        ids: (S,), at least one.
+        weights: (S,).
+        skip: Ids that are left out.
+
+    Returns: ids int32, ascending, and weights float32.
+    """
+    order = np.argsort(ids, kind="stable")
+    found, starts = np.unique(ids[order], return_index=True)
+    most = np.maximum.reduceat(weights[order], starts)
+    kept = (most > 0) & ~np.isin(found, skip)
+    return found[kept].astype(np.int32), most[kept]
