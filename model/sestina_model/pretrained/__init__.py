@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sestina_model._errors import CheckpointError, UnsupportedCheckpointError
 from sestina_model._files import read_json_object
-from sestina_model.config import HeadConfig
+from sestina_model.config import EncoderConfig, HeadConfig
 from sestina_model.encoder import TransformerEncoder
 from sestina_model.head_config import LOGITS, Task
 from sestina_model.pretrained.card import read_licence, read_name
@@ -107,6 +107,7 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     architecture = architecture.reaching(stated if architecture.states_positions else stated or found.limit)
     limits = (stated or found.limit, architecture.config.max_positions)
     limit = min(value for value in limits if value is not None)
+    _check_padding(found.tokenizer, architecture.config, limit < (stated or found.limit or limit), root)
     if contract.late is not None:
         architecture = architecture.reaching(contract.late.longest)
     sequence, heads = None, TokenHeads()
@@ -211,6 +212,17 @@ def _check_token_types(tokenizer: Tokenizer, root: Path) -> None:
         raise UnsupportedCheckpointError(
             f"{root / 'tokenizer.json'}: its post-processor gives a text token type {types[0]}, which is not "
             f"supported; only 0 is"
+        )
+
+
+def _check_padding(tokenizer: Tokenizer, config: EncoderConfig, short: bool, root: Path) -> None:
+    """Padding that stands in every text takes no position: more tokens fit than there are positions."""
+    if config.positions == "counted" and short and config.pad_id in tokenizer.encode("").ids:
+        token = tokenizer.id_to_token(config.pad_id)
+        raise UnsupportedCheckpointError(
+            f"{root / CONFIG} has pad_token_id {config.pad_id}, which is {token!r} and stands in every text; "
+            f"state a max_seq_length of at most {config.max_positions} in "
+            "sentence_bert_config.json, or a pad_token_id that no text has"
         )
 
 
