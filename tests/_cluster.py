@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ os.environ |= {
     "RAY_AUTH_MODE": "disabled",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
+HAS_JAVA = shutil.which("java") is not None or bool(os.environ.get("JAVA_HOME"))
+NEEDS_JAVA = "Spark needs Java: apt install default-jre-headless"
 WORDS = ["the", "central", "bank", "plants", "turned", "light", "sugar", "while", "cat", "slept", "rates"]
 ROOTS = os.pathsep.join(dict.fromkeys(path for path in sys.path if path))
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20, "memory": 1 << 30, "include_dashboard": False}
