@@ -160,8 +160,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_cli": {
             "__init__", "_arrays", "_bench", "_bits", "_bundle", "_encoder", "_errors", "_explain", "_leftovers", "_load",
             "_loaded", "_loaders", "_multi_vector_encoder", "_onnxruntime", "_output", "_progress", "_providers", "_reranker",
-            "_similarity",
-            "_tasks", "_text", "_trial", "_vectors",
+            "_similarity", "_sparse_vectors", "_tasks", "_text", "_trial", "_vectors",
         },
         "__main__": {"_cli"},
         "integrations": {"__init__"},  # a framework's door is built as a user would build it
