@@ -376,6 +376,7 @@ def test_nodes_that_write_elsewhere_are_told_of(
 
 def piece(run: Run, base: str, ids: list[int], *, mark: bool = True, pending: bool = False) -> None:
     """As Ray writes one table, and what it says of it."""
+    run.checkpoint.mkdir(exist_ok=True)
     pq.write_table(pa.table({"id": ids}), run.rows / f"{base}-0.parquet")
     if mark:
         pq.write_table(pa.table({"id": ids}), run.mark(base))

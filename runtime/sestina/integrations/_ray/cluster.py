@@ -34,7 +34,12 @@ class Places(NamedTuple):
 @contextlib.contextmanager
 def meanwhile(module: str) -> Iterator[None]:
     """Import a module beside what is done in the block, which waits for other processes."""
-    thread = threading.Thread(target=importlib.import_module, args=(module,), name=f"import {module}")
+
+    def begin() -> None:
+        with contextlib.suppress(Exception):  # raised where it is imported again
+            importlib.import_module(module)
+
+    thread = threading.Thread(target=begin, name=f"import {module}")
     thread.start()
     try:
         yield
@@ -73,10 +78,10 @@ def leave() -> None:
     """Disconnect, and end a cluster that `join` began."""
     if not ray.is_initialized():
         return
-    node = getattr(ray._private.worker, "_global_node", None)
-    for each in getattr(node, "all_processes", {}).get("monitor", ()):
-        # It would ask for more machines, and does not heed SIGTERM: Ray would wait a second for it.
-        each.process.kill()
+    with contextlib.suppress(AttributeError, KeyError):  # Ray's own, which may be elsewhere one day
+        for each in ray._private.worker._global_node.all_processes["monitor"]:
+            # It would ask for more machines, and does not heed SIGTERM: Ray would wait a second for it.
+            each.process.kill()
     ray.shutdown()
 
 

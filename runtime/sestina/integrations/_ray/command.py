@@ -69,6 +69,9 @@ def _hushed() -> Iterator[None]:
     Ray writes there from C++, whatever its loggers are set to: for every pool of actors that their arguments
     are in its object store, which is where Ray Data puts them.
     """
+    if sys.stderr is None:  # closed, as its descriptor is
+        yield
+        return
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     ours: Any = sys.stderr
