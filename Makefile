@@ -127,7 +127,8 @@ $(CLUSTER)/.ready: pyproject.toml
 CLUSTER_TESTS := tests/integrations/test_ray.py tests/integrations/test_spark.py tests/integrations/test_cluster_page.py
 
 test-cluster: $(CLUSTER)/.ready
-	$(CLUSTER)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default $(CLUSTER_TESTS)
+	$(CLUSTER)/$(SCRIPTS)/python -m pytest -q --confcutdir tests/integrations -o filterwarnings=default \
+		-o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true $(CLUSTER_TESTS)
 
 # 20,000 texts on two nodes of Ray, and kill -9 of an encoder, a node and the driver, each at three moments.
 test-ray: $(CLUSTER)/.ready

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ os.environ |= {
     "RAY_AUTH_MODE": "disabled",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
+HAS_JAVA = shutil.which("java") is not None or bool(os.environ.get("JAVA_HOME"))
+NEEDS_JAVA = "Spark needs Java: apt install default-jre-headless"
 WORDS = ["the", "central", "bank", "plants", "turned", "light", "sugar", "while", "cat", "slept", "rates"]
 ROOTS = os.pathsep.join(dict.fromkeys(path for path in sys.path if path))
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20, "memory": 1 << 30, "include_dashboard": False}
@@ -109,6 +112,43 @@ def nodes() -> Iterator[Nodes]:
         yield cluster
     finally:
         cluster.close()
+
+
+def killed_and_made_good(
+    cluster: Nodes, source: Path, out: Path, victim: str, rows: int, wanted: Any, *options: str
+) -> dict[str, Any]:
+    """The command with one `kill -9`, run again where that leaves it unfinished; what it said at its end.
+
+    Whatever was killed, every id is there once, and every vector is bit for bit that of a single process.
+
+    Args:
+        cluster: Where it runs; it is whole again at the end.
+        source: What `write_input` made.
+        out: Of the command.
+        victim: "encoder", "node" or "driver".
+        rows: How many are in tables that are whole when it is killed; "there" of what is given says how many were.
+        wanted: Of the texts, (n, d) float32.
+        options: Of the command.
+    """
+    process = start(source, out, cluster.address, *options)
+    kill = {
+        "encoder": cluster.kill_encoder,
+        "node": cluster.kill_node,
+        "driver": lambda: process.send_signal(signal.SIGKILL),
+    }[victim]
+    there = when_done(process, out, rows, kill)
+    if victim == "driver":
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not out.exists()
+        process = start(source, out, cluster.address, *options)
+    told = finish(process)
+    assert_whole(out, len(wanted), wanted)
+    if victim == "driver":
+        assert told["encoded"] <= len(wanted) - there, told
+        assert told["retries"]["runs_before"] == 1, told
+    cluster.mend()
+    return {**told, "there": there}
 
 
 def start(source: Path, out: Path, address: str | None, *options: str) -> subprocess.Popen[str]:

@@ -7,43 +7,15 @@ bit for bit that of a single process. `python tests/integrations/ray_kills.py --
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from _cluster import Nodes, assert_whole, finish, in_one_process, nodes, start, when_done, write_input
+from _cluster import in_one_process, killed_and_made_good, nodes, write_input
 
 MOMENTS = (0.1, 0.4, 0.7)
-
-
-def once(
-    cluster: Nodes, source: Path, out: Path, victim: str, moment: float, count: int, wanted: Any
-) -> dict[str, Any]:
-    """One run with one kill; what the command said at its end."""
-    options = ("--block-rows", str(max(32, count // 40)))
-    process = start(source, out, cluster.address, *options)
-    kill = {
-        "encoder": cluster.kill_encoder,
-        "node": cluster.kill_node,
-        "driver": lambda: process.send_signal(signal.SIGKILL),
-    }[victim]
-    there = when_done(process, out, int(count * moment), kill)
-    if victim == "driver":
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        assert not out.exists()
-        process = start(source, out, cluster.address, *options)
-    told = finish(process)
-    assert_whole(out, count, wanted)
-    if victim == "driver":
-        assert told["encoded"] <= count - there, told
-        assert told["retries"]["runs_before"] == 1, told
-    cluster.mend()
-    return {"there": there, **told}
 
 
 def main() -> None:
@@ -60,7 +32,8 @@ def main() -> None:
             for moment in MOMENTS:
                 begun = time.monotonic()
                 out = Path(folder) / f"{victim}-{moment}"
-                told = once(cluster, source, out, victim, moment, args.texts, wanted)
+                rows, block = int(args.texts * moment), str(max(32, args.texts // 40))
+                told = killed_and_made_good(cluster, source, out, victim, rows, wanted, "--block-rows", block)
                 print(
                     f"{victim} killed at {told['there']:,} rows: every id once, every vector equal; "
                     f"{told['retries']}, {time.monotonic() - begun:.0f} s",

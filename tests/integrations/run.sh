@@ -53,5 +53,7 @@ if [ "$(cat "$HOSTS/made-of" 2>/dev/null)" != "$key" ]; then
     echo "$key" >"$HOSTS/made-of"
 fi
 
-# This clone's own, whichever one the environment was made by; warnings of hosts are theirs.
-PYTHONPATH=$PWD/runtime:$PWD/model:$PWD/export "$HOSTS/$SCRIPTS/python" -m pytest -q --confcutdir tests/integrations -o filterwarnings=default tests/integrations
+# This clone's own, whichever one the environment was made by; warnings of hosts are theirs. A test that stands still, as
+# one did once on a loaded machine, ends the run with the stacks of all threads: the longest takes seconds.
+PYTHONPATH=$PWD/runtime:$PWD/model:$PWD/export "$HOSTS/$SCRIPTS/python" -m pytest -q --confcutdir tests/integrations \
+    -o filterwarnings=default -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true tests/integrations

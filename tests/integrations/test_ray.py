@@ -6,7 +6,7 @@ import json
 import pickle
 import re
 import shutil
-import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ from _cluster import (
     assert_whole,
     finish,
     in_one_process,
+    killed_and_made_good,
     nodes,
     start,
     texts,
     vectors_of,
-    when_done,
     write_input,
 )
 from sestina.integrations._ray import bundle as bundles
@@ -41,7 +41,9 @@ from sestina.integrations._ray.command import main
 from sestina.integrations._ray.output import Output
 from sestina.integrations._ray.pipeline import usual_block
 from sestina.integrations._ray.runs import Run
+from sestina.integrations._ray.source import Tables, pieces
 from sestina.integrations._ray.table import Table, doubled
+from sestina.integrations._ray.tally import Teller, told
 from sestina.integrations.ray import SestinaEmbedder
 
 COUNT = 3000
@@ -96,6 +98,40 @@ def test_a_table_becomes_one_with_vectors(
     )
 
 
+def test_alone_on_this_machine(tmp_path: Path) -> None:
+    """Without a cluster it begins one; with --quiet nothing is printed, and no process is left."""
+    source, out = write_input(tmp_path / "in", 40), tmp_path / "out"
+    process = start(source, out, "local", "--encoder-cpus", "1", "--quiet")
+    output, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    told = json.loads(output)
+    assert (told["rows"], told["nodes"], told["encoders"], told["encoder_cpus"]) == (40, 1, 1, 1)
+    assert_whole(out, 40)
+    until = time.monotonic() + 20
+    while left := in_session(process.pid):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+    refused = start(tmp_path / "nothing", out, "local", "--quiet")
+    _, errors = refused.communicate(timeout=60)
+    assert refused.returncode == 2
+    assert errors.startswith("sestina: error: ")
+    assert len(errors.splitlines()) == 1  # what is ours is printed all the same
+
+
+def in_session(leader: int) -> list[str]:
+    """Processes of a session that still run, as `start` begins one; Ray's daemons and workers are of it too."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, told = entry.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, session = told.split()[0], int(told.split()[3])
+        if session == leader and state != "Z":
+            found.append(name)
+    return found
+
+
 def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
     """The negative control: a vector that is off by one bit, an id that is there twice, a row that is missing."""
     given = write_input(tmp_path / "in", 4, files=1)
@@ -125,25 +161,7 @@ def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
 def test_what_is_killed_is_made_good(
     victim: str, cluster: Nodes, source: Path, wanted: Any, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    process = start(source, out, cluster.address, *BLOCK)
-    kill = {
-        "encoder": cluster.kill_encoder,
-        "node": cluster.kill_node,
-        "driver": lambda: process.send_signal(signal.SIGKILL),
-    }[victim]
-    there = when_done(process, out, COUNT // 4, kill)
-    if victim == "driver":
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        assert not out.exists()
-        process = start(source, out, cluster.address, *BLOCK)
-    told = finish(process)
-    assert_whole(out, COUNT, wanted)
-    if victim == "driver":
-        assert told["encoded"] <= COUNT - there
-        assert told["retries"]["runs_before"] == 1
-    cluster.mend()
+    killed_and_made_good(cluster, source, tmp_path / "out", victim, COUNT // 4, wanted, *BLOCK)
 
 
 def test_a_text_that_is_refused_is_named(cluster: Nodes, tmp_path: Path) -> None:
@@ -358,6 +376,7 @@ def test_nodes_that_write_elsewhere_are_told_of(
 
 def piece(run: Run, base: str, ids: list[int], *, mark: bool = True, pending: bool = False) -> None:
     """As Ray writes one table, and what it says of it."""
+    run.checkpoint.mkdir(exist_ok=True)
     pq.write_table(pa.table({"id": ids}), run.rows / f"{base}-0.parquet")
     if mark:
         pq.write_table(pa.table({"id": ids}), run.mark(base))
@@ -446,6 +465,48 @@ def test_ids_that_are_there_twice() -> None:
     pieces = [np.uint64([1, 5]), np.uint64([2]), np.uint64([9, 5]), np.uint64([])]
     assert doubled(pieces) == {2}
     assert doubled([]) == set()
+
+
+def test_row_groups_are_read_once_and_some_together(tmp_path: Path) -> None:
+    for name, ids in (("a", list(range(10))), ("b", []), ("c", [20, 21, 22])):
+        texts_ = pa.array([str(at) for at in ids], pa.string())
+        pq.write_table(
+            pa.table({"id": pa.array(ids, pa.int16()), "text": texts_}),
+            tmp_path / f"{name}.parquet",
+            row_group_size=2,
+        )
+    table = Table(str(tmp_path), "text", "id")
+    found = pieces(table, 1)  # four blocks of one row, which three row groups of two reach
+    assert [(Path(each.file).stem, each.begin, each.end, each.rows) for each in found] == [
+        ("a", 0, 2, 4),
+        ("a", 2, 4, 4),
+        ("a", 4, 5, 2),
+        ("c", 0, 2, 3),
+    ]
+    assert len(pieces(table, 100)) == 2
+    tasks = Tables(found, table.schema, 3).get_read_tasks(1)
+    read = [block for task in tasks for block in task()]
+    assert max(len(block) for block in read) <= 3
+    whole = pa.concat_tables(read)
+    assert whole.schema == table.schema
+    assert whole["id"].to_pylist() == [*range(10), 20, 21, 22]
+    assert table.ids().tolist() == [*range(10), 20, 21, 22]
+    (tmp_path / "c.parquet").unlink()  # on a node that has another file system
+    with pytest.raises(sestina.InputError, match=r"c\.parquet cannot be read as Parquet"):
+        list(tasks[-1]())
+
+
+def test_what_encoders_tell_is_summed(tmp_path: Path) -> None:
+    one, other = Teller(str(tmp_path)), Teller(str(tmp_path))
+    one.tell(rows=3, tokens=1.5, truncated=1)
+    other.tell(rows=4, tokens=2.0, restarted=1)
+    one.tell(rows=1, tokens=0.5)
+    (tmp_path / "killed.jsonl").write_text('{"rows": 9}\n{"rows": 1', "utf-8")
+    found = told(tmp_path)
+    assert (found["rows"], found["tokens"], found["truncated"], found["restarted"]) == (17, 4.0, 1, 1)
+    assert found["empty"] == 0
+    with pytest.raises(sestina.OutputError, match="cannot be written"):
+        Teller(str(tmp_path / "gone")).tell(rows=1)
 
 
 def test_hidden_files_are_no_input(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import pytest
 import sestina
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: make test-cluster")
-if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
-    pytest.skip("Spark needs Java: apt install default-jre-headless", allow_module_level=True)
+from _cluster import HAS_JAVA, NEEDS_JAVA
+
+if not HAS_JAVA:
+    pytest.skip(NEEDS_JAVA, allow_module_level=True)
 
 from sestina.integrations import spark as module
 from sestina.integrations.spark import with_vectors

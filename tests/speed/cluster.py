@@ -1,7 +1,8 @@
 """`python -m sestina.integrations.ray` beside `sestina encode`, on the same cores: `python tests/speed/cluster.py`.
 
 Both from Parquet to Parquet, whole processes with their starts, in turn, as many threads each. No test: a figure is
-worth something on a quiet machine alone, and Ray's start of some seconds counts for less the longer the run.
+worth something on a quiet machine alone, and Ray's start of some seconds counts for less the longer the run. What is
+said of processors' seconds, all processes of each command together, is worth something on a loaded one too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -42,18 +44,38 @@ def timed(module: str, *arguments: str) -> tuple[float, dict[str, Any]]:
         "PYTHONPATH": str(_RUNTIME),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",
+        "RAY_worker_niceness": "0",  # else what else runs here slows Ray's workers alone
     }
     begun = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", module, *arguments, "--json"],
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
+        start_new_session=True,
     )
+    processors: dict[str, float] = {}
+    watch = threading.Thread(target=_follow, args=(process, processors))
+    watch.start()
+    output, errors = process.communicate()
     seconds = time.monotonic() - begun
-    assert done.returncode == 0, done.stderr
-    return seconds, json.loads(done.stdout)
+    watch.join()
+    assert process.returncode == 0, errors
+    return seconds, {**json.loads(output), "processors": sum(processors.values())}
+
+
+def _follow(process: subprocess.Popen[str], processors: dict[str, float]) -> None:
+    """Seconds of each process of a session, until its leader ends; most of Ray's are nobody's children."""
+    while process.poll() is None:
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                told = entry.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(told[3]) == process.pid:
+                processors[entry.parent.name] = (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+        time.sleep(0.1)
 
 
 def main() -> None:
@@ -72,7 +94,7 @@ def main() -> None:
         write(source, args.texts, args.words)
         for at in range(args.rounds):
             load = os.getloadavg()[0]
-            alone, _ = timed(
+            alone, said = timed(
                 "sestina", "encode", "--input", str(source), "--column", "text",
                 "--output", str(folder / f"alone-{at}.parquet"), "--threads", str(args.threads),
             )  # fmt: skip
@@ -84,8 +106,9 @@ def main() -> None:
             seconds["encode"].append(alone)
             seconds["ray"].append(with_ray)
             print(
-                f"round {at + 1}: encode {alone:.1f} s, ray {with_ray:.1f} s "
-                f"({told['tokens_per_encoder_second']:,.0f} tokens/s inside its encoder); load {load:.1f}",
+                f"round {at + 1}: encode {alone:.1f} s ({said['processors']:.1f} of processors), "
+                f"ray {with_ray:.1f} s ({told['processors']:.1f} of processors; "
+                f"{told['tokens_per_encoder_second']:,.0f} tokens/s inside its encoder); load {load:.1f}",
                 flush=True,
             )
     ratio = median(seconds["encode"]) / median(seconds["ray"])

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # Of what the commands read and write: an argument that ends so and has no spaces is meant as a path.
 _SUFFIXES = (
-    ".sestina", ".json", ".jsonl", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".arrow", ".onnx", ".ort",
+    ".sestina", ".json", ".jsonl", ".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".arrow", ".onnx",
+    ".ort",
 )  # fmt: skip
 _BUNDLE = ".sestina"
 _SEPARATORS = os.sep + (os.altsep or "")
@@ -75,6 +76,21 @@ def take_bundle(args: argparse.Namespace, least: int, most: int | None = None) -
     if hasattr(args, "input"):
         _check_no_file(texts[: len(texts) - len(dashed)])
     return texts
+
+
+def check_stdin(args: argparse.Namespace) -> None:
+    """Texts come in one way: what is piped in is not dropped for an argument that may be no text at all.
+
+    Raises:
+        OptionError: Where they come both ways.
+    """
+    from sestina._cli.files import stdin_has_data
+
+    if args.texts and not args.dashed and stdin_has_data():
+        raise OptionError(
+            f"{args.texts[0]} is a TEXT argument, and texts come through standard input too: write a BUNDLE "
+            "as a path, such as ./minilm, or put -- before the TEXT to leave standard input alone"
+        )
 
 
 def looks_like_path(argument: str) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sestina._cli import arguments, formats, options, printing
+from sestina._cli import arguments, encode_sparse, formats, options, printing
 from sestina._cli.destination import destination, is_standard_output
 from sestina._errors import InputError, OptionError, OutputError
 
@@ -31,12 +31,16 @@ Examples:
   sestina encode minilm.sestina --input "docs/*.jsonl.gz" --field page.body --output vectors/
   sestina encode --input reviews.parquet --column text --output embedded.parquet
   sestina encode nomic.sestina --prompt document --input passages.txt --output passages.npy
+  sestina encode splade.sestina --input passages.txt --output passages.npz
 
 JSONL has a line {"text": ..., "vector": [...]} for each text; .npy holds an array (n, dimensions) that
 numpy.load can map; a table keeps the columns of the input's and has a column of vectors. Numbers are float32,
 or as --output-dtype says. Input of any size runs in bounded memory, but for .npy from a pipe to a pipe: there
 the vectors wait until their number is known. The output file appears when it is complete. A folder (--output
 DIR/) gets shards and a manifest: run it again after whatever stopped it, and it goes on, to the same bytes.
+
+Vectors of a sparse bundle go to .npz, which scipy.sparse.load_npz reads as a csr_array, or to .jsonl, a line
+{"text": ..., "indices": [...], "values": [...]} for each text.
 """
 
 
@@ -54,11 +58,12 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write to a .npy, .jsonl, .parquet or .arrow file, or to shards in DIR/; - is standard output",
+        help="write to a .npy, .jsonl, .parquet or .arrow file (of a sparse bundle: .npz or .jsonl), or to "
+        "shards in DIR/; - is standard output",
     )
     parser.add_argument(
         "--format",
-        choices=formats.FORMATS,
+        choices=dict.fromkeys([*formats.FORMATS, *formats.OF_SPARSE]),
         help="default: by the suffix of --output; jsonl on standard output, npy in a folder",
     )
     parser.add_argument(
@@ -80,6 +85,9 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     options.add_prompt(parser)
     options.add_vectors(parser)
+    parser.add_argument(
+        "--max-active", type=int, metavar="N", help="of a sparse bundle: keep the N largest weights of a text"
+    )
     options.add_on_null(parser)
     parser.add_argument(
         "--output-dtype",
@@ -97,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
     args.texts = arguments.take_bundle(args, 0)
     args.output = None if is_standard_output(args.output) else args.output
-    form = formats.format_of(args)
+    sparse = encode_sparse.is_sparse(args)
+    encode_sparse.check_options(args, sparse=sparse)
+    form = formats.format_of(args, sparse=sparse)
     formats.check_dtype(args, form)
     if args.json and args.output is None:
         raise OptionError("--json states what --output wrote: pass --output FILE too")
@@ -113,14 +123,19 @@ def run(args: argparse.Namespace) -> int:
         total: int | None = len(texts)
     else:
         texts, total = source, source.count()
-    wrote = _to_folder if formats.is_folder(args.output) else _to_file
-    facts = wrote(args, form, texts, total, table)
+    if sparse:
+        facts = encode_sparse.to_file(args, form, texts, total)
+    else:
+        wrote = _to_folder if formats.is_folder(args.output) else _to_file
+        facts = wrote(args, form, texts, total, table)
     if args.json:
         printing.say_json(facts)
     elif args.output is not None:
         known = facts.get("encoded", facts["count"]) != facts["count"]
         told = f" ({facts['count'] - facts['encoded']} were there)" if known else ""
-        printing.say(f"{args.output}: {facts['count']} vectors of {facts['dimensions']} dimensions{told}")
+        told = f", {facts['weights']} weights" if sparse else told
+        kind = "sparse vectors" if sparse else "vectors"
+        printing.say(f"{args.output}: {facts['count']} {kind} of {facts['dimensions']} dimensions{told}")
     return 0
 
 
@@ -132,7 +147,7 @@ def _to_file(
         from sestina._cli.encoding import encode_each
 
         with options.open_encoder(args) as encoder:
-            _check_stdin(args)  # once more: a slow writer has had time to begin
+            arguments.check_stdin(args)  # once more: a slow writer has had time to begin
             facts = formats.facts_of(args, encoder)
             writer = formats.new_writer(out, form, facts, total, args, table)
             bar = printing.show_bar(stdout_used=args.output is None)
@@ -151,7 +166,7 @@ def _to_folder(
     with shard_folder(args.output, overwrite=args.overwrite) as folder:
         inputs = inputs_of(texts)
         with options.open_encoder(args) as encoder:
-            _check_stdin(args)
+            arguments.check_stdin(args)
             facts = formats.facts_of(args, encoder)
             folder.begin(plan_of(args, encoder, inputs, facts, form), total)
             new = partial(formats.new_writer, form=form, facts=facts, args=args, table=table)
@@ -167,7 +182,7 @@ def _source(args: argparse.Namespace) -> TextFiles | None:
         for option in ("input", "field", "column", "delimiter"):
             if getattr(args, option) is not None:
                 raise OptionError(f"TEXT arguments and --{option} exclude each other: pass one of them")
-        _check_stdin(args)
+        arguments.check_stdin(args)
         return None
     from sestina._cli.files import STDIN
     from sestina._cli.inputs import TextFiles, expanded
@@ -179,21 +194,6 @@ def _source(args: argparse.Namespace) -> TextFiles | None:
         if path != STDIN and args.output is not None and _same_file(path, args.output):
             raise OutputError(f"{args.output} is the input file too: name another output")
     return TextFiles(paths, args.field, args.column, args.delimiter, nulls=args.on_null == "zero")
-
-
-def _check_stdin(args: argparse.Namespace) -> None:
-    """Texts come in one way: what is piped in is not dropped for an argument that may be no text at all.
-
-    Raises:
-        OptionError: Where they come both ways.
-    """
-    from sestina._cli.files import stdin_has_data
-
-    if args.texts and not args.dashed and stdin_has_data():
-        raise OptionError(
-            f"{args.texts[0]} is a TEXT argument, and texts come through standard input too: write a BUNDLE "
-            "as a path, such as ./minilm, or put -- before the TEXT to leave standard input alone"
-        )
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sestina._cli import printing
 from sestina._cli.texts import Text
@@ -26,6 +26,7 @@ def encode_each(
     take: Callable[[Text, Embeddings], object],
     args: argparse.Namespace,
     *,
+    asked: Mapping[str, Any] | None = None,
     prompt_text: str | None = None,
     total: int | None = None,
     bar: bool = False,
@@ -34,11 +35,12 @@ def encode_each(
     """Give every text and its vector to `take`, in order and in bounded memory.
 
     Args:
-        encoder: Encodes.
+        encoder: Encodes; a `SparseEncoder` too.
         texts: What to encode.
         take: Is called with each text and its vector, (d,) float32 or what `output_dtype` makes of it.
         args: `dimensions`, `on_truncate`, `on_empty` and the prompt of the command line; `on_null` and
             `output_dtype` of commands that have them.
+        asked: Of `stream`, what the vectors are to be; None: `dimensions` and `output_dtype`.
         prompt_text: A prompt in place of that.
         total: How many texts there are, for the bar; None where that is not known.
         bar: Whether to draw a progress bar.
@@ -55,6 +57,8 @@ def encode_each(
     prompt = (
         encoder._prompts.choose(args.prompt, args.prompt_text).text if prompt_text is None else prompt_text
     )
+    if asked is None:
+        asked = {"dimensions": args.dimensions, "output": getattr(args, "output_dtype", "float32")}
     limit = limit_in_words(encoder.max_tokens, prompted=bool(prompt))
     notices = Notices() if within is None else within.notices
 
@@ -70,12 +74,11 @@ def encode_each(
         stream = encoder.stream(
             handed(),
             prompt_text=prompt,
-            dimensions=args.dimensions,
             on_truncate=args.on_truncate,
             on_empty=args.on_empty,
             on_null=getattr(args, "on_null", "error"),
-            output=getattr(args, "output_dtype", "float32"),
             on_progress=advance,
+            **asked,
         )
         while True:
             try:

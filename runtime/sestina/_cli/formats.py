@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 TABLES = ("parquet", "arrow")
 FORMATS = ("npy", "jsonl", *TABLES)
+OF_SPARSE = ("npz", "jsonl")
 OF_SHARDS = ("npy", "parquet")
 DTYPES = ("float32", "float16", "int8", "binary")
 _SUFFIXES = {".npy": "npy", ".jsonl": "jsonl", ".parquet": "parquet", ".arrow": "arrow"}
-_BINARY = ("npy", *TABLES)
+_OF_SPARSE = {".npz": "npz", ".jsonl": "jsonl"}
+_BINARY = ("npy", "npz", *TABLES)
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -39,13 +41,21 @@ def is_folder(output: str | None) -> bool:
         return False
 
 
-def format_of(args: argparse.Namespace) -> str:
+def format_of(args: argparse.Namespace, *, sparse: bool = False) -> str:
     """The format of `args.output`, None of which is standard output.
+
+    Args:
+        args: `format` and `output`.
+        sparse: Whether what is written is sparse vectors.
 
     Raises:
         OptionError: Where it has none, two, or one that cannot go there.
     """
     asked: str | None = args.format
+    suffixes = _OF_SPARSE if sparse else _SUFFIXES
+    if asked not in (None, *suffixes.values()):
+        what = "sparse vectors are" if sparse else "vectors of this bundle are"
+        raise OptionError(f"--format is {asked}; {what} {' or '.join(OF_SPARSE if sparse else FORMATS)}")
     if args.output is None:
         if sys.stdout is None:
             raise printing.closed_stdout()
@@ -60,15 +70,19 @@ def format_of(args: argparse.Namespace) -> str:
             "output"
         )
     if is_folder(args.output):
+        if sparse:
+            raise OptionError(
+                f"{args.output} is a directory, and shards are of dense vectors: name a .npz or .jsonl file"
+            )
         if asked not in (None, *OF_SHARDS):
             raise OptionError(f"--format is {asked}; shards of a folder are {' or '.join(OF_SHARDS)}")
         return asked or OF_SHARDS[0]
-    found = _SUFFIXES.get(_suffix(args.output))
+    found = suffixes.get(_suffix(args.output))
     if found is None:
         if asked is None:
+            shards = "" if sparse else f", nor in {os.sep} for a directory of shards"
             raise OptionError(
-                f"{args.output} ends in none of {', '.join(_SUFFIXES)}, nor in {os.sep} for a "
-                "directory of shards: rename it, or pass --format"
+                f"{args.output} ends in none of {', '.join(suffixes)}{shards}: rename it, or pass --format"
             )
         return asked
     if asked not in (None, found):

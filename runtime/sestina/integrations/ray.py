@@ -8,14 +8,18 @@ $ python -m sestina.integrations.ray texts/ vectors/ --column text --id id
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from sestina.integrations._host import Host
 
 with Host("ray[data]"):
     import ray  # noqa: F401
 
 with Host("ray[data]"):  # which Ray Data needs itself
-    import pandas  # noqa: F401, ICN001
     import pyarrow  # noqa: F401, ICN001
+
+    if find_spec("pandas") is None:  # imported while Ray starts
+        raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
 
 from sestina.integrations._ray.embedder import SestinaEmbedder
 

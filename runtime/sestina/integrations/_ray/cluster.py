@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import importlib
 import os
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import ray
@@ -29,6 +31,22 @@ class Places(NamedTuple):
     cpus: int
 
 
+@contextlib.contextmanager
+def meanwhile(module: str) -> Iterator[None]:
+    """Import a module beside what is done in the block, which waits for other processes."""
+
+    def begin() -> None:
+        with contextlib.suppress(Exception):  # raised where it is imported again
+            importlib.import_module(module)
+
+    thread = threading.Thread(target=begin, name=f"import {module}")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def join(address: str | None, cores: int) -> list[int]:
     """Connect to a cluster, or begin one of this machine alone; the CPUs of each node.
 
@@ -39,8 +57,6 @@ def join(address: str | None, cores: int) -> list[int]:
     Raises:
         OptionError: Where there is no cluster at the address.
     """
-    for name, level in (("ray.data", logging.WARNING), ("ray.data._internal.progress", logging.ERROR)):
-        logging.getLogger(name).setLevel(level)  # what of it is for who reads ours
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
     if address == "local":
@@ -56,6 +72,17 @@ def join(address: str | None, cores: int) -> list[int]:
                 f"there is no Ray cluster at {address} ({told}): start it, or pass another --address"
             ) from None
     return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+
+
+def leave() -> None:
+    """Disconnect, and end a cluster that `join` began."""
+    if not ray.is_initialized():
+        return
+    with contextlib.suppress(AttributeError, KeyError):  # Ray's own, which may be elsewhere one day
+        for each in ray._private.worker._global_node.all_processes["monitor"]:
+            # It would ask for more machines, and does not heed SIGTERM: Ray would wait a second for it.
+            each.process.kill()
+    ray.shutdown()
 
 
 def _knock(address: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ray
-
 from sestina import OptionError, SestinaError
+from sestina.integrations._ray.cluster import leave
 from sestina.integrations._ray.job import run
 from sestina.integrations._ray.pipeline import Job
 
@@ -43,9 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             value = getattr(args, name)
             if value is not None and value < 1:
                 raise OptionError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
-        with contextlib.redirect_stdout(sys.stderr):  # where Ray prints of its own accord
-            told = run(_job(args))
-            ray.shutdown()
+        # Ray prints of its own accord.
+        with _hushed() if args.quiet else contextlib.redirect_stdout(sys.stderr):
+            try:
+                told = run(_job(args))
+            finally:
+                leave()
     except SestinaError as error:
         print(f"sestina: error: {_in_options(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
@@ -57,6 +60,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sestina: warning: {what}", file=sys.stderr)  # noqa: T201
     print(json.dumps(told) if args.json else _sentence(told))  # noqa: T201
     return 0
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Inside the block only what is ours gets to standard error.
+
+    Ray writes there from C++, whatever its loggers are set to: for every pool of actors that their arguments
+    are in its object store, which is where Ray Data puts them.
+    """
+    if sys.stderr is None:  # closed, as its descriptor is
+        yield
+        return
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    ours: Any = sys.stderr
+    if sys.stderr is sys.__stderr__:  # not closed: loggers that are set up in the block keep it
+        ours = os.fdopen(os.dup(kept), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        with contextlib.redirect_stderr(ours), contextlib.redirect_stdout(ours):
+            yield
+    finally:
+        ours.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _in_options(message: str) -> str:

@@ -14,6 +14,7 @@ import ray
 import sestina
 from sestina.integrations._encoder import EncoderArgument, Kind, Source
 from sestina.integrations._ray.bundle import Shipment, arrived
+from sestina.integrations._ray.tally import Teller
 from sestina.integrations._rows import OF_A_TEXT, check_options, encode_rows, named
 
 _EVERY = 32  # of the texts one is tokenized once more, so that tokens can be told of
@@ -38,7 +39,7 @@ class SestinaEmbedder:
         space: The space that the bundle must be of; None: any.
         precision: As for `sestina.load`.
         threads: Threads that compute; None: the CPUs of the actor.
-        tally: What counts, for the report of a whole run.
+        tally: A directory where encoders say what they have done, for the report of a whole run.
         options: Of `Encoder.encode`: on_truncate, on_null, on_empty, prompt and so on. Vectors are float32.
 
     Raises:
@@ -57,20 +58,20 @@ class SestinaEmbedder:
         space: str | None = None,
         precision: str = "auto",
         threads: int | None = None,
-        tally: Any = None,
+        tally: str | None = None,
         **options: Any,
     ) -> None:
         self._given, self._dimensions, self._space = encoder, dimensions, space
         self._column, self._vector_column, self._id_column = column, vector_column, id_column
         self._kind, self._precision, self._threads = kind, precision, threads
-        self._tally, self._options = tally, options
+        self._teller = None if tally is None else Teller(tally)
+        self._options = options
         self._opened: Source | None = None
         check_options(options)
         if not isinstance(encoder, Shipment):
             Source(encoder)  # what is no encoder is refused now
-        if tally is not None:
-            again = ray.get_runtime_context().was_current_actor_reconstructed
-            tally.began.remote(bool(again))  # its process, or its node, was lost
+        if self._teller is not None and ray.get_runtime_context().was_current_actor_reconstructed:
+            self._teller.tell(restarted=1)  # its process, or its node, was lost
 
     def __call__(self, batch: Any) -> Any:
         """The batch with its vectors.
@@ -103,10 +104,19 @@ class SestinaEmbedder:
         for each in caught:
             if isinstance(each.message, sestina.TruncationWarning):
                 cut += each.message.count
-            if not isinstance(each.message, _COUNTED) or self._tally is None:
+            if not isinstance(each.message, _COUNTED) or self._teller is None:
                 warnings.warn(each.message, each.category, stacklevel=2)
-        if self._tally is not None:
-            self._tell(source, texts, vectors, cut, time.monotonic() - begun)
+        if self._teller is not None:
+            tokens = self._tokens(source, texts)
+            null = getattr(texts, "null_count", 0)  # of Arrow's, which is what a whole run reads
+            self._teller.tell(
+                rows=len(texts),
+                tokens=tokens,
+                encoder_seconds=time.monotonic() - begun,
+                truncated=cut,
+                empty=int((~vectors.any(axis=1)).sum()) - null,
+                null=null,
+            )
         return _with_vectors(batch, self._vector_column, vectors)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -124,7 +134,8 @@ class SestinaEmbedder:
             self._opened = Source(encoder, space=self._space, dimensions=self._dimensions)
         return self._opened
 
-    def _tell(self, source: Source, texts: Any, vectors: Any, cut: int, seconds: float) -> None:
+    def _tokens(self, source: Source, texts: Any) -> float:
+        """Of all texts, from a sample of them."""
         arrow = hasattr(texts, "combine_chunks")
         sample = texts.take(list(range(0, len(texts), _EVERY))) if arrow else texts[::_EVERY]
         asked = {name: self._options[name] for name in ("prompt", "prompt_text") if name in self._options}
@@ -133,10 +144,7 @@ class SestinaEmbedder:
             value = text.as_py() if hasattr(text, "as_py") else text
             if isinstance(value, str):
                 tokens += len(source.encoder.tokenize(value, **asked).ids)
-        share = len(texts) / max(1, len(sample))
-        null = getattr(texts, "null_count", 0)  # of Arrow's, which is what a whole run reads
-        empty = int((~vectors.any(axis=1)).sum()) - null
-        self._tally.add.remote(len(texts), tokens * share, seconds, cut, empty, null)
+        return tokens * len(texts) / max(1, len(sample))
 
 
 def _with_vectors(batch: Any, name: str, vectors: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sestina.integrations._ray.output import Output
 from sestina.integrations._ray.pipeline import Job, Pipeline
 from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
-from sestina.integrations._ray.tally import Tally, done
+from sestina.integrations._ray.tally import done
 from sestina.integrations._rows import encode_rows
 
 
@@ -61,7 +62,7 @@ def run(job: Job) -> dict[str, Any]:
                     "file system that every node has?"
                 )
             before = now
-        counted = Tally().told() if pipeline is None else pipeline.counted(table.rows - there)
+        counted = Counter[str]() if pipeline is None else pipeline.counted()
         told = _told(output, current, table, there, counted, begun)
         said = {**facts, **told, **({} if pipeline is None else pipeline.places())}
         output.publish(current, schema, {**said, "plan": plan})

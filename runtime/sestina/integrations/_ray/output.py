@@ -139,6 +139,7 @@ class Output:
             for base, tables in old.whole().items():
                 with contextlib.suppress(FileNotFoundError):
                     if rows_of(tables) == rows_of([old.mark(base)]):
+                        run.checkpoint.mkdir(exist_ok=True)
                         for table in tables:  # they count once what says so is there
                             table.rename(run.rows / table.name)
                         old.mark(base).rename(run.mark(base))

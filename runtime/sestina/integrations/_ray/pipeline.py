@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
-from ray.data.checkpoint import CheckpointConfig
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sestina import SestinaError
 from sestina.integrations._encoder import Kind
 from sestina.integrations._ray.bundle import shipment
-from sestina.integrations._ray.cluster import join, places
+from sestina.integrations._ray.cluster import join, meanwhile, places
 from sestina.integrations._ray.embedder import SestinaEmbedder
 from sestina.integrations._ray.runs import Run
 from sestina.integrations._ray.table import Table
-from sestina.integrations._ray.tally import Tally, progress, settled
+from sestina.integrations._ray.tally import progress, told
 
 _FILTER_MEMORY = 256 << 20  # bytes that Ray sets aside for who passes over what is done, or what it needs
 # Large enough that the driver, which hands out every block, keeps up with the encoders (docs/cluster.md), and
@@ -76,11 +75,12 @@ class Pipeline:
 
     def __init__(self, job: Job, table: Table, schema: Any, facts: Mapping[str, Any], cores: int) -> None:
         self._job, self._table, self._schema, self._facts = job, table, schema, facts
-        self._nodes = join(job.address, job.encoder_cpus or cores)
+        with meanwhile("sestina.integrations._ray.source"):  # and all of ray.data
+            self._nodes = join(job.address, job.encoder_cpus or cores)
+        for name, level in (("ray.data", logging.WARNING), ("ray.data._internal.progress", logging.ERROR)):
+            logging.getLogger(name).setLevel(level)  # what of it is for who reads ours
         self._where = places(self._nodes, job.encoder_cpus, job.encoders)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
-        self._tally = ray.remote(Tally).options(**options).remote()
+        self._counted = Counter[str]()
         self._shipped = shipment(job.bundle, ray.put)
 
     def encode(self, current: Run) -> None:
@@ -89,6 +89,11 @@ class Pipeline:
         Raises:
             SestinaError: As the encoders raise it; the message has the row.
         """
+        from ray.data import ActorPoolStrategy, DataContext, read_datasource
+        from ray.data.checkpoint import CheckpointConfig
+
+        from sestina.integrations._ray.source import Tables, pieces
+
         job, table, cpus = self._job, self._table, self._where.cpus
         context = DataContext.get_current().copy()
         context.enable_progress_bars = False
@@ -103,11 +108,9 @@ class Pipeline:
         pool = ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
         rows = job.block_rows or usual_block(table.rows, most)
         with DataContext.current(context):
-            # One path, even of many files: of several, Ray 2.60 looks at each in a thread, and all of them
-            # import a module that may not be there, which Python does not let them do at once.
-            only = ["parquet"] if table.is_folder else None
-            dataset = ray.data.read_parquet(
-                table.path, partitioning=None, file_extensions=only, skip_paths=table.skipped or None
+            found = pieces(table, rows)
+            dataset = read_datasource(
+                Tables(found, table.schema, rows), override_num_blocks=max(1, len(found))
             )
             dataset = dataset.repartition(target_num_rows_per_block=rows).map_batches(
                 SestinaEmbedder,
@@ -116,7 +119,7 @@ class Pipeline:
                 compute=pool,
                 num_cpus=cpus,
                 fn_constructor_args=(self._shipped,),
-                fn_constructor_kwargs=self._options(),
+                fn_constructor_kwargs=self._options(current),
             )
             if not job.keep_text:
                 dataset = dataset.drop_columns([job.column])
@@ -131,17 +134,18 @@ class Pipeline:
                 if cause is None:
                     raise
                 raise cause from None
+        self._counted.update(told(current.told))
 
-    def counted(self, rows: int) -> dict[str, Any]:
-        """What the encoders have told, once so many rows are in it."""
-        return settled(self._tally, rows, ray.get)
+    def counted(self) -> Counter[str]:
+        """What the encoders have told of all runs of this pipeline."""
+        return self._counted
 
     def places(self) -> dict[str, int]:
         """How many nodes there were, encoders on them, and CPUs of each."""
         encoders, cpus = self._where
         return {"nodes": len(self._nodes), "encoders": encoders, "encoder_cpus": cpus}
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, current: Run) -> dict[str, Any]:
         job = self._job
         return {
             "column": job.column,
@@ -152,7 +156,7 @@ class Pipeline:
             "space": self._facts["space"],
             "precision": self._facts["precision"],
             "threads": self._where.cpus,
-            "tally": self._tally,
+            "tally": str(current.told),
             **job.options,
         }
 

@@ -23,15 +23,17 @@ class Run:
 
     Attributes:
         rows: Where Ray writes tables.
-        checkpoint: Where Ray writes which ids are in tables that are whole.
+        checkpoint: Where Ray writes which ids are in tables that are whole. It makes it; an empty one would
+            be looked through by one more of its tasks.
+        told: Where encoders write what they have done.
         number: From 1.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
         own = folder / f"run-{number}"
-        self.rows, self.checkpoint = own / "rows", own / "checkpoint"
-        for each in (self.rows, self.checkpoint):
+        self.rows, self.checkpoint, self.told = own / "rows", own / "checkpoint", own / "told"
+        for each in (self.rows, self.told):
             each.mkdir(parents=True, exist_ok=True)
 
     def marks(self) -> set[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +28,6 @@ class Table:
     Attributes:
         files: Paths, sorted.
         is_folder: Whether `path` is a directory of them.
-        skipped: Files below it that are Parquet by their names, and hidden by them too.
         schema: Of all of them (pyarrow.Schema).
         rows: How many there are.
 
@@ -39,7 +37,7 @@ class Table:
 
     def __init__(self, path: str, column: str, id_column: str, *, nulls: bool = False) -> None:
         self.path, self.column, self.id_column, self._nulls = path, column, id_column, nulls
-        self.files, self.skipped = _files(path)
+        self.files = _files(path)
         self.is_folder = Path(path).is_dir()
         self.rows = 0
         self.schema: Any = None
@@ -155,14 +153,16 @@ def ids_of(file: str, column: str) -> Ids:
     """
     begin = 0
     with readable(file):
-        found = []
+        found: list[Ids] = []
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1 << 17, columns=[column]):
             values = batch.column(0)
             if pa.types.is_integer(values.type):
-                numbers = values.to_numpy(zero_copy_only=False)
-                wide = np.int64 if numbers.dtype.kind == "i" else np.uint64
-                found.append(numbers.astype(wide).view(np.uint64))
+                kind = np.dtype(values.type.to_pandas_dtype())  # to_numpy would import pandas for it
+                numbers = np.frombuffer(values.buffers()[1], kind)[values.offset :][: len(values)]
+                found.append(numbers.astype(np.int64 if kind.kind == "i" else np.uint64).view(np.uint64))
             else:
+                import pandas as pd  # a quarter of a second, for ids that are texts
+
                 found.append(pd.util.hash_array(_texts(values, file, begin, column), categorize=False))
             begin += len(values)
         return np.concatenate([np.empty(0, np.uint64), *found])
@@ -206,23 +206,24 @@ def readable(file: str) -> Iterator[None]:
         raise InputError(f"{file} cannot be read as Parquet: {told}") from None
 
 
-def _files(path: str) -> tuple[list[str], list[str]]:
-    """Those to read, and those to pass over: where a name on the way begins with a dot or an underscore."""
+def _files(path: str) -> list[str]:
+    """Those to read: none where a name on the way begins with a dot or an underscore."""
     if "://" in path:
         raise InputError(f"{path} is no path: give one on a file system that every node has")
     there = Path(path)
     if there.is_dir():
-        found: tuple[list[str], list[str]] = [], []
-        for file in sorted(there.rglob("*")):
-            if file.suffix.lower() == ".parquet" and file.is_file():
-                parts = file.relative_to(there).parts
-                found[any(part.startswith((".", "_")) for part in parts)].append(str(file))
-        if not found[0]:
+        found = [
+            str(file)
+            for file in sorted(there.rglob("*"))
+            if file.suffix.lower() == ".parquet" and file.is_file()
+            if not any(part.startswith((".", "_")) for part in file.relative_to(there).parts)
+        ]
+        if not found:
             raise InputError(f"{path} has no .parquet file")
         return found
     if not there.is_file():
         raise InputError(f"{path} is not there: give a Parquet file or a directory of them")
-    return [str(there)], []
+    return [str(there)]
 
 
 def _is_text(kind: Any) -> bool:

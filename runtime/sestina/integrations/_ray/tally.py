@@ -1,69 +1,72 @@
-"""What is told of a run: counts from the encoders, progress from the tables that are whole."""
+"""What is told of a run: counts that encoders write beside its tables, progress from those that are whole."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import threading
 import time
+import uuid
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sestina.integrations._ray.runs import Run
+from sestina.integrations._ray.runs import Run, writable
+
+COUNTED = ("rows", "tokens", "encoder_seconds", "truncated", "empty", "null", "restarted")
 
 
-class Tally:
-    """Counts what the encoders tell it; an actor on the node of the driver.
+class Teller:
+    """Where one encoder says what it has done, before what it has done is written.
 
-    A batch that was encoded where a node was lost later is encoded again and counted again.
+    In files, as all of a run: an actor that counts would be one more process to start. A batch that was
+    encoded where a node was lost later is encoded again and counted again.
+
+    Args:
+        folder: `Run.told`.
     """
 
-    def __init__(self) -> None:
-        self._rows = self._cut = self._empty = self._null = 0
-        self._tokens = self._seconds = 0.0
-        self._restarted = 0
+    def __init__(self, folder: str) -> None:
+        self._file = Path(folder) / f"{uuid.uuid4().hex}.jsonl"
 
-    def began(self, again: bool) -> None:
-        """An encoder has, maybe in the place of one that was lost."""
-        self._restarted += again
+    def tell(self, **counts: float) -> None:
+        """Add to what was told.
 
-    def add(self, rows: int, tokens: float, seconds: float, cut: int, empty: int, null: int) -> None:
-        """Of one batch: how much it was, how long it took, and texts that were cut, empty or null."""
-        self._rows += rows
-        self._tokens += tokens
-        self._seconds += seconds
-        self._cut += cut
-        self._empty += empty
-        self._null += null
+        Args:
+            counts: By names of `COUNTED`.
 
-    def told(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "rows": self._rows,
-            "tokens": round(self._tokens),
-            "encoder_seconds": self._seconds,
-            "truncated": self._cut,
-            "empty": self._empty,
-            "null": self._null,
-            "restarted": self._restarted,
-        }
+        Raises:
+            OutputError: Where it cannot be written.
+        """
+        with writable(str(self._file.parent)), self._file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(counts) + "\n")
 
 
-def settled(tally: Any, rows: int, get: Any) -> dict[str, Any]:
-    """What a tally has once all batches of a run are in it: the last may come after the last table."""
-    until = time.monotonic() + 2
-    while True:
-        told: dict[str, Any] = get(tally.told.remote())
-        if told["rows"] >= rows or time.monotonic() > until:
-            return told
-        time.sleep(0.05)
+def told(folder: Path) -> Counter[str]:
+    """The sum of all that was told, by names of `COUNTED`; a line that `kill -9` cut off is no part of it."""
+    found: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                found.update(json.loads(line))
+    return found
 
 
 @contextlib.contextmanager
 def progress(run: Run, total: int, every: float | None) -> Iterator[None]:
-    """Inside the block, standard error has a line for rows that were added, at most each so many seconds."""
+    """Inside the block, standard error has a line for rows that were added, at most each so many seconds.
+
+    Args:
+        run: Whose tables are counted.
+        total: Rows of the input.
+        every: Seconds; None: there are no lines.
+    """
+    if every is None:
+        yield
+        return
     ended = threading.Event()
     known: dict[str, int] = {}
     begun = time.monotonic()
