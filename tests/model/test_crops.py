@@ -384,6 +384,20 @@ class TestRun:
         )
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
+    def test_a_teacher_that_is_not_there_is_told_before_the_first_stage(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        own = config(folder, second_teacher=str(tmp_path / "nobody"))
+        first = {name: own[name] for name in ("tokens", "batch_tokens", "batch_texts", "shard_texts")}
+        crops = {name: value for name, value in own.items() if name in (*first, "crops", "second_teacher")}
+        shared = {name: value for name, value in own.items() if name not in crops and name != "bank_weight"}
+        stages = {"first": first, "last": crops | {"bank_weight": 0.5}}
+        recipe = Recipe.from_dict(shared | {"stages": stages})
+        begun: list[str] = []
+        with pytest.raises(FileError, match=r"stage last: second_teacher is .*nobody, which is no folder"):
+            follow(recipe, tmp_path / "out", begun=begun.append)
+        assert not begun
+
     def test_a_turn_of_a_wider_teacher_keeps_most_of_it(self) -> None:
         draw = torch.Generator().manual_seed(0)
         scale = torch.tensor([1.0, 0.9, 0.8, 0.7, 0.05, 0.04])

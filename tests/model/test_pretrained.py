@@ -270,6 +270,21 @@ class TestFamilies:
         edit(folder / "config.json", model_type="roberta")
         assert "pad_id is None" in refused(folder, CheckpointError)
 
+    @pytest.mark.parametrize("limit", [None, 10**30, 16, 1000])
+    def test_padding_that_stands_in_every_text(self, make: Callable[..., Path], limit: int | None) -> None:
+        """It takes no position, so there is room for one token more than there are positions."""
+        folder = make("xlm-roberta")
+        stated = {} if limit is None else {"model_max_length": limit}
+        write_json(folder / "tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer"} | stated)
+        positions = load(folder).model.encoder.config.max_positions
+        assert positions > 16
+        edit(folder / "config.json", pad_token_id=load(folder).tokenizer.encode("").ids[-1])
+        if limit == 16:
+            assert load(folder).model.head.max_tokens == 16  # there positions are enough
+        else:
+            message = refused(folder)
+            assert "'</s>' and stands in every text; state a max_seq_length of at most" in message
+
     def test_second_names_of_settings(self, make: Callable[..., Path]) -> None:
         folder = make("distilbert")
         expected = load(folder).encode(TEXTS)

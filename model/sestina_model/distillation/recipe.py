@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sestina_model._errors import ConfigError
+from sestina_model._errors import ConfigError, FileError
 from sestina_model.distillation.config import DistillationConfig
 from sestina_model.distillation.run import distil
 from sestina_model.distillation.state import Position
+from sestina_model.distillation.teacher import find_teacher
 
 __all__ = ["Recipe", "Stage", "follow"]
 
@@ -184,18 +185,31 @@ def follow(
         ModelError: As its subclasses say, in one line.
     """
     position, start = None, None
-    for name, config in ((stage.name, stage.config) for stage in recipe.stages):
+    for at, (name, config) in enumerate((stage.name, stage.config) for stage in recipe.stages):
         whole = dataclasses.replace(
             config, cache=config.cache or str(out / _CACHE), warm_start=start or config.warm_start
         )
         start = str(out / name / "last")
         if _is_over(whole, out / name):
             continue
+        if position is None:
+            _find_teachers(recipe.stages[at:])  # said now, and not after hours of the stages before
         begun(name)
         position = distil(whole, out / name, stop=stop, progress=progress, device=device)
         if stop():
             break
     return position
+
+
+def _find_teachers(stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        for field in ("teacher", "second_teacher"):
+            name = getattr(stage.config, field)
+            if name is not None and not find_teacher(name).is_dir():
+                raise FileError(
+                    f"stage {stage.name}: {field} is {name}, which is no folder; name one with "
+                    f"--{field.replace('_', '-')}"
+                )
 
 
 def _is_over(config: DistillationConfig, folder: Path) -> bool:

@@ -107,7 +107,7 @@ def read(folder: Path, tokenizer: Path | None = None, task: Task = "embedding") 
     architecture = architecture.reaching(stated if architecture.states_positions else stated or found.limit)
     limits = (stated or found.limit, architecture.config.max_positions)
     limit = min(value for value in limits if value is not None)
-    _check_padding(found.tokenizer, architecture.config, limit < (stated or found.limit or limit), root)
+    _check_padding(found.tokenizer, architecture.config, stated or found.limit, root)
     if contract.late is not None:
         architecture = architecture.reaching(contract.late.longest)
     sequence, heads = None, TokenHeads()
@@ -215,8 +215,9 @@ def _check_token_types(tokenizer: Tokenizer, root: Path) -> None:
         )
 
 
-def _check_padding(tokenizer: Tokenizer, config: EncoderConfig, short: bool, root: Path) -> None:
+def _check_padding(tokenizer: Tokenizer, config: EncoderConfig, limit: int | None, root: Path) -> None:
     """Padding that stands in every text takes no position: more tokens fit than there are positions."""
+    short = limit is None or limit > config.max_positions
     if config.positions == "counted" and short and config.pad_id in tokenizer.encode("").ids:
         token = tokenizer.id_to_token(config.pad_id)
         raise UnsupportedCheckpointError(

@@ -105,8 +105,9 @@ def run(args: argparse.Namespace) -> int:
     """Encode what the arguments name."""
     args.texts = arguments.take_bundle(args, 0)
     args.output = None if is_standard_output(args.output) else args.output
-    sparse = encode_sparse.is_sparse(args)
-    encode_sparse.check_options(args, sparse=sparse)
+    task = encode_sparse.task_of(args)
+    sparse = task == "sparse"
+    encode_sparse.check_options(args, task)
     form = formats.format_of(args, sparse=sparse)
     formats.check_dtype(args, form)
     if args.json and args.output is None:

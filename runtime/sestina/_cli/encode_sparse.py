@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from sestina._cli import arguments, formats, options, printing
-from sestina._errors import OptionError, SestinaError
+from sestina._errors import OptionError
 
 if TYPE_CHECKING:
     from sestina._cli.sparse_files import NpzWriter, SparseJsonlWriter
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 _DENSE = {"dimensions": None, "output_dtype": "float32", "vector_column": "vector"}
 
 
-def is_sparse(args: argparse.Namespace) -> bool:
-    """Whether the bundle that was named is of the task sparse; what is wrong with it, loading it says."""
+def task_of(args: argparse.Namespace) -> str:
+    """What the bundle that was named is for.
+
+    Raises:
+        BundleError: Where it cannot be read.
+    """
     if args.bundle is None:
-        return False
+        return "embedding"
     from sestina._bundle.bundle import Bundle
 
-    try:
-        bundle = Bundle(options.bundle_path(args))
-    except SestinaError:
-        return False
-    bundle.close()
-    return bundle.manifest.task == "sparse"
+    with contextlib.closing(Bundle(options.bundle_path(args))) as bundle:
+        return bundle.manifest.task
 
 
-def check_options(args: argparse.Namespace, *, sparse: bool) -> None:
+def check_options(args: argparse.Namespace, task: str) -> None:
     """Refuse what is for vectors of the other kind.
 
     Raises:
         OptionError: Where there is such an option.
     """
-    if not sparse:
+    if task != "sparse":
         if args.max_active is not None:
-            raise OptionError("--max-active is for sparse bundles, and this one embeds: leave it out")
+            raise OptionError(
+                f"--max-active is for sparse bundles, and this one is of the task {task}: leave it out"
+            )
         return
     for name, usual in _DENSE.items():
         if getattr(args, name) != usual:
@@ -58,6 +60,11 @@ def to_file(args: argparse.Namespace, form: str, texts: Any, total: int | None) 
     with destination(args.output) as out, options.open_any(args) as loaded:
         arguments.check_stdin(args)  # once more: a slow writer has had time to begin
         encoder: Any = loaded
+        if args.max_active is not None and args.max_active > encoder.dimensions:
+            raise OptionError(
+                f"--max-active is {args.max_active}; it must be at most {encoder.dimensions}, the tokens "
+                "that there are"
+            )
         encoder.encode([], max_active=args.max_active, prompt=args.prompt, prompt_text=args.prompt_text)
         report = encoder.report()
         bar = printing.show_bar(stdout_used=args.output is None)

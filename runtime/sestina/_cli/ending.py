@@ -90,8 +90,8 @@ def raised(came: Signals) -> Iterator[None]:
             print_it(unraisable)
 
     try:
-        sys.unraisablehook = hook
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():  # no other raises what a signal asks for
+            sys.unraisablehook = hook
             for name in _NAMES:
                 number = getattr(signal, name, None)
                 if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -102,7 +102,8 @@ def raised(came: Signals) -> Iterator[None]:
                 signal.signal(signal.SIGINT, _interrupt)
         yield
     finally:
-        sys.unraisablehook = print_it
+        if sys.unraisablehook is hook:
+            sys.unraisablehook = print_it
         if interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in ours:

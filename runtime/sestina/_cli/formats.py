@@ -36,7 +36,7 @@ def is_folder(output: str | None) -> bool:
     if output.endswith(tuple(_SEPARATORS)):
         return True
     try:
-        return _suffix(output) not in _SUFFIXES and Path(output).is_dir()
+        return _suffix(output) not in {**_SUFFIXES, **_OF_SPARSE} and Path(output).is_dir()
     except (OSError, ValueError):
         return False
 

@@ -20,7 +20,9 @@ from sestina._cli.vector_files import check_finite
 if TYPE_CHECKING:
     from sestina._sparse_vectors import SparseVector
 
-_COPIED = 1 << 20  # bytes at a time
+_COPIED = 1 << 20  # bytes at a time, a whole number of numbers
+_MOST_INT32 = (1 << 31) - 1
+_UNIX = 3  # what an entry says of the system that made it
 
 
 class SparseJsonlWriter:
@@ -61,8 +63,10 @@ class SparseJsonlWriter:
 class NpzWriter:
     """One matrix in compressed sparse rows, (n, dimensions) float32, and beside it the space of the vectors.
 
-    Each array of an .npz states how long it is before it begins, so they wait beside the output, in files
-    without a name, until all vectors are there. The bytes depend on the vectors alone.
+    Each array of an .npz states how long it is before it begins, so they wait in files without a name, beside
+    the output or where it is a pipe in the system's folder for such, until all vectors are there. The bytes
+    depend on the vectors alone. Indices are int32 wherever they fit: scipy makes both arrays of them as wide
+    as the wider, and much that takes its matrices takes no int64.
 
     Args:
         out: Where to.
@@ -80,7 +84,8 @@ class NpzWriter:
         self._out, self._dimensions, self._space = out, dimensions, space
         self._rows = self.weights = 0
         beside = Path(os.path.realpath(out.name)).parent if out.patchable else None
-        with unwritable_named(out.name):
+        self._waiting = out.name if beside else f"{tempfile.gettempdir()} (TMPDIR)"
+        with unwritable_named(self._waiting):
             self._indices, self._values, self._starts = (
                 tempfile.TemporaryFile(dir=beside)  # noqa: SIM115  gone when this is
                 for _ in range(3)
@@ -96,7 +101,7 @@ class NpzWriter:
         check_finite(text, vector.weights)
         self._rows += 1
         self.weights += len(vector)
-        with unwritable_named(self._out.name):
+        with unwritable_named(self._waiting):
             self._indices.write(vector.indices.astype("<i4", copy=False).tobytes())
             self._values.write(vector.weights.astype("<f4", copy=False).tobytes())
             self._starts.write(self.weights.to_bytes(8, "little"))
@@ -104,12 +109,13 @@ class NpzWriter:
     def finish(self) -> None:
         """Put the arrays together, by the names and in the order of `scipy.sparse.save_npz`."""
         stream: Any = _Appended(self._out)
+        wide = "<i4" if self.weights <= _MOST_INT32 else "<i8"
         with zipfile.ZipFile(stream, "w") as archive:
-            self._copy(archive, "indices", self._indices, "<i4", self.weights)
-            self._copy(archive, "indptr", self._starts, "<i8", self._rows + 1)
+            self._copy(archive, "indices", self._indices, "<i4", self.weights, wide)
+            self._copy(archive, "indptr", self._starts, "<i8", self._rows + 1, wide)
             _put(archive, "format", np.array(b"csr"))
             _put(archive, "shape", np.array([self._rows, self._dimensions], "<i8"))
-            self._copy(archive, "data", self._values, "<f4", self.weights)
+            self._copy(archive, "data", self._values, "<f4", self.weights, "<f4")
             _put(archive, "_is_array", np.array(True))  # a csr_array, not a csr_matrix
             _put(archive, "space", np.array(self._space))
 
@@ -119,17 +125,19 @@ class NpzWriter:
             with contextlib.suppress(OSError):  # of bytes that it could not write
                 stream.close()
 
-    def _copy(self, archive: zipfile.ZipFile, name: str, stream: IO[bytes], kind: str, count: int) -> None:
+    def _copy(
+        self, archive: zipfile.ZipFile, name: str, stream: IO[bytes], waiting: str, count: int, kind: str
+    ) -> None:
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(
             header, {"descr": kind, "fortran_order": False, "shape": (count,)}
         )
         with _entry(archive, name) as entry:
             entry.write(header.getvalue())
-            with unwritable_named(self._out.name):
+            with unwritable_named(self._waiting):
                 stream.seek(0)
             while part := stream.read(_COPIED):
-                entry.write(part)
+                entry.write(np.frombuffer(part, waiting).astype(kind, copy=False).tobytes())
 
 
 class _Appended:
@@ -155,4 +163,6 @@ def _put(archive: zipfile.ZipFile, name: str, array: Any) -> None:
 
 def _entry(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     """Of whatever size, and of no time: the default is the first that zip has."""
-    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.create_system = _UNIX  # the same bytes on all
+    return archive.open(info, "w", force_zip64=True)

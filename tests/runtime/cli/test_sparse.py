@@ -137,6 +137,7 @@ def test_scipy_reads_it(cli: Cli, bundle: Path, vectors: sestina.SparseVectors, 
     matrix = sparse.load_npz(out)
     assert isinstance(matrix, sparse.csr_array)
     assert matrix.dtype == np.float32
+    assert matrix.indices.dtype == matrix.indptr.dtype == np.int32  # scikit-learn's solvers take no other
     assert np.array_equal(matrix.toarray(), vectors.to_dense())
     with np.load(out) as ours:  # by the names that scipy itself writes, and the space
         sparse.save_npz(tmp_path / "theirs.npz", matrix)
@@ -155,6 +156,7 @@ def test_what_a_sparse_bundle_has_no_form_of(cli: Cli, bundle: Path, tmp_path: P
         (["--output", tmp_path / "a.npy"], "ends in none of .npz, .jsonl: rename it"),
         (["--output", f"{tmp_path / 'shards'}/"], "shards are of dense vectors: name a .npz or .jsonl file"),
         (["--output", tmp_path / "out.npz", "--max-active", 0], "--max-active is 0; it must be at least 1"),
+        (["--output", tmp_path / "out.npz", "--max-active", 999], "--max-active is 999; it must be at most"),
         (["--output", tmp_path / "out.npz", "--prompt", "none"], "none"),
         (["--output", tmp_path / "out.npz", "--on-truncate", "error"], "more than"),
     ):
@@ -175,6 +177,16 @@ def test_what_a_dense_bundle_has_no_form_of(cli: Cli) -> None:
         done = cli("encode", "a text", *options)
         assert (done.code, done.out) == (2, "")
         assert said in done.err
+
+
+def test_a_bundle_that_cannot_be_read_is_told_first(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "broken.sestina").mkdir()
+    (tmp_path / "broken.sestina" / "manifest.json").write_text("{")
+    for options in (["--max-active", 3], ["--output", tmp_path / "a.npz"]):
+        done = cli("encode", tmp_path / "broken.sestina", "a", *options)
+        assert (done.code, done.out) == (2, "")
+        assert "manifest.json" in done.err
+        assert done.err.count("\n") == 1
 
 
 def test_commands_of_other_tasks(cli: Cli, bundle: Path) -> None:
