@@ -74,7 +74,7 @@ def with_outputs(checkpoint: Checkpoint, outputs: Iterable[str] | None) -> Check
     names = () if isinstance(outputs, str) or not isinstance(outputs, Iterable) else tuple(outputs)
     if "dense" not in names or not set(names) <= set(have) or checkpoint.model.head.task != "embedding":
         raise ExportError(
-            f"outputs is {outputs if isinstance(outputs, str) else names!r:.100}; it must be a list that has "
+            f"outputs is {names or outputs!r:.100}; it must be a list that has "
             f"'dense', and of this checkpoint no others than {', '.join(have)}"
         )
     head = replace(model.head, token_outputs=None if old is None else old.only(names))

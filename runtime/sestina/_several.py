@@ -139,17 +139,21 @@ def several(
         return Outputs(found)
     distinct = Distinct(text_sequence(texts), nulls=watch.takes_null)
     engine.sessions()  # a closed encoder refuses an empty sequence too
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    seen = distinct.watched(watch)
+    columns: dict[str, Any] = {name: [] for name in names}
+    if DENSE in names:
+        form = asked.finish(np.zeros((0, contract.dimensions), dtype=np.float32))
+        columns[DENSE] = np.empty((len(distinct.texts), form.shape[1]), dtype=form.dtype)
+    begin, seen = 0, distinct.watched(watch)
     with progress_bar(len(distinct.texts) + distinct.repeated, show) as advance:
         for rows in engine.several(names, distinct.texts, lambda: seen, advance, asked.prompt):
             for name, column in zip(names, zip(*rows, strict=True), strict=True):
-                columns[name] += [asked.finish(np.stack(column))] if name == DENSE else column
+                if name == DENSE:
+                    columns[name][begin : begin + len(rows)] = asked.finish(np.stack(column))
+                else:
+                    columns[name] += column
+            begin += len(rows)
         advance(distinct.repeated)
     watch.report()
-    if DENSE in names:
-        nothing = asked.finish(np.zeros((0, contract.dimensions), dtype=np.float32))
-        columns[DENSE] = [nothing, *columns[DENSE]]
     return Outputs(
         {name: _spread(name, column, distinct, contract, tokens) for name, column in columns.items()}
     )
@@ -177,12 +181,10 @@ def _asked(outputs: object, contract: TextContract, *, shaped: bool) -> tuple[st
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def _spread(
-    name: str, found: list[Any], distinct: Distinct, contract: TextContract, tokens: Vocabulary
-) -> Any:
+def _spread(name: str, found: Any, distinct: Distinct, contract: TextContract, tokens: Vocabulary) -> Any:
     """One output of the different texts, as that of all texts."""
     if name == DENSE:
-        return distinct.spread(np.concatenate(found))
+        return distinct.spread(found)
     if name == MULTI_VECTOR:
         return distinct.copies(found)
     rows = np.empty(len(found), dtype=object)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,23 @@ def test_what_is_no_linear_map_is_one_line(other: Path, held: Any, said: str) ->
         checkpoint.load(other)
     assert str(other / SPARSE) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_nested_tensors_and_packed_files_are_one_line(other: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of nested tensors
+        torch.save({**_WHOLE, "weight": torch.nested.nested_tensor([torch.zeros(2)])}, other / SPARSE)
+        with pytest.raises(CheckpointError, match=r"sparse_linear\.pt") as error:
+            checkpoint.load(other)
+    assert "\n" not in str(error.value)
+    torch.save({**_WHOLE, "bias": torch.zeros(10**6)}, other / SPARSE)
+    with zipfile.ZipFile(other / SPARSE) as stored:
+        parts = {each.filename: stored.read(each) for each in stored.infolist()}
+    with zipfile.ZipFile(other / SPARSE, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, part in parts.items():
+            packed.writestr(name, part)
+    with pytest.raises(CheckpointError, match=r"holds 4[0-9]{6} bytes in [0-9]+; torch\.save packs nothing"):
+        checkpoint.load(other)
 
 
 def test_what_is_no_file_of_torch_is_one_line(other: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,14 @@ def _output(document: dict[str, Any], name: str) -> Any:
             "dimensions is 0; it must be at least 1",
         ),
         (
+            lambda each: _results(each)["sparse"].update(dimensions=10),
+            "sparse has 10 dimensions; it must have as many as the encoder's vocab_size, 136",
+        ),
+        (
+            lambda each: _results(each)["sparse"].update(skip=[136]),
+            "skip of sparse must be different ids below 136",
+        ),
+        (
             lambda each: _results(each)["multi-vector"].update(dimensions=17),
             r"has no token_embeddings in float32 of shape \[batch, length, 17\]",
         ),
@@ -304,7 +313,7 @@ def _output(document: dict[str, Any], name: str) -> Any:
         (lambda each: each["files"].pop(3), r"golden\.sparse\.npy is not listed, and results has sparse"),
         (lambda each: each["variants"][0]["outputs"].pop(2), "has no token_weights in float32"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_a_manifest_that_says_otherwise_is_refused_at_load(
     bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
@@ -363,10 +372,80 @@ def test_verify_holds_every_output_to_its_goldens(bundle: Path, tmp_path: Path, 
         assert encoder.verify().passed
 
 
-def test_goldens_that_do_not_fit_are_one_line(bundle: Path, tmp_path: Path) -> None:
+def test_an_id_beyond_the_dimensions_makes_no_vector(bundle: Path, tmp_path: Path) -> None:
+    """Also where the whole manifest agrees: whoever multiplied by such a row read memory that is not its own."""
+
+    def fewer(document: dict[str, Any]) -> None:
+        document["encoder"]["vocab_size"] = _results(document)["sparse"]["dimensions"] = 10
+
+    path = altered(bundle, tmp_path / "altered.sestina", fewer)
+    with (
+        sestina.load(path) as encoder,
+        pytest.raises(
+            sestina.BundleFormatError, match="gives the id .*; this bundle's sparse vectors have 10"
+        ),
+    ):
+        encoder.encode(["the model"], outputs=("sparse",))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_are_held_by_what_is_used_alone(bundle: Path, threads: int) -> None:
+    def held(encoder: Any) -> int:
+        sessions = encoder._engine.sessions()
+        kinds = (sessions._alone, sessions._shared, sessions._whole, sessions._whole_shared)
+        return len({id(each) for each in kinds if each is not None})
+
+    with sestina.load(bundle, threads=threads) as encoder:
+        encoder.encode(["the model", "a"], outputs=("dense", "sparse"))
+        assert held(encoder) == 1
+        encoder.report()
+        encoder.encode("the model", outputs=("sparse",))
+        assert held(encoder) == threads
+        encoder.encode(["the model", "a"])
+        assert held(encoder) == threads + 1
+        encoder.encode(["the model", "a"])
+        encoder.encode("the model")
+        assert held(encoder) == 2 * threads
+    with sestina.load_sparse_encoder(bundle, threads=threads) as sparse:
+        sparse.encode(["the model", "a"])
+        assert held(sparse) == 1
+    with sestina.load_multi_vector_encoder(bundle, threads=threads) as late:
+        late.encode_document(["the model", "a"])
+        assert held(late) == 1
+
+
+def test_vectors_of_many_texts_take_their_own_memory(bundle: Path) -> None:
+    """Blocks of them, put together at the end, took it twice."""
+    texts = [f"the model {number}" for number in range(4000)]
+    with sestina.load(bundle, max_memory_mb=4, threads=1) as small:
+        small.encode(texts[:10], outputs=("dense", "sparse"))
+        tracemalloc.start()
+        try:
+            small.encode(texts, outputs=("sparse",))
+            alone = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            dense = small.encode(texts, outputs=("dense", "sparse")).dense
+            both = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert both - alone < 1.6 * dense.nbytes
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda golden: golden["indices"].append(10**6), "golden 1 needs indices"),
+        (lambda golden: golden.pop("rows"), "golden 1 has None rows; of [0-9]+ tokens there are"),
+        (lambda golden: golden.update(rows=0), "golden 1 has 0 rows; of [0-9]+ tokens there are"),
+    ],
+    ids=range(3),
+)
+def test_goldens_that_do_not_fit_are_one_line(
+    bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
     path = shutil.copytree(bundle, tmp_path / "altered.sestina")
     goldens = json.loads((path / "golden.json").read_text("utf-8"))
-    goldens["goldens"][1]["indices"].append(10**6)
+    change(goldens["goldens"][1])
     (path / "golden.json").write_text(json.dumps(goldens), "utf-8")
     document = json.loads((path / "manifest.json").read_text("utf-8"))
     entry = next(each for each in document["files"] if each["file"] == "golden.json")
@@ -375,7 +454,7 @@ def test_goldens_that_do_not_fit_are_one_line(bundle: Path, tmp_path: Path) -> N
     (path / "manifest.json").write_text(json.dumps(document), "utf-8")
     with (
         sestina.load(path) as encoder,
-        pytest.raises(sestina.BundleFormatError, match="golden 1 needs indices"),
+        pytest.raises(sestina.BundleFormatError, match=said),
     ):
         encoder.verify()
 

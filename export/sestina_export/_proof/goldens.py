@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sestina._bundle.manifest import GOLDEN, GOLDEN_VECTORS
-from sestina._bundle.results import GOLDENS, MULTI_VECTOR, SPARSE
+from sestina._bundle.results import GOLDENS, MOST_ROWS, MULTI_VECTOR, SPARSE
 from sestina_export._graph.interface import attends_apart
 from sestina_export._proof.golden_texts import golden_texts
 from sestina_export._proof.token_results import from_torch, results_of
@@ -21,7 +21,6 @@ from sestina_model.inputs import Query, Text, read_roles
 
 __all__ = ["write_goldens"]
 
-_MOST_ROWS = 256  # tokens of a text whose vectors are kept, where they stand beside that of the text
 # Texts that are encoded with a prompt too: with the first, and with each other.
 _OF_EACH = ("sentence",)
 # Of pairs: the query that every text is a document to, and the texts that are queries too.
@@ -84,7 +83,7 @@ def _add_results(checkpoint: Checkpoint, goldens: Sequence[dict[str, Any]], fold
             indices, weights = found[SPARSE][0]
             golden["indices"] = indices.tolist()
             kept[SPARSE].append(weights)
-        if MULTI_VECTOR in names and len(golden["ids"]) <= _MOST_ROWS:
+        if MULTI_VECTOR in names and len(golden["ids"]) <= MOST_ROWS:
             matrix = found[MULTI_VECTOR][0]
             golden["rows"] = len(matrix)
             kept[MULTI_VECTOR].append(matrix)

@@ -7,6 +7,7 @@ anything but tensors, nothing is made. sentence-transformers knows the dense par
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -107,15 +108,24 @@ def _unpickled(path: Path) -> Any:
     if size > _MOST_BYTES:
         raise CheckpointError(f"{path} has {size} bytes; a linear map has at most {_MOST_BYTES}")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                inflated = sum(each.file_size for each in archive.infolist())
+            if inflated > size:  # torch stores: what is packed may have any size once it is not
+                raise CheckpointError(
+                    f"{path} holds {inflated} bytes in {size}; torch.save packs nothing: fetch it again"
+                )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # whatever a damaged or hostile pickle raises
         raise CheckpointError(
             f"{path} is no state_dict that torch reads with weights_only ({type(error).__name__}): fetch it "
-            "again, or save it as torch.save(linear.state_dict(), ...); nothing of it was run"
+            "again, save it as torch.save(linear.state_dict(), ...), or take it away; nothing of it was run"
         ) from error
 
 
@@ -123,6 +133,7 @@ def _is_plain(value: object, path: Path) -> bool:
     """Whether it is a tensor of floats that has no more numbers than its file: views may repeat a few."""
     return (
         isinstance(value, Tensor)
+        and not value.is_nested
         and value.layout == torch.strided
         and value.device.type == "cpu"
         and value.dtype in _FLOATS
@@ -133,5 +144,7 @@ def _is_plain(value: object, path: Path) -> bool:
 def _shown(value: object) -> str:
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__:.60}"
+    if value.is_nested:  # which has no shape
+        return "a nested tensor"
     kind = str(value.dtype).removeprefix("torch.")
     return f"a tensor of {kind} of shape {[*value.shape]!s:.60} on {value.device}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.manifest import GOLDEN
-from sestina._bundle.results import GOLDENS, MULTI_VECTOR, SPARSE, Results
+from sestina._bundle.results import GOLDENS, MOST_ROWS, MULTI_VECTOR, SPARSE, Results
 from sestina._errors import BundleError, BundleFormatError
 from sestina._vectors import load_array
 
@@ -34,7 +34,7 @@ def read_result_goldens(bundle: Bundle, results: Results) -> list[Found]:
                 own[SPARSE] = indices, part
         if results.multi_vector is not None:
             rows = _array(bundle, MULTI_VECTOR, (results.multi_vector.dimensions,))
-            told = [_rows(at, item) for at, item in enumerate(items)]
+            told = [_rows(at, item, results.multi_vector.first) for at, item in enumerate(items)]
             counts = [range(each or 0) for each in told]
             for own, count, part in zip(found, told, _split(rows, counts, MULTI_VECTOR), strict=True):
                 if count is not None:
@@ -95,8 +95,13 @@ def _indices(at: int, item: Any, width: int) -> npt.NDArray[np.int32]:
     return np.array(given, dtype=np.int32)
 
 
-def _rows(at: int, item: Any) -> int | None:
-    given = item.get("rows")
-    if given is not None and (type(given) is not int or not 0 <= given <= len(item["ids"])):
-        raise ValueError(f"golden {at} has {given!r:.40} rows; it must be a number of its ids, or left out")
+def _rows(at: int, item: Any, first: int) -> int | None:
+    """How many there are: a row for each token from `first` on, and none of a text that is too long."""
+    given, tokens = item.get("rows"), len(item["ids"])
+    if given is None and tokens > MOST_ROWS:
+        return None
+    if type(given) is not int or given != max(0, tokens - first):
+        raise ValueError(
+            f"golden {at} has {given!r:.40} rows; of {tokens} tokens there are {max(0, tokens - first)}"
+        )
     return given

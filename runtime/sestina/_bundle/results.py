@@ -12,6 +12,7 @@ DENSE, SPARSE, MULTI_VECTOR = "dense", "sparse", "multi-vector"
 VECTORS, WEIGHTS, TOKENS = "sentence_embedding", "token_weights", "token_embeddings"  # outputs of graphs
 TENSORS: Mapping[str, str] = {DENSE: VECTORS, SPARSE: WEIGHTS, MULTI_VECTOR: TOKENS}
 GOLDENS: Mapping[str, str] = {SPARSE: "golden.sparse.npy", MULTI_VECTOR: "golden.multi-vector.npy"}
+MOST_ROWS = 256  # tokens of a golden whose matrix is kept: those of long texts would be larger than all else
 _DOCUMENT = ("document", "passage", "corpus")  # prompts of what is searched: the first that there is
 
 

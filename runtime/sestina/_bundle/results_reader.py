@@ -10,7 +10,6 @@ from sestina._bundle.task_reader import Reader
 from sestina._errors import BundleFormatError
 
 _SIMILARITIES = ("maxsim", "meanmaxsim")
-_MOST = (1 << 31) - 1
 
 
 def with_results(reader: Reader, manifest: Manifest, contract: dict[str, Any]) -> Manifest:
@@ -29,8 +28,18 @@ def with_results(reader: Reader, manifest: Manifest, contract: dict[str, Any]) -
     if SPARSE in given:
         item: dict[str, Any] = reader.member(given, SPARSE, dict)
         dimensions, skip = reader.count(item, "dimensions", 1), reader.member(item, "skip", list)
-        if not all(type(each) is int and 0 <= each <= _MOST for each in skip) or len(set(skip)) != len(skip):
-            raise BundleFormatError(f"{reader.where}: skip of {SPARSE} must be different ids")
+        known = manifest.encoder.get("vocab_size")
+        if known is not None and dimensions != known:
+            raise BundleFormatError(
+                f"{reader.where}: {SPARSE} has {dimensions} dimensions; it must have as many as the "
+                f"encoder's vocab_size, {known}"
+            )
+        if not all(type(each) is int and 0 <= each < dimensions for each in skip) or len({*skip}) != len(
+            skip
+        ):
+            raise BundleFormatError(
+                f"{reader.where}: skip of {SPARSE} must be different ids below {dimensions}"
+            )
         sparse = SparseResult(dimensions, tuple(skip))
     if MULTI_VECTOR in given:
         item = reader.member(given, MULTI_VECTOR, dict)

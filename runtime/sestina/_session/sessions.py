@@ -20,7 +20,7 @@ class Sessions:
     """Opens each kind of session when it is first needed.
 
     What onnxruntime packs of the weights is held twice only by a caller who does both: the session for
-    single texts, open since the bundle was loaded, is let go if a corpus comes before any single text has.
+    single texts, open since the bundle was loaded, is let go if anything else comes before a single text.
 
     Args:
         open_session: Opens one whose runs share so many threads.
@@ -45,12 +45,13 @@ class Sessions:
         self._whole: Run | None = None
         self._whole_shared: Run | None = None
         self._inside: Session | None = None
-        self._alone_was_used = False
+        self._alone_was_used = self._shared_was_used = False
 
     @property
     def any(self) -> Run:
         """Whichever is open."""
-        session = self._alone or self._shared  # in this order: see `_have_shared`
+        # In this order: one that is let go was followed by one further on.
+        session = self._alone or self._shared or self._whole or self._whole_shared
         assert session is not None  # noqa: S101  one of them always is
         return session
 
@@ -60,19 +61,19 @@ class Sessions:
         return self._alone or self._lock.holding(self._have_alone)
 
     def _have_alone(self) -> Run:
-        session = self._alone
-        if session is None:
-            session = self._alone = self._open(self._threads)
-        return session
+        if self._alone is None:
+            self._alone = self._same(self._shared) or self._open(self._threads)
+        return self._alone
 
     def shared(self) -> Run:
         """For many batches at once: each runs on the thread that calls."""
+        self._shared_was_used = True
         return self._shared or self._lock.holding(self._have_shared)
 
     def _have_shared(self) -> Run:
         session = self._shared
         if session is None:
-            session = self._shared = self._open(1)
+            session = self._shared = self._same(self._alone) or self._open(1)
             if not self._alone_was_used:
                 self._alone = None
         return session
@@ -87,7 +88,8 @@ class Sessions:
         session = self._whole
         if session is None:
             assert self._open_whole is not None  # noqa: S101  else nobody comes here
-            session = self._whole = self._open_whole(self._threads)
+            session = self._whole = self._same(self._whole_shared) or self._open_whole(self._threads)
+            self._let_go()
         return session
 
     def whole_shared(self) -> Run:
@@ -100,9 +102,20 @@ class Sessions:
         session = self._whole_shared
         if session is None:
             assert self._open_whole is not None  # noqa: S101  else nobody comes here
-            session = self._whole if self._threads == 1 else None
-            session = self._whole_shared = session or self._open_whole(1)
+            session = self._whole_shared = self._same(self._whole) or self._open_whole(1)
+            self._let_go()
         return session
+
+    def _same(self, session: Run | None) -> Run | None:
+        """The one of the other kind, where there is no difference."""
+        return session if self._threads == 1 else None
+
+    def _let_go(self) -> None:
+        """Of the session that was opened at load, if nobody has used it."""
+        if not self._alone_was_used:
+            self._alone = None
+            if not self._shared_was_used:
+                self._shared = None
 
     def inside(self, names: Sequence[str]) -> Session:
         """For looking inside: `alone` with inner values as outputs too. It holds the weights once more."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sestina._bundle.results import MULTI_VECTOR, SPARSE, Results
+from sestina._errors import BundleFormatError
 
 if TYPE_CHECKING:
     from sestina._arrays import Ids, Vectors
@@ -21,9 +22,19 @@ def finished(name: str, results: Results, ids: Ids, result: Vectors) -> Any:
         results: Of the bundle.
         ids: (S,), at least one.
         result: (S, width), or (d,).
+
+    Raises:
+        BundleFormatError: Where the tokenizer gives an id that sparse vectors have no dimension for.
     """
     if name == SPARSE and results.sparse is not None:
-        return heaviest(ids, result[:, 0], results.sparse.skip)
+        indices, weights = heaviest(ids, result[:, 0], results.sparse.skip)
+        # Whatever reads a row that reaches beyond its width reads memory that is not its own.
+        if len(indices) and indices[-1] >= results.sparse.dimensions:
+            raise BundleFormatError(
+                f"the tokenizer gives the id {indices[-1]}; this bundle's sparse vectors have "
+                f"{results.sparse.dimensions} dimensions: export it again"
+            )
+        return indices, weights
     if name == MULTI_VECTOR and results.multi_vector is not None:
         return result[results.multi_vector.first :].copy()  # which does not hold the whole batch
     return result
