@@ -58,6 +58,12 @@ COMMANDS = {"__main__.py", "_cli", "_bench", "_trial.py"}  # processes of their 
 LOADED = {
     ("fork.py", "ctypes"),  # numpy has imported it, and a child must not be refused there
     ("sentence_transformers.py", "torch"),  # whoever asks an integration for a tensor has it
+    # The driver of the command for Ray, a process of its own: Ray starts others beside these imports.
+    ("cluster.py", "importlib.import_module(module)"),
+    ("pipeline.py", "ray.data"),
+    ("pipeline.py", "ray.data.checkpoint"),
+    ("pipeline.py", "sestina.integrations._ray.source"),
+    ("table.py", "pandas"),
 }
 
 
