@@ -645,7 +645,7 @@ class TestRun:
         assert __main__.main([str(path), "--out", str(folder / "run")]) == 1
         assert (
             capsys.readouterr().err
-            == "stage whole\nerror: none does not exist; name a folder that holds a checkpoint\n"
+            == "error: stage whole: teacher is none, which is no folder; name one with --teacher\n"
         )
         options = ["--teacher", str(folder / "teacher"), "--data", str(folder / "data")]
         assert __main__.main([str(path), "--out", str(folder / "run"), *options]) == 0
