@@ -26,6 +26,7 @@ SPARSE, COLBERT = FILES
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("transformers")  # which makes it
     return m3_folder(tmp_path_factory.mktemp("m3") / "m3")
 
 
