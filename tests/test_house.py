@@ -141,7 +141,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         },
         "_tasks": {
             "_bundle", "_classifier", "_errors", "_multi_vector_encoder", "_process", "_quote", "_reranker",
-            "_sparse_encoder", "_tagger",
+            "_sparse_encoder", "_tagger", "_text",
         },
         "_opening": {
             "_bundle", "_encoder", "_loaded", "_process", "_providers", "_schedule", "_selection", "_session", "_text",

@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
         engine: What encodes.
         tolerance: Of the goldens here.
         describe: Makes the report; is told whether this came of a fork.
-        contract: Of what it was loaded for, where that is not what the bundle is for.
+        contract: The bundle's, or what that is for what it was loaded for.
     """
 
     process: object

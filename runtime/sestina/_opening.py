@@ -93,10 +93,7 @@ def open_engine(
     else:
         graph = bundle.graph(choice.variant.entry.file)
         open_whole = partial(open_on_cpu, graph, choice.variant)
-        if graph.has_states_part and task in (
-            "embedding",
-            manifest.task,
-        ):  # of others every call needs the whole
+        if graph.has_states_part and task == manifest.task:  # of others every call needs the whole
             sessions = Sessions(partial(open_whole, states=False), inside, threads, open_whole)
         else:
             sessions = Sessions(open_whole, inside, threads)

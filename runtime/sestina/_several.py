@@ -13,6 +13,7 @@ from sestina._errors import OptionError, UsageError
 from sestina._progress import progress_bar
 from sestina._quote import quote
 from sestina._schedule.several_engine import SeveralEngine
+from sestina._schedule.sparse_engine import objects
 from sestina._sparse_rows import gathered
 from sestina._sparse_vectors import SparseVector, SparseVectors
 from sestina._text.distinct import Distinct
@@ -187,10 +188,7 @@ def _spread(name: str, found: Any, distinct: Distinct, contract: TextContract, t
         return distinct.spread(found)
     if name == MULTI_VECTOR:
         return distinct.copies(found)
-    rows = np.empty(len(found), dtype=object)
-    for at, row in enumerate(found):
-        rows[at] = row
-    return SparseVectors(gathered(distinct.spread(rows).tolist(), _width(contract)), tokens)
+    return SparseVectors(gathered(distinct.spread(objects(found)).tolist(), _width(contract)), tokens)
 
 
 def _width(contract: TextContract) -> int:

@@ -98,8 +98,9 @@ def contract_of(manifest: Manifest, task: str) -> TextContract:
         return manifest.contract
     with opening:
         from sestina._bundle.results import seen_as
+        from sestina._text.prompt import DOCUMENT
 
-    return seen_as(manifest.contract, task)
+    return seen_as(manifest.contract, task, DOCUMENT)
 
 
 def other_task(path: object, task: str, asked: str) -> OptionError:

@@ -10,7 +10,7 @@ import numpy as np
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.goldens import Golden, Verification, compare, distance, read_goldens
 from sestina._bundle.manifest import Manifest
-from sestina._bundle.results import DENSE, Results
+from sestina._bundle.results import Results
 from sestina._process.native import opening
 from sestina._schedule.engine import Engine
 from sestina._schedule.pair_engine import PairEngine
@@ -74,12 +74,11 @@ def _of_results(
     vectors: list[Any] = [None] * len(goldens)
     errors = [0.0] * len(goldens)
     for places, texts, prompt in _by_prompt(engine, goldens, include_prompt=contract.include_prompt):
-        alone, every = (
-            np.concatenate(list(engine.several(names, texts, lambda: watch, lambda _: None, prompt)))
-            for names in ((DENSE,), results.names)
-        )
-        own = engine.ids(texts, 0, watch, prompt)
-        for at, read, (vector,), found in zip(places, own, alone, every, strict=True):
+        # Whatever it was loaded for: an engine for sparse vectors has others of that name.
+        alone = np.concatenate(list(Engine.vectors(engine, texts, lambda: watch, lambda _: None, prompt)))
+        asked = engine.several(results.names, texts, lambda: watch, lambda _: None, prompt)
+        every, own = np.concatenate(list(asked)), engine.ids(texts, 0, watch, prompt)
+        for at, read, vector, found in zip(places, own, alone, every, strict=True):
             ids[at], vectors[at] = read, vector
             named = dict(zip(results.names, found, strict=True))
             errors[at] = float(np.max([distance(found[0], goldens[at]), result_distance(named, wanted[at])]))

@@ -212,7 +212,7 @@ def run_texts(
     token the rows of all tokens follow one another. An `output` other than the first is named.
     """
     offered = session.get_outputs()
-    result = next((each for each in offered if each.name == output), offered[0])
+    result = offered[0] if output is None else next(each for each in offered if each.name == output)
     by_token = len(result.shape) == 3
     found = [np.zeros((0 if by_token else 1, width), dtype=np.float32)] * len(ids)
     for at, (row, start) in enumerate(zip(ids, starts or [0] * len(ids), strict=True)):

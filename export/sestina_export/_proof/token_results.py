@@ -17,9 +17,8 @@ from sestina_model.token_outputs import TokenOutputs
 
 __all__ = ["TokenResults", "from_graph", "from_torch", "results_of", "token_outputs"]
 
-TokenResults = dict[
-    str, list[Any]
-]  # by name: of sparse (indices, weights) of each text, of multi-vector (m, d)
+# Of each text, by name: of sparse (indices, weights), of multi-vector (m, d).
+TokenResults = dict[str, list[Any]]
 
 
 def from_torch(checkpoint: Checkpoint, texts: Sequence[str], prompt: str = "") -> TokenResults:

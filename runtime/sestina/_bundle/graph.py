@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sestina._bundle.graph_rules import check_onnx
 from sestina._bundle.mapped import ALIGNMENT, Outline, View, outline
 from sestina._bundle.protobuf import Buffer
-from sestina._bundle.states_part import states_outputs, states_part
+from sestina._bundle.states_part import states_part
 from sestina._process.native import opening
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Graph:
             stored = check_onnx(content, where, {name: len(held) for name, held in weights.items()})
             self._outline = outline(content, _EMPTY, stored)
             self._stores = bool(stored)
-            self._states_part, self.states_outputs = states_part(content), states_outputs(content)
+            self._states_part, self.states_outputs = states_part(content)
         self._content = content if again is None or self.maps else None
         self._weights = weights
         self._again = again

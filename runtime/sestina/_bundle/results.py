@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sestina._bundle.late_interaction import LateInteraction, Role
@@ -13,7 +13,6 @@ VECTORS, WEIGHTS, TOKENS = "sentence_embedding", "token_weights", "token_embeddi
 TENSORS: Mapping[str, str] = {DENSE: VECTORS, SPARSE: WEIGHTS, MULTI_VECTOR: TOKENS}
 GOLDENS: Mapping[str, str] = {SPARSE: "golden.sparse.npy", MULTI_VECTOR: "golden.multi-vector.npy"}
 MOST_ROWS = 256  # tokens of a golden whose matrix is kept: those of long texts would be larger than all else
-_DOCUMENT = ("document", "passage", "corpus")  # prompts of what is searched: the first that there is
 
 
 class SparseResult(NamedTuple):
@@ -73,28 +72,24 @@ class Results(NamedTuple):
         return values
 
 
-def seen_as(contract: TextContract, task: str) -> TextContract:
+def seen_as(contract: TextContract, task: str, documents: Sequence[str]) -> TextContract:
     """The contract of a bundle of embeddings, as what else it gives would have it as a bundle of its own.
 
     Args:
         contract: Of the bundle.
-        task: "sparse" or "multi-vector", which it gives; of others it is as it is.
+        task: "sparse" or "multi-vector", which it gives.
+        documents: Names of prompts of what is searched: the first that there is counts.
     """
-    results = contract.results
-    if results is None or task not in results.names:
-        return contract
+    results = contract.results or Results()
     if task == SPARSE and results.sparse is not None:
-        changed = contract._replace(dimensions=results.sparse.dimensions, similarity="dot", normalize=False)
-    else:
-        vectors = results.multi_vector
-        assert vectors is not None  # noqa: S101  one of the two is asked for
-        role = Role(contract.max_tokens, first=vectors.first)
-        document = next((each for each in _DOCUMENT if each in contract.prompts), "")
-        named = {"query": "query", "document": document}
-        changed = contract._replace(
-            dimensions=vectors.dimensions,
-            prompts={name: contract.prompts[key] for name, key in named.items() if key in contract.prompts},
-            default_prompt=None,
-            late_interaction=LateInteraction(vectors.similarity, role, role),
-        )
-    return changed
+        return contract._replace(dimensions=results.sparse.dimensions, similarity="dot", normalize=False)
+    vectors = results.multi_vector
+    assert vectors is not None  # noqa: S101  one of the two is asked for
+    role = Role(contract.max_tokens, first=vectors.first)
+    named = {"query": "query", "document": next((each for each in documents if each in contract.prompts), "")}
+    return contract._replace(
+        dimensions=vectors.dimensions,
+        prompts={name: contract.prompts[key] for name, key in named.items() if key in contract.prompts},
+        default_prompt=None,
+        late_interaction=LateInteraction(vectors.similarity, role, role),
+    )

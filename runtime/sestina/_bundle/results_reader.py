@@ -34,9 +34,8 @@ def with_results(reader: Reader, manifest: Manifest, contract: dict[str, Any]) -
                 f"{reader.where}: {SPARSE} has {dimensions} dimensions; it must have as many as the "
                 f"encoder's vocab_size, {known}"
             )
-        if not all(type(each) is int and 0 <= each < dimensions for each in skip) or len({*skip}) != len(
-            skip
-        ):
+        ids = {each for each in skip if type(each) is int and 0 <= each < dimensions}
+        if len(ids) != len(skip):
             raise BundleFormatError(
                 f"{reader.where}: skip of {SPARSE} must be different ids below {dimensions}"
             )

@@ -13,28 +13,15 @@ from sestina._bundle.mapped import MODEL_GRAPH
 from sestina._bundle.protobuf import SIZED, Buffer, fields
 
 _GRAPH_NODE, _GRAPH_OUTPUT, _VALUE_NAME = 1, 12, 1
-_OF_TOKENS = (
-    b"last_hidden_state",
-    b"token_weights",
-    b"token_embeddings",
-)  # in the order of a graph's outputs
+_OF_TOKENS = (b"last_hidden_state", b"token_weights", b"token_embeddings")  # as a graph's outputs stand
 
 
-def states_part(graph: Buffer) -> int:
-    """How many bytes at the end of a serialised ModelProto are such a part; 0 where there is none.
+def states_part(graph: Buffer) -> tuple[int, tuple[str, ...]]:
+    """How many bytes at the end of a graph are its states' part, and the outputs of that; 0, () without one.
 
     Raises:
-        ValueError: Where it is not one.
+        ValueError: Where it is no message of protobuf.
     """
-    return _part(graph)[0]
-
-
-def states_outputs(graph: Buffer) -> tuple[str, ...]:
-    """The outputs of such a part. Raises as `states_part`."""
-    return _part(graph)[1]
-
-
-def _part(graph: Buffer) -> tuple[int, tuple[str, ...]]:
     top = fields(graph, 0, len(graph))
     graphs = [field for field in top if field.number == MODEL_GRAPH]
     if len(graphs) != 2 or graphs[1] != top[-1]:

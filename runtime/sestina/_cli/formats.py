@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 TABLES = ("parquet", "arrow")
 FORMATS = ("npy", "jsonl", *TABLES)
-OF_SPARSE = ("npz", "jsonl")
 OF_SHARDS = ("npy", "parquet")
 DTYPES = ("float32", "float16", "int8", "binary")
 _SUFFIXES = {".npy": "npy", ".jsonl": "jsonl", ".parquet": "parquet", ".arrow": "arrow"}
 _OF_SPARSE = {".npz": "npz", ".jsonl": "jsonl"}
+OF_SPARSE = tuple(_OF_SPARSE.values())
 _BINARY = ("npy", "npz", *TABLES)
 _SEPARATORS = os.sep + (os.altsep or "")
 

@@ -165,18 +165,17 @@ class Engine:
             on_progress: Is told after each batch how many texts it held; the numbers add up to all.
             prompt: What stands before each text.
         """
+        return flow(self._begin_all(texts, watch, prompt, self._run_of), self.blank, on_progress)
+
+    def _begin_all(
+        self, texts: Iterable[str | None], watch: Callable[[], Watch], prompt: Prompt, runner: Runner
+    ) -> Iterator[Window]:
         budget, more = self._budget, len(prompt.text)
         cut = windows(texts, budget.window_characters, budget.window_texts, more)
-        begun = (self._begin(window, at, watch(), prompt, self._run_of) for at, window in cut)
-        return flow(begun, self.blank, on_progress)
+        return (self._begin(window, at, watch(), prompt, runner) for at, window in cut)
 
     def _begin(
-        self,
-        texts: Sequence[str | None],
-        begin: int,
-        watch: Watch,
-        prompt: Prompt,
-        runner: Runner,
+        self, texts: Sequence[str | None], begin: int, watch: Watch, prompt: Prompt, runner: Runner
     ) -> Window:
         first: dict[str | None, int] = {}  # each different text is encoded once
         nulls = watch.takes_null

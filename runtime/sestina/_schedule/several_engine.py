@@ -11,7 +11,8 @@ import numpy as np
 
 from sestina._bundle.results import DENSE, MULTI_VECTOR, SPARSE, TENSORS, Results
 from sestina._schedule.engine import Engine
-from sestina._schedule.pipeline import flow, windows
+from sestina._schedule.pipeline import flow
+from sestina._schedule.sparse_engine import objects
 from sestina._session.token_results import finished
 from sestina._text.prompt import NO_PROMPT, Prompt
 from sestina._text.truncation import TruncationWatch, Watch
@@ -42,10 +43,8 @@ class SeveralEngine(Engine):
         ids = self.ids([text], None, watch, prompt)
         if not ids[0]:
             return self._nothing(names)
-        session = sessions.alone() if [*names] == [DENSE] else sessions.whole()
-        found: tuple[Any, ...] = self._run(session, names, prompt.pooled_from, np.array(ids, dtype=np.int64))[
-            0
-        ]
+        batch = np.array(ids, dtype=np.int64)
+        found: tuple[Any, ...] = self._run(sessions.whole(), names, prompt.pooled_from, batch)[0]
         return found
 
     def several(
@@ -59,7 +58,7 @@ class SeveralEngine(Engine):
         """What is asked for of one window of texts after the other, in order.
 
         Args:
-            names: Of `Results.names`, each once.
+            names: Of `Results.names`, each once; vectors alone are cheaper by `vectors`.
             texts: The texts.
             watch: As `vectors` has it.
             on_progress: The same.
@@ -68,32 +67,21 @@ class SeveralEngine(Engine):
         Yields: (n,) objects, each a tuple in the order of the names: of dense (d,), of sparse a `Row` of
             indices and weights, of multi-vector (m, d).
         """
-        budget, more = self._budget, len(prompt.text)
-        cut = windows(texts, budget.window_characters, budget.window_texts, more)
-        begun = (
-            self._begin(window, at, watch(), prompt, partial(self._several, names)) for at, window in cut
-        )
-        return flow(begun, partial(self._blanks, names), on_progress)
+        begun = self._begin_all(texts, watch, prompt, partial(self._several, names))
+        return flow(begun, lambda count: objects([self._nothing(names)] * count), on_progress)
 
     def _several(self, names: Sequence[str], start: int) -> Run:
-        sessions = self.sessions()
-        session = sessions.shared() if [*names] == [DENSE] else sessions.whole_shared()
-        return partial(self._run, session, names, start)
+        return partial(self._run, self.sessions().whole_shared(), names, start)
 
     def _run(self, session: Session, names: Sequence[str], start: int, batch: Ids) -> Any:
         """One batch of texts of one length: (B,) objects as `several` gives them."""
         found = session.run_for([TENSORS[name] for name in names], batch, start)
-        rows = np.empty(len(batch), dtype=object)
-        for at, ids in enumerate(batch):
-            rows[at] = tuple(finished(name, self._results, ids, found[TENSORS[name]][at]) for name in names)
-        return rows
-
-    def _blanks(self, names: Sequence[str], count: int) -> Any:
-        rows = np.empty(count, dtype=object)
-        nothing = self._nothing(names)
-        for at in range(count):
-            rows[at] = nothing
-        return rows
+        return objects(
+            [
+                tuple(finished(name, self._results, ids, found[TENSORS[name]][at]) for name in names)
+                for at, ids in enumerate(batch)
+            ]
+        )
 
     def _nothing(self, names: Sequence[str]) -> tuple[Any, ...]:
         """What is asked for, of a text without tokens."""
@@ -124,7 +112,4 @@ class WeightsEngine(SeveralEngine):
         several: Any = self.several((SPARSE,), texts, watch, on_progress, prompt)
         with closing(several):
             for found in several:
-                rows = np.empty(len(found), dtype=object)
-                for at, (row,) in enumerate(found):
-                    rows[at] = row
-                yield rows
+                yield objects([row for (row,) in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,14 @@ class SparseEngine(Engine):
             return compressed(run(batch))
 
         return run_sparse
+
+
+def objects(rows: Sequence[Any]) -> Any:
+    """(n,) objects, each a row as it is: of rows of one length numpy would make a matrix."""
+    found = np.empty(len(rows), dtype=object)
+    for at, row in enumerate(rows):
+        found[at] = row
+    return found
 
 
 def compressed(vectors: Vectors) -> Any:

@@ -128,6 +128,5 @@ def run_padded_for(
         padded[::2, 0, : len(ids)] = ids.T
         feeds[TYPES] = padded[2]
     found = session.feed_for(outputs, feeds, start)
-    return {
-        name: rows[:, : len(ids)] if rows.ndim == 3 else rows for name, rows in found.items()
-    }  # of tokens
+    # Of each token those of the text, without padding.
+    return {name: rows[:, : len(ids)] if rows.ndim == 3 else rows for name, rows in found.items()}

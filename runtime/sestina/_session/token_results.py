@@ -50,8 +50,8 @@ def heaviest(ids: Ids, weights: Vectors, skip: Sequence[int]) -> Any:
 
     Returns: ids int32, ascending, and weights float32.
     """
-    order = np.argsort(ids, kind="stable")
-    found, starts = np.unique(ids[order], return_index=True)
-    most = np.maximum.reduceat(weights[order], starts)
+    found, places = np.unique(ids, return_inverse=True)
+    most = np.zeros(len(found), dtype=np.float32)
+    np.maximum.at(most, places, weights)
     kept = (most > 0) & ~np.isin(found, skip)
     return found[kept].astype(np.int32), most[kept]

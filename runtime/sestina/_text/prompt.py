@@ -10,7 +10,7 @@ from sestina._errors import OptionError
 from sestina._quote import quote
 
 # As sentence-transformers looks for them, the first that a bundle has.
-_QUERY, _DOCUMENT = ("query",), ("document", "passage", "corpus")
+QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
 
 
 class Prompt(NamedTuple):
@@ -59,11 +59,11 @@ class Prompts:
 
     def for_query(self, name: str | None, text: str | None) -> Prompt:
         """The same for a query; by default the prompt of that name, else none."""
-        return self._of(_QUERY, name, text)
+        return self._of(QUERY, name, text)
 
     def for_document(self, name: str | None, text: str | None) -> Prompt:
         """The same for a text that is searched."""
-        return self._of(_DOCUMENT, name, text)
+        return self._of(DOCUMENT, name, text)
 
     def _of(self, names: tuple[str, ...], name: str | None, text: str | None) -> Prompt:
         if name is None and text is None:

@@ -29,7 +29,7 @@ def first_token(make_bundle: Callable[..., Path]) -> Path:
 @pytest.mark.parametrize("precision", FILES)
 def test_a_session_for_vectors_has_no_states(first_token: Path, precision: str) -> None:
     content = (first_token / FILES[precision]).read_bytes()
-    assert 0 < states_part(content) < len(content) / 2
+    assert 0 < states_part(content)[0] < len(content) / 2
     with sestina.load(first_token, precision=precision) as encoder:
         vectors = encoder.encode(TEXTS)
         sessions = encoder._engine.sessions()
@@ -47,7 +47,7 @@ def test_a_session_for_vectors_has_no_states(first_token: Path, precision: str) 
 
 
 def test_where_every_token_is_pooled_there_is_no_such_part(bundle: Path) -> None:
-    assert states_part((bundle / FILES["fp32"]).read_bytes()) == 0
+    assert states_part((bundle / FILES["fp32"]).read_bytes()) == (0, ())
     with sestina.load(bundle, precision="fp32") as encoder:
         assert encoder.hidden_states(TEXTS)
         assert encoder._engine.sessions()._whole is None
@@ -56,7 +56,8 @@ def test_where_every_token_is_pooled_there_is_no_such_part(bundle: Path) -> None
 @pytest.mark.parametrize("alter", ["moved", "another output", "a third", "with a name"])
 def test_what_is_no_such_part_stays(first_token: Path, alter: str) -> None:
     content = (first_token / FILES["fp32"]).read_bytes()
-    size = states_part(content)
+    size, outputs = states_part(content)
+    assert outputs == ("last_hidden_state",)
     before, part = content[:-size], content[-size:]
     more = {
         "moved": part + before,
@@ -64,7 +65,7 @@ def test_what_is_no_such_part_stays(first_token: Path, alter: str) -> None:
         "a third": content + sized(MODEL_GRAPH, b""),
         "with a name": before + sized(MODEL_GRAPH, sized(2, b"graph")),
     }
-    assert states_part(more[alter]) == 0
+    assert states_part(more[alter]) == (0, ())
 
 
 def test_a_part_that_gives_no_states_is_refused_when_they_are_asked_for(
@@ -75,7 +76,7 @@ def test_a_part_that_gives_no_states_is_refused_when_they_are_asked_for(
     path = own / FILES["fp32"]
     content = path.read_bytes()
     part = sized(MODEL_GRAPH, sized(12, sized(1, b"last_hidden_state")))
-    path.write_bytes(content[: -states_part(content)] + part)  # no node gives it
+    path.write_bytes(content[: -states_part(content)[0]] + part)  # no node gives it
     manifest = json.loads((own / "manifest.json").read_text())
     for variant in manifest["variants"]:
         if variant["file"] == path.name:
