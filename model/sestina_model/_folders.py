@@ -7,7 +7,8 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from sestina_model._leftovers import Temporary, sweep
@@ -40,16 +41,13 @@ def folder_in_place(target: Path, contents: Contents | None = None) -> Iterator[
     """
     target = target.absolute()
     beside, prefix = str(target.parent), f".{target.name}."
-    with _parents_of(target):
+    with _parents_of(target), ExitStack() as stack:
         sweep(beside, prefix, _NEW, shutil.rmtree)
-        fresh = Temporary.new(beside, prefix, _NEW, directory=True)
-        try:
-            keep_mode(target, Path(fresh.path))
-            yield Path(fresh.path)
-            _put_in_place(Path(fresh.path), target, contents)
-        finally:
-            shutil.rmtree(fresh.path, ignore_errors=True)
-            fresh.release()
+        remove = partial(shutil.rmtree, ignore_errors=True)
+        fresh = Temporary.new(beside, prefix, _NEW, directory=True, owner=stack, remove=remove)
+        keep_mode(target, Path(fresh.path))
+        yield Path(fresh.path)
+        _put_in_place(Path(fresh.path), target, contents)
     if contents is not None:
         # Old folders whose process was killed after the swap: only now is there one in their place.
         sweep(beside, prefix, _OLD, lambda path: _remove(Path(path), contents))

@@ -38,8 +38,26 @@ class Temporary:
         _mine.add(path)
 
     @classmethod
-    def new(cls, folder: str, prefix: str, suffix: str, *, directory: bool) -> Temporary:
+    def new(
+        cls,
+        folder: str,
+        prefix: str,
+        suffix: str,
+        *,
+        directory: bool,
+        owner: contextlib.ExitStack,
+        remove: Callable[[str], object],
+    ) -> Temporary:
         """An empty file or directory in `folder`, named prefix + stamp + suffix.
+
+        Args:
+            folder: Where.
+            prefix: How its name begins.
+            suffix: How its name ends.
+            directory: Whether it is one.
+            owner: Removes and releases it at its end. It is told before anything is made: a signal that came
+                between the making and the telling would leave it.
+            remove: Removes what is at a path, in silence where nothing is.
 
         Raises:
             OSError: Where it cannot be made.
@@ -50,21 +68,17 @@ class Temporary:
         for boot in (ours, ours):
             if boot is None:
                 break
-            path = _named(folder, prefix, boot, suffix)
-            try:
-                _make(path, directory=directory)
-                lock = _locked(path)
-            except OSError:
-                raise  # nothing was made
-            except BaseException:  # an interrupt
-                _unmake(path, directory=directory)
-                raise
-            if lock is not None:
-                return cls(path, lock)
-            _unmake(path, directory=directory)
-        path = _named(folder, prefix, None, suffix)
-        _make(path, directory=directory)
-        return cls(path, None)
+            temporary = cls(_named(folder, prefix, boot, suffix), None)
+            owner.callback(temporary._end, remove)
+            _make(temporary.path, directory=directory)
+            temporary._lock = _locked(temporary.path)
+            if temporary._lock is not None:
+                return temporary
+            _unmake(temporary.path, directory=directory)
+        temporary = cls(_named(folder, prefix, None, suffix), None)
+        owner.callback(temporary._end, remove)
+        _make(temporary.path, directory=directory)
+        return temporary
 
     @classmethod
     def moved(cls, source: str, prefix: str, suffix: str) -> Temporary:
@@ -83,6 +97,12 @@ class Temporary:
             moved.release()
             raise
         return moved
+
+    def _end(self, remove: Callable[[str], object]) -> None:
+        try:
+            remove(self.path)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let go of the lock, once it was renamed or removed, or where it may be swept."""

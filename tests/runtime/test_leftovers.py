@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ def test_the_next_write_clears_away_what_a_killed_one_left(cli: Cli, bundle: Pat
 
 
 @on_linux
+def temporary(folder: Path, directory: bool, owner: ExitStack | None = None) -> Temporary:
+    """One that is its owner's, or nobody's."""
+
+    def remove(path: str) -> None:
+        shutil.rmtree(path) if directory else Path(path).unlink()
+
+    stack = owner or ExitStack()
+    return Temporary.new(str(folder), ".x.", ".new", directory=directory, owner=stack, remove=remove)
+
+
 @pytest.mark.parametrize("directory", [True, False])
 class TestSweep:
     def swept(self, folder: Path) -> list[str]:
@@ -114,7 +125,7 @@ class TestSweep:
         return sorted(path.name for path in folder.iterdir())
 
     def test_what_is_alive_stays(self, tmp_path: Path, directory: bool) -> None:
-        mine = Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+        mine = temporary(tmp_path, directory)
         assert self.swept(tmp_path) == [Path(mine.path).name]
         code = (
             "import sys; from sestina._leftovers import sweep; import shutil, os\n"
@@ -128,7 +139,7 @@ class TestSweep:
     def test_of_another_boot_or_machine(
         self, tmp_path: Path, directory: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        Temporary.new(str(tmp_path), ".x.", ".new", directory=directory).release()
+        temporary(tmp_path, directory).release()
         monkeypatch.setattr(_leftovers, "_BOOT_ID", str(tmp_path.parent / "boot"))
         (tmp_path.parent / "boot").write_text("another")
         assert len(self.swept(tmp_path)) == 1
@@ -145,7 +156,7 @@ class TestSweep:
 
         with monkeypatch.context() as patch:
             patch.setattr(fcntl, "flock", unsupported)
-            mine = Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+            mine = temporary(tmp_path, directory)
             mine.release()
             assert [path.name for path in tmp_path.iterdir()] == [Path(mine.path).name]
         assert len(self.swept(tmp_path)) == 1  # by its name it was never sure
@@ -157,20 +168,27 @@ class TestSweep:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(_leftovers, "_locked", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+        with pytest.raises(KeyboardInterrupt), ExitStack() as stack:
+            temporary(tmp_path, directory, stack)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_whoever_asked_need_not_have_heard_of_it(self, tmp_path: Path, directory: bool) -> None:
+        """As where an interrupt comes before what was made has a name there."""
+        with ExitStack() as stack:
+            temporary(tmp_path, directory, stack)
+            assert len(list(tmp_path.iterdir())) == 1
         assert list(tmp_path.iterdir()) == []
 
     def test_without_fcntl(self, tmp_path: Path, directory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         """As on Windows."""
-        Temporary.new(str(tmp_path), ".x.", ".new", directory=directory).release()
+        temporary(tmp_path, directory).release()
         monkeypatch.setattr(_leftovers, "fcntl", None)
-        mine = Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+        mine = temporary(tmp_path, directory)
         mine.release()
         assert len(self.swept(tmp_path)) == 2
 
     def test_links_and_pipes_of_its_name(self, tmp_path: Path, directory: bool) -> None:
-        model = Temporary.new(str(tmp_path), ".x.", ".new", directory=directory)
+        model = temporary(tmp_path, directory)
         stamp = Path(model.path).name
         shutil.rmtree(model.path) if directory else Path(model.path).unlink()
         model.release()

@@ -152,10 +152,10 @@ def _replacing(path: str) -> Iterator[Destination]:
     sweep(folder, _PREFIX, _SUFFIX, os.unlink)
     with contextlib.ExitStack() as stack:
         with unwritable_named(path):
-            temporary = Temporary.new(folder, _PREFIX, _SUFFIX, directory=False)
+            temporary = Temporary.new(
+                folder, _PREFIX, _SUFFIX, directory=False, owner=stack, remove=_unlink_quietly
+            )
             fresh = Path(temporary.path)
-            stack.callback(temporary.release)
-            stack.callback(_unlink_quietly, fresh)  # after any failure or interruption; not after the rename
             stream = fresh.open("r+b")
             stack.callback(_close_quietly, stream)
             _keep_mode(target, fresh)
@@ -213,9 +213,9 @@ def _close_quietly(stream: BinaryIO) -> None:
         stream.close()
 
 
-def _unlink_quietly(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+def _unlink_quietly(path: str) -> None:
+    with contextlib.suppress(OSError):  # after the rename nothing is there
+        os.unlink(path)  # noqa: PTH108
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from sestina._errors import OutputError
@@ -60,13 +61,13 @@ class Contexts:
     @contextlib.contextmanager
     def build(self) -> Iterator[Path]:
         """A directory to compile into, which is gone afterwards unless it was kept."""
-        with self._named():
-            building = Temporary.new(str(self._directory), _BUILDING, "", directory=True)
-        try:
+        remove = partial(shutil.rmtree, ignore_errors=True)
+        with contextlib.ExitStack() as stack:
+            with self._named():
+                building = Temporary.new(
+                    str(self._directory), _BUILDING, "", directory=True, owner=stack, remove=remove
+                )
             yield Path(building.path)
-        finally:
-            shutil.rmtree(building.path, ignore_errors=True)
-            building.release()
 
     def keep(self, folder: Path, facts: Facts, placement: Placement) -> None:
         """Make what was compiled in `folder` the entry of `facts`.
