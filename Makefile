@@ -96,7 +96,7 @@ fuzz: setup
 
 # On a machine with an NVIDIA GPU, where onnxruntime-gpu is in place of onnxruntime; fails where CUDA does not start.
 test-cuda: setup
-	SESTINA_TESTS_CUDA=required $(BIN)/python -m pytest -s tests/parity/test_cuda.py tests/parity/test_cuda_heads.py
+	SESTINA_TESTS_CUDA=required $(BIN)/python -m pytest -s tests/parity/test_cuda.py tests/parity/test_cuda_heads.py tests/parity/test_cuda_outputs.py
 
 # Encoders of real size, beyond what one file of protobuf holds; LARGE="--size qwen3-0.6b --keep DIR" chooses.
 test-large: setup

@@ -141,6 +141,20 @@ def made_head(task: str) -> Path:
     return _made.kept(["cuda head", task, HEADS[task]], "case", make) / "bundle.sestina"
 
 
+def made_outputs() -> Path:
+    """The bundle of a tiny folder as BGE-M3's, of three outputs, for CUDA and for the CPU, made if it is not there yet."""
+
+    def make(path: Path) -> None:
+        from _m3 import m3_folder
+        from sestina_export import export
+
+        path.mkdir()
+        folder = m3_folder(path / "folder", seed=7)  # heads of some seeds magnify what half precision leaves
+        export(folder, path / "bundle.sestina", targets=FLOATS, precisions=("fp16", "fp32"))
+
+    return _made.kept(["cuda outputs", 7], "case", make) / "bundle.sestina"
+
+
 def main() -> None:
     os.environ["SESTINA_TESTS_MADE"] = str(Path(sys.argv[1]).resolve())
     for case in CASES:
@@ -148,6 +162,7 @@ def main() -> None:
             print(case, targets, made(case, targets).bundle, flush=True)
     for task in HEADS:
         print(task, made_head(task), flush=True)
+    print("several outputs", made_outputs(), flush=True)
 
 
 if __name__ == "__main__":

@@ -203,13 +203,18 @@ def _similar(base: Path, sides: list[Any], told: list[Any]) -> str:
         return "refused"
     if any(side["made"] == "masked" and np.size(given) for side, given in zip(told, sides, strict=True)):
         raise Fault("masked values are taken for values", "")
-    rows = [np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in sides]
-    units = []
-    for each in rows:
-        scaled = each / np.where(
-            np.abs(each).max(axis=1, keepdims=True) == 0, 1, np.abs(each).max(axis=1, keepdims=True)
-        )
-        norms = np.linalg.norm(scaled, axis=1, keepdims=True)
-        units.append(scaled / np.where(norms == 0, 1, norms))
-    near(found, units[0] @ units[1].T, "cosines", 1e-3)
+    one, other = (_units(side) for side in sides)
+    # A list without rows does not say how wide they are.
+    wanted = one @ other.T if len(one) and len(other) else np.zeros((len(one), len(other)))
+    near(found, wanted, "cosines", 1e-3)
     return "right"
+
+
+def _units(side: Any) -> np.ndarray:
+    """Rows of length 1, or of zeros."""
+    rows = np.asarray(side, dtype=np.float64)
+    rows = rows[:0].reshape(0, 0) if rows.shape == (0,) else np.atleast_2d(rows)
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    scaled = rows / np.where(largest == 0, 1, largest)
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return scaled / np.where(norms == 0, 1, norms)

@@ -1,8 +1,8 @@
 """A bundle on CUDA beside sentence-transformers there: `python tests/speed/cuda.py BUNDLE CHECKPOINT`.
 
 The same texts from str to vectors on the host, each sorted by length by whoever encodes it; PyTorch in float16 and in
-bfloat16 with scaled_dot_product_attention. In turn; ratios of medians, above 1 where the bundle is faster. Vectors are
-compared before anything is timed. No test: a figure is worth something on a quiet machine alone.
+bfloat16 with scaled_dot_product_attention. In turn; ratios of medians with the quartiles of the rounds', above 1 where the
+bundle is faster. Vectors are compared before anything is timed. No test: a figure is worth something on a quiet machine alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 _TESTS = Path(__file__).resolve().parents[1]
@@ -26,6 +25,7 @@ import numpy as np  # noqa: E402
 import sestina  # noqa: E402
 from _cuda import rehearsed  # noqa: E402
 from sestina._bench.corpus import passages  # noqa: E402
+from sestina._bench.statistics import median, ratio  # noqa: E402
 
 # Texts at once, and about how many words each has; None: as they come, of all lengths.
 SHAPES: tuple[tuple[int, int | None], ...] = (
@@ -64,8 +64,8 @@ def pytorch(folder: str, dtype: str, device: str) -> Mapping[str, Encode]:
     return {f"{dtype}, batches of {size}": encode(size) for size in _BATCHES}
 
 
-def in_turn(encoders: Mapping[str, Encode], texts: list[str], seconds: float) -> dict[str, float]:
-    """The median of each, in seconds."""
+def in_turn(encoders: Mapping[str, Encode], texts: list[str], seconds: float) -> dict[str, list[float]]:
+    """The seconds of each, in every round."""
     found: dict[str, list[float]] = {name: [] for name in encoders}
     for encode in encoders.values():
         encode(texts)
@@ -75,7 +75,7 @@ def in_turn(encoders: Mapping[str, Encode], texts: list[str], seconds: float) ->
             begun = time.perf_counter()
             encode(texts)
             found[name].append(time.perf_counter() - begun)
-    return {name: median(each) for name, each in found.items()}
+    return found
 
 
 def cosine(one: Any, other: Any) -> float:
@@ -127,15 +127,17 @@ def main() -> None:
             else {name: encode for name, encode in encoders.items() if f"of {_BATCHES[1]}" not in name}
         )
         seconds = in_turn(taking, texts, arguments.seconds / len(SHAPES))
-        figures.append({"texts": len(texts), "words": words, "seconds": seconds})
-        mine = seconds["sestina"]
-        print(f"{len(texts)} texts of {words or 'mixed'} words: sestina {mine * 1e3:.2f} ms", end="")
+        figures.append({"texts": len(texts), "words": words, "seconds": dict(seconds)})
+        mine = seconds.pop("sestina")
+        told = [
+            f"{len(texts)} texts of {words or 'mixed'} words: sestina {median(mine) * 1e3:.2f} ms, {len(mine)} rounds"
+        ]
         for name, other in seconds.items():
-            print(
-                "" if name == "sestina" else f"; {name} {other * 1e3:.2f} ms, ratio {other / mine:.2f}",
-                end="",
+            faster = ratio([[each] for each in other], [[each] for each in mine])
+            told.append(
+                f"{name} {median(other) * 1e3:.2f} ms, ratio {faster.value:.2f} ({faster.low:.2f} to {faster.high:.2f})"
             )
-        print(flush=True)
+        print("; ".join(told), flush=True)
     if arguments.json:
         document = {
             "device": device,
