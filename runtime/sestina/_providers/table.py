@@ -53,7 +53,7 @@ _ALL = (
             Option("do_copy_in_default_stream", "flag"),
             Option("enable_skip_layer_norm_strict_mode", "flag"),
             Option("use_ep_level_unified_stream", "flag"),
-            # Flash, efficient, fused and plain attention, and not cuDNN's, which onnxruntime prefers from compute
+            # Flash, efficient, fused and plain attention, not cuDNN's, which onnxruntime prefers from compute
             # capability 9.0 on: that builds a graph for every new shape, in each thread, for some 80 ms.
             Option("sdpa_kernel", "number", default="55"),
             Option("use_tf32", "flag", default="0"),  # its ten bits would not hold fp32's tolerance
