@@ -37,7 +37,7 @@ def onnxruntime() -> Any:
 
 def _in_main_interpreter() -> bool:
     for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError), opening:
             module = importlib.import_module(name)
             return bool(module.get_current() == module.get_main())
     return True
