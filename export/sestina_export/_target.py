@@ -63,7 +63,10 @@ def replaceable(out: str | os.PathLike[str], overwrite: bool) -> Callable[[Path]
 def _listed(folder: Path) -> list[str] | None:
     """The files of a bundle of any version, by its own account; None where it is no bundle."""
     try:
-        with (folder / MANIFEST).open("rb") as stream:
+        path = folder / MANIFEST
+        if not path.is_file():  # to open a pipe would be to wait
+            return None
+        with path.open("rb") as stream:
             manifest = json.loads(stream.read(_MANIFEST_LIMIT))
         if manifest["format"] != FORMAT:
             return None

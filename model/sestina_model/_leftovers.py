@@ -112,7 +112,9 @@ class Temporary:
             self._lock = None
 
 
-def sweep(folder: str, prefix: str, suffix: str, remove: Callable[[str], object]) -> None:
+def sweep(
+    folder: str, prefix: str, suffix: str, remove: Callable[[str], object], *, own: bool = False
+) -> None:
     """Remove the temporaries of this name in `folder` whose processes are certainly dead.
 
     What cannot be looked at or removed is passed over.
@@ -122,11 +124,13 @@ def sweep(folder: str, prefix: str, suffix: str, remove: Callable[[str], object]
         prefix: How their names begin.
         suffix: How their names end.
         remove: Removes what is at a path.
+        own: Whether the folder is the caller's alone, by a lock: what another boot left is dead then.
     """
     boot = _boot()
-    if boot is None:
+    if boot is None and not own:
         return
-    name = re.compile(f"{re.escape(prefix)}{boot}-[0-9a-f]{{12}}{re.escape(suffix)}")
+    stamp = "(?:[0-9a-f]{12}-)?" if own else f"{boot}-"
+    name = re.compile(f"{re.escape(prefix)}{stamp}[0-9a-f]{{12}}{re.escape(suffix)}")
     with contextlib.suppress(OSError):
         for found in filter(name.fullmatch, os.listdir(folder)):
             path = os.path.join(folder, found)
@@ -171,6 +175,8 @@ def _boot() -> str | None:
 def _locked(path: str) -> int | None:
     """A descriptor that holds the lock of what is at the path; None where it is held, or there is none."""
     descriptor = None
+    if fcntl is None:
+        return None
     try:
         kind = os.lstat(path).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # to open a pipe would be to wait

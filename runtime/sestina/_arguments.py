@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, 
 
 from sestina._columns import column
 from sestina._errors import OptionError, TextTypeError
+from sestina._handlers import let_through
 from sestina._quote import quote
 
 
@@ -83,7 +84,8 @@ def path_text(name: str, value: object, what: str) -> str:
     """
     try:
         text = plain_str(os.fsdecode(value))  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001  whatever its `__fspath__` raises
+    except Exception as error:  # noqa: BLE001  whatever its `__fspath__` raises
+        let_through(error)
         text = None
     if text is None:
         raise OptionError(f"{name} is {quote(value)}; it must be the path of {what}, or None")
@@ -113,6 +115,7 @@ def text_sequence(texts: object) -> list[object]:
     except TextTypeError:
         raise
     except Exception as error:
+        let_through(error)
         raise _unreadable(texts, error, what) from error
     raise TextTypeError(
         f"texts is {type(texts).__name__}; it must be {what} (use stream for any other iterable)"
@@ -136,6 +139,7 @@ def text_iterator(texts: object) -> Iterator[object]:
     except TextTypeError:
         raise
     except Exception as error:
+        let_through(error)
         raise _unreadable(texts, error, what) from error
     raise TextTypeError(f"texts is {type(texts).__name__}; it must be {what}")
 

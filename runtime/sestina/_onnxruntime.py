@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import sys
 from typing import Any
 
+from sestina._errors import ProviderError
+from sestina._handlers import let_through
 from sestina._process.native import opening
 
 
@@ -13,13 +18,29 @@ def onnxruntime() -> Any:
 
     Since 1.31 its wheels collect usage events and upload them, from the moment they are imported. Only the
     environment, and only before the import, keeps them from beginning.
+
+    Raises:
+        ProviderError: In a sub-interpreter, where its import would wait for ever.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     with opening:
+        if "onnxruntime" not in sys.modules and not _in_main_interpreter():
+            raise ProviderError(
+                "onnxruntime works in the main interpreter of a process alone, and this is another: encode "
+                "there (of mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in another process"
+            )
         import onnxruntime as module
 
     module.disable_telemetry_events()  # where the application imported it before us
     return module
+
+
+def _in_main_interpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
+        with contextlib.suppress(ImportError), opening:
+            module = importlib.import_module(name)
+            return bool(module.get_current() == module.get_main())
+    return True
 
 
 def session_options(threads: int) -> Any:
@@ -44,5 +65,6 @@ def session_options(threads: int) -> Any:
 
 
 def line(error: BaseException) -> str:
-    """What onnxruntime says, in one line of bounded length."""
+    """What onnxruntime says, in one line of bounded length; raises what is not its own."""
+    let_through(error)
     return " ".join(str(error).split())[:300]

@@ -6,6 +6,8 @@ wall: every error and warning of ours puts its message through it. Nothing is im
 
 from __future__ import annotations
 
+from sestina._handlers import let_through
+
 _QUOTED = 80  # characters of one value
 LONGEST = 2000  # characters of a message; the reasons of a dozen providers stay under it
 
@@ -25,7 +27,8 @@ def quote(value: object, most: int = _QUOTED) -> str:
         if isinstance(value, int) and int.bit_length(value) > 4 * most:  # Python refuses to write the longest
             return f"a number of {int.bit_length(value)} bits"
         shown = str.__str__(repr(value))
-    except Exception:  # noqa: BLE001  whatever its `repr` raises
+    except Exception as error:  # noqa: BLE001  whatever its `repr` raises
+        let_through(error)
         return f"an object of type {type(value).__name__[:most]}"
     return in_one_line(shown, most)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from sestina._errors import OptionError
+from sestina._handlers import let_through
 from sestina._quote import quote
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def plain_array(given: object, what: str) -> npt.NDArray[Any]:
             masked = np.ma.is_masked(given) or any(map(np.ma.is_masked, rows))
             array = np.asarray(given)
     except Exception as error:
+        let_through(error)
         raise OptionError(
             f"{what} are {type(given).__name__}, which cannot be read as an array ({quote(error)}): pass an "
             "array, of a tensor what .detach().cpu().float().numpy() gives"
@@ -187,6 +189,7 @@ def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> 
             warnings.simplefilter("ignore")
             array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
     except (EOFError, MemoryError, OverflowError, RecursionError, SyntaxError, TypeError) as error:
+        let_through(error)
         raise ValueError(str(error) or type(error).__name__) from None
     except (TokenError, KeyError, AttributeError) as error:
         raise ValueError(str(error)) from None

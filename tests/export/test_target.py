@@ -297,3 +297,10 @@ def test_a_signal_leaves_the_old_bundle_and_nothing_beside(
     with sestina.load(own_bundle) as encoder:
         assert encoder.verify().passed
     assert json.loads((own_bundle / "manifest.json").read_text())["format"] == "sestina"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_in_place_of_a_manifest_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(ExportError, match="exists and is not a bundle"):
+        usable_target(tmp_path, overwrite=True)

@@ -28,6 +28,7 @@ TARGETS = {
     "threads": 3,
     "forks": 2,
     "kills": 2,
+    "limits": 2,
     "overwrites": 1,
     "checkpoints": 6,
 }

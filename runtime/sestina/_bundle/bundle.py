@@ -28,9 +28,12 @@ from sestina._errors import (
     BundlePermissionError,
     ClosedError,
 )
+from sestina._handlers import let_through
 from sestina._quote import in_one_line
 
 _MANIFEST_LIMIT = 16 << 20  # bytes; no manifest comes near it, a wrong file may
+_AGAIN = ": copy the bundle again"
+_NO_FILE = {errno.ENOENT: f"is missing{_AGAIN}", errno.ELOOP: f"is a link to itself{_AGAIN}"}
 _TRIES = 5  # to open all files of one and the same bundle, where it is replaced at that very moment
 
 
@@ -164,20 +167,20 @@ class Bundle:
             if file.size > _MANIFEST_LIMIT:
                 raise BundleFormatError(f"{where} is too large to be a manifest")
             return file.read()
-        except PermissionError:
-            raise _unreadable(self.shown) from None
         except BundleNotFoundError:  # ours, and an OSError too
             raise
         except OSError as error:
+            let_through(error)
+            if isinstance(error, PermissionError):
+                raise _unreadable(self.shown) from None
             raise BundleNotFoundError(f"{self.shown} cannot be opened: {error.strerror}") from None
 
     def _parse(self, content: bytes) -> Manifest:
         where = self.where(MANIFEST)
         try:
-            text = content.decode()
+            return read(content.decode(), where)
         except UnicodeDecodeError:
             raise BundleFormatError(f"{where} is not UTF-8 text: export the bundle again") from None
-        return read(text, where)
 
     def _is_still(self, content: bytes) -> bool:
         """Whether the manifest is the one that was read: where it cannot be read now nobody knows better."""
@@ -199,8 +202,7 @@ class Bundle:
         return held
 
     def _entry(self, name: str) -> FileEntry:
-        (entry,) = (entry for entry in self.manifest.all_files if entry.file == name)
-        return entry
+        return next(entry for entry in self.manifest.all_files if entry.file == name)
 
     def _held(self, name: str) -> HeldFile:
         held = self._files.get(name)
@@ -236,14 +238,12 @@ def _readable(where: str) -> Iterator[None]:
     """Whatever keeps a listed file from being read is said in our own words."""
     try:
         yield
-    except FileNotFoundError:
-        raise BundleIntegrityError(f"{where} is missing: copy the bundle again") from None
-    except PermissionError:
-        raise _unreadable(where) from None
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise BundleIntegrityError(f"{where} is a link to itself: copy the bundle again") from None
-        raise BundleIntegrityError(f"{where} cannot be read: {error.strerror}") from None
+        let_through(error)
+        if isinstance(error, PermissionError):
+            raise _unreadable(where) from None
+        why = _NO_FILE.get(error.errno or 0, f"cannot be read: {error.strerror}")
+        raise BundleIntegrityError(f"{where} {why}") from None
 
 
 def _unreadable(where: str) -> BundlePermissionError:

@@ -9,6 +9,7 @@ from mmap import ACCESS_READ, mmap
 from threading import Lock
 
 from sestina._bundle.protobuf import Buffer
+from sestina._handlers import let_through
 
 # Never waits for a pipe's other end, takes no terminal, translates no line ends.
 _FLAGS = os.O_RDONLY
@@ -30,14 +31,15 @@ class HeldFile:
         size: In bytes, when it was opened.
     """
 
-    __slots__ = ("_close", "_descriptor", "size")
+    __slots__ = ("_descriptor", "size")
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor, self.size = descriptor, size
-        self._close: Callable[[int], None] = os.close  # modules may be gone before the last file is
 
-    def __del__(self) -> None:
-        self._close(self._descriptor)
+    # Modules may be gone before the last file is; and what a signal raises may come before `__init__` began.
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        if hasattr(self, "_descriptor"):
+            _close(self._descriptor)
 
     def pieces(self) -> Iterator[memoryview]:
         """Its bytes from the beginning, up to the size that it had, in memory that is used again.
@@ -73,7 +75,8 @@ class HeldFile:
             return b""
         try:
             return mmap(self._descriptor, self.size, access=ACCESS_READ)
-        except (OSError, ValueError):  # a file system without mappings; no address space; it has shrunk
+        except (OSError, ValueError) as error:  # no mappings here; no address space; it has shrunk
+            let_through(error)
             return self.read()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sestina._bundle.protobuf import MOST_FIELDS, SIZED, Buffer, Place, fields, number
 from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._handlers import let_through
 from sestina._process.native import opening
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def readable(where: str, *errors: type[Exception]) -> Iterator[None]:
     except (BundleFormatError, BundleIntegrityError):
         raise
     except errors as error:
+        let_through(error)
         raise BundleFormatError(
             f"{where} is not a graph that can be read ({error}): export the bundle again"
         ) from None

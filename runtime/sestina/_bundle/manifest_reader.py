@@ -29,6 +29,7 @@ from sestina._bundle.manifest import (
 )
 from sestina._bundle.unicode import is_unicode
 from sestina._errors import BundleFormatError, BundleIntegrityError
+from sestina._handlers import let_through
 from sestina._process.native import opening
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +48,7 @@ def read(text: str, where: str) -> Manifest:
     try:
         document = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
+        let_through(error)
         raise BundleFormatError(f"{where} is not valid JSON ({error}): export the bundle again") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise BundleFormatError(f"{where} is not the manifest of a Sestina bundle")

@@ -7,6 +7,7 @@ import os
 
 from sestina._arguments import path_text
 from sestina._errors import BundleNotFoundError
+from sestina._handlers import let_through
 from sestina._quote import quote
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -44,5 +45,6 @@ def absolute(path: str) -> str:
     """A path that stays the same after `chdir` and in another process; as it is where there is none."""
     try:
         return os.path.abspath(path)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return path

@@ -16,7 +16,7 @@ from sestina._errors import OutputError
 from sestina._leftovers import Temporary, sweep
 
 STDOUT = "standard output"
-_PREFIX, _SUFFIX = ".sestina-", ".tmp"
+PREFIX, SUFFIX = ".sestina-", ".tmp"
 _OURS = {"sestina": "a bundle", "sestina-shards": "vectors in shards"}  # by what a manifest's format says
 _DESCRIPTORS = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
 _MOST_LINKS = 40
@@ -97,7 +97,8 @@ def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]
 
     Args:
         path: Where to.
-        own: Whether a folder with a manifest of ours, in which it lies, is the caller's to write.
+        own: Whether a folder with a manifest of ours, in which it lies, is the caller's to write. A link or a
+            pipe there is then replaced itself, and what is at its end stays: a cache's, or a user's.
 
     Raises:
         OutputError: Where it cannot be written, would replace a file of a bundle or of vectors in shards, or
@@ -109,7 +110,7 @@ def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]
         out = Destination(_stdout(), STDOUT, patchable=False)
         yield out
         out.finish()
-    elif _is_special(path):
+    elif _is_special(path) and not own:
         with unwritable_named(path):
             stream = Path(path).open("wb")  # noqa: SIM115  closed below, its errors named
         try:
@@ -121,7 +122,7 @@ def destination(path: str | None, *, own: bool = False) -> Iterator[Destination]
     else:
         if not own:
             _check_no_part(path)
-        with _replacing(path) as out:
+        with _replacing(path, Path(path) if own else Path(os.path.realpath(path))) as out:
             yield out
 
 
@@ -146,14 +147,13 @@ def _check_no_part(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(path: str) -> Iterator[Destination]:
-    target = Path(os.path.realpath(path))  # a link stays a link
+def _replacing(path: str, target: Path) -> Iterator[Destination]:
     folder = str(target.parent)
-    sweep(folder, _PREFIX, _SUFFIX, os.unlink)
+    sweep(folder, PREFIX, SUFFIX, os.unlink)
     with contextlib.ExitStack() as stack:
         with unwritable_named(path):
             temporary = Temporary.new(
-                folder, _PREFIX, _SUFFIX, directory=False, owner=stack, remove=_unlink_quietly
+                folder, PREFIX, SUFFIX, directory=False, owner=stack, remove=_unlink_quietly
             )
             fresh = Path(temporary.path)
             stream = fresh.open("r+b")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
+from sestina._handlers import let_through
 from sestina._process.fork import check_process, this_process, watch_forks
 from sestina._process.native import ending
 
@@ -33,7 +34,8 @@ class BackgroundCall(Generic[T]):
             if ending():
                 raise RuntimeError("no thread would run")
             start_new_thread(self._run, ())
-        except (RuntimeError, MemoryError):  # a limit of the system, or Python is ending
+        except (RuntimeError, MemoryError) as error:  # a limit of the system, or Python is ending
+            let_through(error)
             self._run()
 
     def _run(self) -> None:

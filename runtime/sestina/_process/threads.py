@@ -6,6 +6,8 @@ import math
 import os
 from collections.abc import Iterator
 
+from sestina._handlers import let_through
+
 _CPU_DIRS = "/sys/devices/system/cpu"
 _CGROUP_ROOT = "/sys/fs/cgroup"
 _OWN_CGROUPS = "/proc/self/cgroup"
@@ -36,7 +38,8 @@ def _affinity() -> set[int]:
 def _core_of(cpu: int) -> str:
     try:
         return _read(_CPU_DIRS, f"cpu{cpu}", "topology", "thread_siblings_list").strip()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return f"cpu {cpu}"  # not Linux, or no topology: count every logical CPU
 
 
@@ -56,7 +59,8 @@ def _cgroup_folders() -> Iterator[str]:
     yield os.path.join(_CGROUP_ROOT, "cpu")
     try:
         lines = _read(_OWN_CGROUPS).splitlines()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return  # not Linux
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -71,11 +75,13 @@ def _cgroup_folders() -> Iterator[str]:
 def _quota(folder: str) -> float | None:
     try:
         limit, period = _read(folder, "cpu.max").split()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         try:
             limit = _read(folder, "cpu.cfs_quota_us")
             period = _read(folder, "cpu.cfs_period_us")
-        except (OSError, ValueError):
+        except (OSError, ValueError) as other:
+            let_through(other)
             return None
     try:
         quota = int(limit) / int(period)

@@ -9,6 +9,7 @@ from sestina._arguments import one_of
 from sestina._bundle.bundle import Bundle
 from sestina._bundle.manifest import Precision, Variant
 from sestina._errors import OptionError, ProviderError
+from sestina._handlers import let_through
 from sestina._providers.table import PROVIDERS
 
 
@@ -152,5 +153,6 @@ def has_fast_int8() -> bool:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
             return "avx2" in stream.read().split()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return True

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from sestina._handlers import let_through
 from sestina._process.native import opening
 
 # In an order in which none needs one after it, with the major version that is not CUDA's own, by CUDA's.
@@ -36,7 +37,8 @@ def preload_cuda(module: Any) -> None:
     for name in _names(int(major)):
         try:
             ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             _first(name, ctypes)
 
 
@@ -52,11 +54,13 @@ def _first(name: str, ctypes: Any) -> None:
         packages = f"{entry or os.curdir}/nvidia"
         try:
             parts = sorted(os.listdir(packages))  # noqa: PTH208  a start without pathlib
-        except OSError:
+        except OSError as error:
+            let_through(error)
             continue
         for part in parts:  # cu13/lib, or with CUDA 12 cublas/lib, cudnn/lib, ...
             try:
                 ctypes.CDLL(f"{packages}/{part}/lib/{name}")
-            except OSError:  # not there, or damaged
+            except OSError as error:  # not there, or damaged
+                let_through(error)
                 continue
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from sestina._arguments import plain_str, truth, whole_number
 from sestina._bundle.manifest import Variant
 from sestina._errors import OptionError
+from sestina._handlers import let_through
 from sestina._providers.provider import Option, Provider
 from sestina._providers.table import AUTO_ORDER, PROVIDERS
 from sestina._quote import quote
@@ -42,9 +42,11 @@ def read_request(argument: object) -> tuple[ProviderRequest, ...] | None:
     if name is not None:
         return None if name == AUTO else (ProviderRequest(_provider(name), MappingProxyType({})),)
     entries: tuple[object, ...] = ()
-    with contextlib.suppress(Exception):  # whatever a sequence raises where it is read
+    try:
         if isinstance(argument, Sequence) and not isinstance(argument, bytes | bytearray):
             entries = tuple(argument)
+    except Exception as error:  # noqa: BLE001  whatever a sequence raises where it is read
+        let_through(error)
     if not entries:
         raise OptionError(
             f"provider is {quote(argument)}; it must be a name, or a list of names and (name, options)"
@@ -87,10 +89,12 @@ def _entry(entry: object) -> ProviderRequest:
         return ProviderRequest(_provider(entry), MappingProxyType({}))
     pair: tuple[object, ...] = ()
     given: list[tuple[object, object]] | None = None
-    with contextlib.suppress(Exception):  # as above
+    try:
         pair = tuple(entry) if isinstance(entry, tuple | list) else ()
         if len(pair) == 2 and isinstance(pair[1], Mapping):
             given = list(pair[1].items())
+    except Exception as error:  # noqa: BLE001  as above
+        let_through(error)
     if given is None:
         raise OptionError(f"provider has the entry {quote(entry)}; it must be a name, or (name, options)")
     provider = _provider(pair[0])
@@ -153,7 +157,8 @@ def _json(_: Option, value: object) -> str | None:
         if not isinstance(found, Mapping) or not all(isinstance(each, Mapping) for each in found.values()):
             return None
         return json.dumps({str(name): dict(each) for name, each in found.items()}, sort_keys=True)
-    except Exception:  # noqa: BLE001  whatever a mapping raises where it is read
+    except Exception as error:  # noqa: BLE001  whatever a mapping raises where it is read
+        let_through(error)
         return None
 
 

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+from sestina._handlers import let_through
 from sestina._process.fork import ForkLock, check_process, this_process, watch_forks
 from sestina._process.native import ending
 
@@ -44,7 +45,8 @@ class Workers:
             )
             try:
                 thread.start()
-            except (RuntimeError, MemoryError):  # a limit of the system, or Python is ending
+            except (RuntimeError, MemoryError) as error:  # a limit of the system, or Python is ending
+                let_through(error)
                 break
             self._threads.append(thread)
         return len(self._threads)

@@ -15,6 +15,7 @@ from sestina._bundle.goldens import Golden
 from sestina._bundle.graph import Graph
 from sestina._bundle.manifest import Variant
 from sestina._errors import BundleFormatError, ProviderError
+from sestina._handlers import let_through
 from sestina._onnxruntime import onnxruntime
 from sestina._providers.attached_provider import AttachedProvider
 from sestina._selection.contexts import Contexts
@@ -188,6 +189,7 @@ def _compiled(folder: Path, digests: Mapping[str, str]) -> Graph:
     try:
         content = path.read_bytes()
     except OSError as error:
+        let_through(error)
         raise ProviderError(f"{path} cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest() != digests.get(_CONTEXT):
         raise ProviderError(f"{path} is not what was compiled")

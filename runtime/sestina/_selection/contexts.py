@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from sestina._errors import OutputError
+from sestina._handlers import let_through
 from sestina._leftovers import Temporary, sweep
 from sestina._session.placement import Placement
 
@@ -53,8 +54,8 @@ class Contexts:
             whole = sealed["sha256"] == _digest(record) and record["files"] == _digests(folder)
             if whole and record["facts"] == _plain(facts):
                 return folder, Placement(record["ep"], record["nodes"], record["partitions"]), record["files"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # not there, or not whole
+        except (OSError, ValueError, KeyError, TypeError) as error:  # not there, or not whole
+            let_through(error)
         self.forget(facts)
         return None
 
@@ -95,7 +96,8 @@ class Contexts:
             with self.build() as copy:
                 shutil.copytree(folder, copy, dirs_exist_ok=True)
                 copy.rename(target)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             if not target.exists():  # else another process was quicker, just now
                 raise
 
@@ -113,6 +115,7 @@ class Contexts:
         except OutputError:  # said already, and an OSError too
             raise
         except (OSError, ValueError) as error:
+            let_through(error)
             why = getattr(error, "strerror", None) or str(error)
             raise OutputError(f"cache_dir {self._directory} cannot be written: {why}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -219,8 +218,10 @@ class Session:
 def _open(module: Any, graph: Graph, setting: Setting, more: bytes, *, mapped: bool) -> Any:
     """An `InferenceSession`; where onnxruntime does not take views of the weights, of all the bytes."""
     if mapped:
-        with suppress(Exception):
+        try:
             return _made(module, graph, setting, more, mapped=True)
+        except Exception as error:  # noqa: BLE001  of onnxruntime
+            line(error)  # which raises what is not
     return _made(module, graph, setting, more, mapped=False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sestina._errors import BundleFormatError
+from sestina._handlers import let_through
 from sestina._process.native import opening
 from sestina._text.panics import panics
 from sestina._text.tokenizer import Tokenizer, _said
@@ -172,7 +173,8 @@ class PairTokenizer(Tokenizer):
         for text in (*_TRIED, *sorted(self._tokenizer.get_vocab(), key=len)[:_PIECES]):
             try:
                 ids = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
-            except Exception:  # noqa: BLE001, S112  it has no token for this one
+            except Exception as error:  # noqa: BLE001  it has no token for this one
+                let_through(error)
                 continue
             if ids:
                 found.setdefault(ids, text)

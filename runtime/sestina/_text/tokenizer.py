@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from sestina._errors import BundleFormatError, TextValueError
+from sestina._handlers import let_through
 from sestina._process.native import opening
 from sestina._quote import in_one_line, quote
 from sestina._text.panics import panics
@@ -239,6 +240,7 @@ def _said(error: BaseException) -> str:
     A panic in it is a BaseException of a type that nothing exports. Whatever else is no Exception is somebody
     else's (an interrupt, the end of the program), and so is a lack of memory: these are raised as they are.
     """
+    let_through(error)
     if isinstance(error, MemoryError):
         raise error
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

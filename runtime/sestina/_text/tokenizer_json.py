@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sestina._errors import BundleFormatError
+from sestina._handlers import let_through
 from sestina._quote import quote
 from sestina._text.added import check_added
 from sestina._text.charsmap import longest_replacement
@@ -236,7 +237,8 @@ def _value(content: bytes, begin: int) -> Any:
             return json.JSONDecoder().raw_decode(content[begin : begin + size].decode(errors="replace"))[0]
         except RecursionError:
             raise BundleFormatError("tokenizer.json nests too deep: export the bundle again") from None
-        except ValueError:
+        except ValueError as error:
+            let_through(error)
             if begin + size >= len(content):
                 return None
             size *= 16

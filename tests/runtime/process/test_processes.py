@@ -679,3 +679,25 @@ if not child:
 reap(child)
 """
     program(code, bundle)
+
+
+def test_a_sub_interpreter_is_told_that_it_cannot(bundle: Path) -> None:
+    """As mod_wsgi's are by default: the import of onnxruntime waited there for ever."""
+    program = (
+        "try: import _interpreters as interpreters\n"
+        "except ImportError: import _xxsubinterpreters as interpreters\n"
+        "import sys\n"
+        "code = '''import sys, warnings\nwarnings.simplefilter(\"ignore\")\nsys.path[:] = PATH\ntry:\n"
+        '    import sestina\n    sestina.load(BUNDLE).encode("a")\n'
+        "except (ImportError, ValueError, RuntimeError) as error:\n    print(type(error).__name__, error, flush=True)'''\n"
+        "code = code.replace('PATH', repr(sys.path)).replace('BUNDLE', repr(sys.argv[1]))\n"
+        "interpreters.run_string(interpreters.create(), code)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(bundle)], capture_output=True, text=True, timeout=60, check=False
+    )
+    # A library may refuse it before ours can.
+    assert (
+        "ProviderError onnxruntime works in the main interpreter" in ended.stdout
+        or ended.stdout.startswith("ImportError")
+    )

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sestina._cli.destination import Destination, destination, unwritable_named
+from sestina._cli.destination import PREFIX, SUFFIX, Destination, destination, unwritable_named
 from sestina._cli.shards import manifest
 from sestina._cli.shards.journal import JOURNAL, Journal
 from sestina._cli.shards.manifest import MANIFEST, SHARD, Record, name_of
 from sestina._errors import InputError, OutputError
+from sestina._leftovers import sweep
 
-_TEMPORARY = re.compile(r"\.sestina-.*\.tmp")
+# As `destination` names them, and nothing else that may be a user's.
+_TEMPORARY = re.compile(rf"{re.escape(PREFIX)}(?:[0-9a-f]{{12}}-)?[0-9a-f]{{12}}{re.escape(SUFFIX)}")
 
 
 @contextlib.contextmanager
@@ -96,8 +98,7 @@ class ShardFolder:
         with unwritable_named(self.name):
             found = _contents(self._folder, self.name)
             if self._journal.locked:
-                for entry in _entries(self._folder, _TEMPORARY):
-                    (self._folder / entry).unlink(missing_ok=True)
+                sweep(str(self._folder), PREFIX, SUFFIX, os.unlink, own=True)
             other = None if found is None else manifest.difference(found[0], plan)
             if other is not None and not self._overwrite:
                 state = "made" if found is not None and found[0]["complete"] else "begun"
@@ -121,8 +122,11 @@ class ShardFolder:
 
     def is_whole(self, record: Record) -> bool:
         """Whether the shard's file is what was recorded."""
+        path = self._folder / record.file
         try:
-            with (self._folder / record.file).open("rb") as stream:
+            if not path.is_file():  # to open a pipe would be to wait
+                return False
+            with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError:
             return False
@@ -195,7 +199,8 @@ def _contents(folder: Path, name: str) -> tuple[dict[str, Any], list[Record]] | 
         raise OutputError(f"{error}; name another directory") from None
     if found is None:
         for path in sorted(folder.iterdir()):
-            if path.name != JOURNAL and not _TEMPORARY.fullmatch(path.name):
+            begun = path.name == JOURNAL and not path.is_symlink() and path.stat().st_size == 0
+            if not begun and not _TEMPORARY.fullmatch(path.name):
                 raise OutputError(
                     f"{name} holds {path.name!r} and no {MANIFEST}: name a directory that is new or empty"
                 )

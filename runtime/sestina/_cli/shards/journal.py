@@ -12,6 +12,9 @@ from sestina._cli.shards.manifest import Record, record_as_json, record_of_json
 from sestina._errors import OutputError
 
 JOURNAL = "unfinished.jsonl"
+_FLAGS = os.O_RDWR | os.O_CREAT  # what is at the end of a link is somebody else's
+for _name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"):
+    _FLAGS |= getattr(os, _name, 0)
 _LOCKED_BYTE = 1 << 40  # on Windows a lock keeps others from reading what it is on
 
 
@@ -34,7 +37,9 @@ class Journal:
         self._path = os.path.join(folder, JOURNAL)  # noqa: PTH118
         self.locked = False
         while True:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            if os.path.islink(self._path) or (os.path.exists(self._path) and not os.path.isfile(self._path)):  # noqa: PTH110, PTH113, PTH114
+                raise OutputError(f"{name} has an {JOURNAL} that is no file of its own: move it away")
+            self._descriptor = os.open(self._path, _FLAGS, 0o666)
             try:
                 self.locked = _lock(self._descriptor)
                 # Whoever had the lock until now may have removed it, at the end of its run.

@@ -107,7 +107,10 @@ def read(folder: str, where: str) -> tuple[dict[str, Any], list[Record]] | None:
         InputError: Where it is not a manifest of shards that can be read.
     """
     try:
-        with Path(os.path.join(folder, MANIFEST)).open("rb") as stream:  # noqa: PTH118
+        path = Path(os.path.join(folder, MANIFEST))  # noqa: PTH118
+        if path.exists() and not path.is_file():  # to open a pipe would be to wait
+            raise ValueError("it is no plain file")
+        with path.open("rb") as stream:
             document = json.loads(stream.read(_LIMIT).decode("utf-8", "surrogatepass"))
         if document["format"] != FORMAT:
             raise ValueError("it is of something else")
