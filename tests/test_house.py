@@ -108,7 +108,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
         "_verification": {"_bundle", "_process", "_schedule", "_text"},
         "_logits": {"_arrays"},
-        "_maxsim": {"_arguments", "_arrays", "_errors"},
+        "_maxsim": {"_arguments", "_arrays", "_errors", "_vectors"},
         "_asked": {"_arguments", "_arrays", "_errors", "_text"},
         "_loaded": {
             "_bundle", "_errors", "_process", "_providers", "_recipe", "_report", "_schedule", "_verification",
