@@ -154,7 +154,9 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_trial": {"_bundle", "_errors", "_loaders", "_process", "_providers", "_selection"},
         "_search": {"_arguments", "_arrays", "_bits", "_bundle", "_errors", "_similarity", "_vectors"},
         "_requests": {"_arguments", "_caller", "_encoder"},
-        "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_requests", "_text"},
+        "_async": {
+            "_arguments", "_arrays", "_caller", "_encoder", "_errors", "_loaded", "_process", "_quote", "_requests", "_text",
+        },
         "__init__": {
             "_asked", "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_familiar", "_load", "_loaders",
             "_multi_vector_encoder", "_process", "_report", "_reranker", "_search", "_several", "_sparse_encoder",
