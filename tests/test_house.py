@@ -113,7 +113,7 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_explain": {"_arrays", "_bundle", "_errors", "_html", "_schedule", "_session", "_text"},
         "_verification": {"_bundle", "_process", "_schedule", "_text"},
         "_logits": {"_arrays"},
-        "_maxsim": {"_arguments", "_arrays", "_errors"},
+        "_maxsim": {"_arguments", "_arrays", "_errors", "_vectors"},
         "_asked": {"_arguments", "_arrays", "_errors", "_text"},
         "_loaded": {
             "_bundle", "_errors", "_process", "_providers", "_recipe", "_report", "_schedule", "_verification",
@@ -159,7 +159,9 @@ WINGS: dict[str, dict[str, set[str]]] = {
         "_trial": {"_bundle", "_errors", "_loaders", "_process", "_providers", "_selection"},
         "_search": {"_arguments", "_arrays", "_bits", "_bundle", "_errors", "_similarity", "_vectors"},
         "_requests": {"_arguments", "_caller", "_encoder"},
-        "_async": {"_arguments", "_arrays", "_caller", "_encoder", "_errors", "_process", "_requests", "_text"},
+        "_async": {
+            "_arguments", "_arrays", "_caller", "_encoder", "_errors", "_loaded", "_process", "_quote", "_requests", "_text",
+        },
         "__init__": {
             "_asked", "_async", "_bundle", "_classifier", "_encoder", "_errors", "_explain", "_familiar", "_load", "_loaders",
             "_multi_vector_encoder", "_process", "_report", "_reranker", "_search", "_several", "_sparse_encoder",

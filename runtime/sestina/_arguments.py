@@ -98,6 +98,14 @@ def path_text(name: str, value: object, what: str) -> str:
     return text
 
 
+def members(given: object) -> list[object] | None:
+    """What a sequence that is no text holds; None where it is none, or raises where it is read."""
+    with contextlib.suppress(Exception):  # its own
+        if isinstance(given, Sequence) and plain_str(given) is None:
+            return list(given)
+    return None
+
+
 def text_sequence(texts: object) -> list[object]:
     """The members of a sequence or column of texts, in a list of our own; they are checked as they are read.
 
@@ -107,9 +115,9 @@ def text_sequence(texts: object) -> list[object]:
     what = "a str, a sequence of str or a column of them"
     try:
         _refuse_unordered(texts)
-        members = None if type(texts) in (list, tuple) else column(texts)
-        if members is not None:
-            return list(members)
+        found = None if type(texts) in (list, tuple) else column(texts)
+        if found is not None:
+            return list(found)
         if isinstance(texts, Sequence) and not isinstance(texts, bytes | bytearray | memoryview):
             return list(texts)
     except TextTypeError:
@@ -131,9 +139,9 @@ def text_iterator(texts: object) -> Iterator[object]:
     what = "an iterable of str"
     try:
         _refuse_unordered(texts)
-        members = column(texts)
-        if members is not None:
-            return map(_plain, members)
+        found = column(texts)
+        if found is not None:
+            return map(_plain, found)
         if isinstance(texts, Iterable) and not isinstance(texts, str | bytes | bytearray | memoryview):
             return map(_plain, texts)
     except TextTypeError:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from sestina._arguments import plain_str, text_sequence, whole_number
 from sestina._caller import warn_caller
+from sestina._encoder import Encoder
 from sestina._errors import ClosedError, OptionError
+from sestina._loaded import Reloading
 from sestina._process.fork import this_process
 from sestina._process.native import opening
+from sestina._quote import quote
 from sestina._requests import Request, encoded, kind_of
 from sestina._text.checked import text_or_null
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from sestina._arrays import Column, Embeddings
-    from sestina._encoder import Encoder
 
 _CLOSED = "this AsyncEncoder is closed: make another"
 
@@ -42,11 +44,11 @@ class AsyncEncoder:
         max_pending: Texts that may wait; who comes with more waits to be let in.
 
     Raises:
-        OptionError: Where a number is not allowed.
+        OptionError: Where a number is not allowed, or `encoder` is none, such as the path of a bundle.
     """
 
     def __init__(self, encoder: Encoder, *, max_batch: int = 256, max_pending: int = 4096) -> None:
-        self.encoder = encoder
+        self.encoder = _encoder_of(encoder)
         self._most = whole_number("max_batch", max_batch, 1, 1 << 20)
         self._room = whole_number("max_pending", max_pending, 1, 1 << 24)
         self._waiting: deque[Request] = deque()
@@ -217,3 +219,17 @@ class AsyncEncoder:
             # One thread: a batch has all cores to itself.
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="sestina-async")
         return await asyncio.get_running_loop().run_in_executor(self._pool, encoded, self.encoder, batch)
+
+
+def _encoder_of(given: Any) -> Encoder:
+    """An `Encoder`, or what stands before one and encodes as it does.
+
+    Raises:
+        OptionError: Where it is anything else: a str encodes too, and other tasks give no such vectors.
+    """
+    kind = type(given)
+    other = issubclass(kind, str | Reloading) and not issubclass(kind, Encoder)
+    if other or not any(hasattr(kind, way) for way in ("encode", "__getattr__")):
+        raise OptionError(f"encoder is {quote(given)}; it must be an Encoder, as sestina.load gives it")
+    found: Encoder = given
+    return found

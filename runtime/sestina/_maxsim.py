@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._arguments import plain_str
+from sestina._arguments import members
 from sestina._errors import OptionError
+from sestina._vectors import in_float32, plain_array
 
 if TYPE_CHECKING:
     from sestina._arrays import Vectors
@@ -72,11 +73,11 @@ def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
         width: d.
 
     Raises:
-        OptionError: Where something is no such matrix, or a number is not finite.
+        OptionError: Where something is no such matrix, some of it is masked, or float32 cannot hold a row.
     """
     lone = isinstance(given, np.ndarray) and given.ndim == 2
-    listed = [given] if lone else given
-    if not isinstance(listed, Sequence) or plain_str(listed) is not None:
+    listed = [given] if lone else members(given)
+    if listed is None:
         raise OptionError(
             f"{name} is {type(given).__name__}; it must be a matrix (n, d) or a sequence of them"
         )
@@ -89,9 +90,11 @@ def as_matrices(given: object, name: str, width: int) -> list[Vectors]:
                 f"{what} is {kind} of shape {getattr(each, 'shape', None)}; it must be floats of shape "
                 f"(n, {width})"
             )
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(np.asarray(each).astype(np.float32, copy=False)).all()
-        if not finite:
+        matrix = plain_array(each, f"the rows of {what}")
+        _, unfit = in_float32(matrix)
+        if unfit is not None and unfit.small:
+            raise OptionError(f"{what} row {unfit.row} is too small for float32: scale it up")
+        if unfit is not None:
             raise OptionError(f"{what} has numbers that are not finite in float32: they have no order")
-        found.append(np.asarray(each))
+        found.append(matrix)
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sestina._arguments import plain_str, truth, whole_number
+from sestina._arguments import members, truth, whole_number
 from sestina._asked import Ranked, asked, documents_of, in_order, some_of
 from sestina._errors import OptionError, TextTypeError
 from sestina._loaded import Reloading
@@ -138,8 +138,9 @@ class Reranker(Reloading):
 
 
 def _pair(pair: object, at: int) -> Pair:
-    if not isinstance(pair, Sequence) or plain_str(pair) is not None or len(pair) != 2:
+    found = members(pair) or ()
+    if len(found) != 2:
         raise TextTypeError(
             f"pair {at} is {type(pair).__name__}; it must be a query and a document, both str"
         )
-    return asked(pair[0], at), check_text(pair[1], at, "the document of pair")
+    return asked(found[0], at), check_text(found[1], at, "the document of pair")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from sestina._arguments import plain_str, text_sequence, truth
+from sestina._arguments import members, plain_str, text_sequence, truth
 from sestina._bundle.results import DENSE, MULTI_VECTOR, SPARSE
 from sestina._errors import OptionError, UsageError
 from sestina._progress import progress_bar
@@ -169,12 +169,13 @@ def _asked(outputs: object, contract: TextContract, *, shaped: bool) -> tuple[st
     """
     have = (DENSE,) if contract.results is None else contract.results.names
     listed = f"this bundle has {', '.join(map(repr, have))}"
-    if plain_str(outputs) is not None or not isinstance(outputs, Sequence) or not len(outputs):
+    asked = members(outputs)
+    if not asked:
         raise OptionError(
             f"outputs is {quote(outputs)}; it must be a sequence of one or more names: {listed}"
         )
-    names = [plain_str(name) for name in outputs]
-    for name, given in zip(names, outputs, strict=True):
+    names = [plain_str(name) for name in asked]
+    for name, given in zip(names, asked, strict=True):
         if name not in have:
             raise OptionError(f"outputs has {quote(given)}; {listed}")
     if shaped and DENSE not in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
@@ -176,11 +176,12 @@ def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> 
     """The array of a .npy file, without a word from numpy on standard error.
 
     Raises:
-        ValueError: Where the content is not a whole .npy file, or holds no array.
+        ValueError: Where the content is not a whole .npy file, or holds no array; where what is mapped has
+            something after it, such as a second array.
         OSError: Where the file cannot be read.
     """
     with contextlib.nullcontext(source) if isinstance(source, BytesIO) else open(source, "rb") as stream:
-        magic = stream.read(len(_MAGIC))
+        magic, end = stream.read(len(_MAGIC)), stream.seek(0, SEEK_END)
         stream.seek(0)
     if magic != _MAGIC:  # numpy would try it as an archive and as a pickle
         raise ValueError("it holds several arrays" if magic.startswith(b"PK") else "it does not begin as one")
@@ -193,5 +194,7 @@ def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> 
         raise ValueError(str(error) or type(error).__name__) from None
     except (TokenError, KeyError, AttributeError) as error:
         raise ValueError(str(error)) from None
+    if isinstance(array, np.memmap) and array.offset + array.nbytes < end:
+        raise ValueError(f"{end - array.offset - array.nbytes} bytes stand after its array: save one array")
     loaded: npt.NDArray[Any] = array
     return loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 
 import sestina
+from sestina.integrations._encoder import way
+from sestina.integrations._reranker import count_or_all
 from sestina.integrations._rows import named
 from sestina.integrations.langchain import SestinaEmbeddings
 
@@ -79,3 +82,56 @@ def test_the_row_of_an_error_is_not_looked_for_where_it_is_known() -> None:
     told = named(sestina.TruncationError("text 149 has more", position=149), texts, encode, "text")
     assert (type(told), seen) == (sestina.TruncationError, [1])
     assert str(told) == "row 149 of a batch, column 'text': has more than 4 tokens"
+
+
+class Path_:  # noqa: N801
+    """A path that gives anything."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+
+    def __fspath__(self) -> object:
+        if isinstance(self.path, Exception):
+            raise self.path
+        return self.path
+
+
+def test_what_is_no_bundle_option_or_text_is_one_line(bundle: Path, encoder: sestina.Encoder) -> None:
+    for given, kind, said in (
+        (Path_(5), sestina.OptionError, "encoder is Path_; it must be the path of a bundle"),
+        (Path_(b"x"), sestina.OptionError, "encoder is Path_; it must be"),
+        (Path_(""), sestina.OptionError, "encoder is Path_; it must be"),
+        (Path_(ZeroDivisionError()), sestina.OptionError, "encoder is Path_; it must be"),
+        ("\ud800", sestina.OptionError, "no path has a lone surrogate"),
+        ("a\0b", sestina.BundleNotFoundError, "it has a null character"),
+    ):
+        with pytest.raises(kind, match=said):
+            SestinaEmbeddings(given)  # type: ignore[arg-type]
+    assert SestinaEmbeddings(Path_(str(bundle))).space == encoder.space  # type: ignore[arg-type]
+    huge, several = 10**5000, np.array(["document", "query"])
+    for options, said in (
+        ({"space": 5}, "space is 5; it must be"),
+        ({"space": huge}, "space is an object of type int"),
+        ({"dimensions": huge}, "dimensions is an object of type int"),
+        ({"dimensions": [0] * 1000}, r"dimensions is \[0, 0, .*\.\.\.; it must be a whole number"),
+    ):
+        with pytest.raises(sestina.OptionError, match=said):
+            SestinaEmbeddings(encoder, **options)
+    for wrong in (several, huge, "neither"):
+        with pytest.raises(sestina.OptionError, match="kind is .*; it must be one of document, query"):
+            way(encoder, wrong)
+    with pytest.raises(sestina.OptionError, match="top_n is an object of type int; it must be"):
+        count_or_all("top_n", -huge)
+    for none in (None, 5, np.array("a text")):
+        with pytest.raises(
+            sestina.TextTypeError, match="texts is .*, which cannot be read .*; it must be a list"
+        ):
+            SestinaEmbeddings(encoder).embed_documents(none)  # type: ignore[arg-type]
+
+
+def test_the_warning_of_empty_texts_points_at_the_caller(encoder: sestina.Encoder) -> None:
+    pl = pytest.importorskip("polars")
+    importlib.import_module("sestina.integrations.polars")
+    with pytest.warns(sestina.EmptyTextWarning, match="1 of 2 texts are empty") as told:
+        pl.Series(["a", ""]).sestina.encode(encoder)
+    assert [each.filename for each in told] == [__file__]

@@ -74,8 +74,11 @@ def test_empty_documents_and_queries(encoder: sestina.Encoder) -> None:
     given = [Document(content="a"), Document(content=""), Document(content=None, meta={"at": 2})]
     with pytest.raises(sestina.TextValueError, match=r"document 1 is empty \(and 1 more\)"):
         SestinaDocumentEmbedder(encoder).run(documents=given)
-    with pytest.warns(UserWarning, match="2 of 3 documents are empty and get no embedding; the first is 1"):
+    with pytest.warns(
+        UserWarning, match="2 of 3 documents are empty and get no embedding; the first is 1"
+    ) as told:
         done = SestinaDocumentEmbedder(encoder, on_empty="warn").run(documents=given)["documents"]
+    assert [each.filename for each in told] == [__file__]
     assert [each.embedding is None for each in done] == [False, True, True]
     with pytest.raises(sestina.TextValueError, match="query 0 is empty"):
         SestinaTextEmbedder(encoder).run(text=" ")

@@ -82,3 +82,58 @@ def test_what_is_not_done_is_refused(
 def test_another_space_is_refused(other: Path, encoder: sestina.Encoder) -> None:
     with pytest.raises(sestina.BundleIntegrityError, match=encoder.space):
         SentenceTransformer(other, space=encoder.space)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"truncate_dim": 0}, "truncate_dim is 0; it must be a whole number from 1 to"),
+        ({"truncate_dim": 10**5000}, "truncate_dim is an object of type int; it must"),
+        ({"precision": np.array(["float32", "int8"])}, r"precision is array\(\['float32', 'int8'\]"),
+        ({"output_value": np.array(["a", "b"])}, "output_value is array"),
+        ({"show_progress_bar": np.array([1, 2])}, "show_progress_bar is array"),
+        ({"normalize_embeddings": np.array([1, 2])}, "normalize_embeddings is array"),
+        ({"convert_to_tensor": np.array([1, 2])}, "convert_to_tensor is array"),
+    ],
+    ids=range(7),
+)
+def test_options_that_are_none_are_one_line(
+    options: dict[str, object], message: str, encoder: sestina.Encoder
+) -> None:
+    with pytest.raises(sestina.OptionError, match=message):
+        SentenceTransformer(encoder).encode(["a"], **options)
+
+
+def test_vectors_are_read_as_the_encoder_reads_them(encoder: sestina.Encoder, documents: list[str]) -> None:
+    model, vectors = SentenceTransformer(encoder), encoder.encode(documents)
+    wanted = encoder.similarity(vectors, vectors)
+    masked = np.ma.array(vectors, mask=vectors == vectors.max())
+    for given, said in (
+        (masked, "vectors have masked values"),
+        (list(masked), "vectors have masked values"),
+        (vectors.astype(np.float64) * 1e-300, "vector 0 is too small for float32"),
+        (vectors.astype(complex), "vectors are complex"),
+        (documents, "vectors are <U"),
+        ("a text", "vectors are <U"),
+        (None, "vectors are object"),
+        ([vectors[0], vectors[0][:3]], "embeddings are list, which cannot be read as rows"),
+    ):
+        for call in (
+            lambda given=given: model.similarity(given, vectors),
+            lambda given=given: model.similarity_pairwise(given, given),
+        ):
+            with pytest.raises(sestina.OptionError, match=said):
+                call()
+    tensor = torch.from_numpy(vectors).requires_grad_()
+    for rows in (tensor, list(tensor), tensor.bfloat16(), tensor.double(), vectors.tolist(), tuple(vectors)):
+        assert np.allclose(np.asarray(model.similarity(rows, vectors)), wanted, atol=1e-2)
+    whole = encoder.encode(documents, output="int8")
+    assert np.allclose(model.similarity(whole, vectors), wanted, atol=1e-2)
+
+
+def test_tokens_of_one_text_are_not_those_of_its_letters(encoder: sestina.Encoder) -> None:
+    model = SentenceTransformer(encoder)
+    assert model.tokenize(["a text"]) == [list(encoder.tokenize("a text").ids)]
+    for wrong in ("a text", None, [5]):
+        with pytest.raises(sestina.TextTypeError):
+            model.tokenize(wrong)  # type: ignore[arg-type]

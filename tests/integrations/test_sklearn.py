@@ -93,6 +93,13 @@ def test_empty_texts_are_zeros_and_nulls_are_named(encoder: sestina.Encoder) -> 
         transformer.transform(pd.DataFrame({"a": TEXTS, "b": TEXTS}))
     with pytest.raises(sestina.OptionError, match="kind is 'both'"):
         SestinaTransformer(encoder, kind="both").fit(TEXTS)  # type: ignore[arg-type]
+    with pytest.raises(sestina.OptionError, match="kind is array"):
+        SestinaTransformer(encoder, kind=np.array(["document", "query"])).fit(TEXTS)  # type: ignore[arg-type]
+    fitted = SestinaTransformer(encoder).fit(TEXTS).set_params(dimensions=np.array([1, 2]))
+    with pytest.raises(sestina.OptionError, match="dimensions is array"):
+        fitted.transform(TEXTS)
+    with pytest.raises(sestina.TextTypeError, match="texts is str; it must be a sequence of str"):
+        transformer.transform("a text")
 
 
 def test_the_kind_chooses_the_prompt(prompted: object, encoder: sestina.Encoder) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import sestina
+from _made import needs_exporter
 from _unmeasured import unmeasured
 from sestina import AsyncEncoder
 
@@ -305,3 +306,27 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) - 7)
 def test_numbers(name: str, value: Any, int8: sestina.Encoder) -> None:
     with pytest.raises(sestina.OptionError, match=f"^{name} is "):
         AsyncEncoder(int8, **{name: value})
+
+
+def test_what_is_no_encoder_is_refused(int8: sestina.Encoder, bundle: Path) -> None:
+    """A str has an `encode` too: AsyncEncoder("a path").encode("utf-8") gave b"a path"."""
+    for wrong in (str(bundle), bundle, None, 5, b"a", int8.encode, sestina.Encoder, np.str_("a"), object()):
+        with pytest.raises(
+            sestina.OptionError, match="^encoder is .*; it must be an Encoder, as sestina.load gives"
+        ):
+            AsyncEncoder(wrong)  # type: ignore[arg-type]
+
+
+@needs_exporter
+def test_an_encoder_of_another_task_is_refused(tmp_path: Path) -> None:
+    from _heads import head_checkpoint
+    from sestina_export import export
+
+    path = export(head_checkpoint("sparse"), tmp_path / "tiny.sestina", precisions=["fp32"]).path
+    with (
+        sestina.load_sparse_encoder(path) as sparse,
+        pytest.raises(
+            sestina.OptionError, match="^encoder is <sestina.SparseEncoder .*; it must be an Encoder"
+        ),
+    ):
+        AsyncEncoder(sparse)  # type: ignore[arg-type]

@@ -240,6 +240,8 @@ def test_nulls_and_empty_texts(encoder: sestina.MultiVectorEncoder) -> None:
 
 def test_bad_input(encoder: sestina.MultiVectorEncoder) -> None:
     matrix = encoder.encode_query("a")
+    masked, tiny = np.ma.array(matrix, mask=matrix == matrix.max()), matrix.astype(np.float64)
+    tiny[3] *= 1e-300
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: encoder.encode_query(5), "texts is int"),  # type: ignore[call-overload]
         (lambda: encoder.encode_document(["a", 5]), "text 1 is int; it must be str"),  # type: ignore[list-item]
@@ -258,6 +260,12 @@ def test_bad_input(encoder: sestina.MultiVectorEncoder) -> None:
         (lambda: encoder.maxsim(matrix.astype(int), matrix), "queries is int64 of shape (10, 16)"),  # type: ignore[arg-type]
         (lambda: encoder.maxsim(matrix, matrix, max_memory_mb=0), "max_memory_mb is 0"),
         (lambda: encoder.score(matrix[:, :3], ["a"]), "query is float32 of shape (10, 3)"),
+        (lambda: encoder.maxsim(memoryview(matrix), matrix), "queries is memoryview; it must be a matrix"),  # type: ignore[arg-type]
+        (lambda: encoder.maxsim(masked, matrix), "the rows of queries have masked values"),
+        (lambda: encoder.maxsim(matrix, [matrix, masked]), "the rows of documents[1] have masked values"),
+        (lambda: encoder.rank(masked, ["a"]), "the rows of query have masked values"),
+        (lambda: encoder.maxsim(matrix, tiny), "documents row 3 is too small for float32: scale it up"),  # type: ignore[arg-type]
+        (lambda: encoder.score(tiny, ["a"]), "query row 3 is too small for float32: scale it up"),  # type: ignore[arg-type]
     ]  # fmt: skip
     for call, said in cases:
         with pytest.raises(sestina.SestinaError) as error:

@@ -151,6 +151,7 @@ def test_bad_pairs_and_options(reranker: sestina.Reranker, several: Path) -> Non
         ("ab", "pairs is a str; it must be a sequence of pairs"),
         (["ab"], "pair 0 is str; it must be a query and a document"),
         ([("a", "b"), ("a",)], "pair 1 is tuple; it must be a query and a document"),
+        ([memoryview(np.ones((2, 2)))], "pair 0 is memoryview; it must be a query and a document"),
         ([("", "b")], "the query of pair 0 is empty"),
         ([("a", None)], "the document of pair 0 is null; it must be str: leave it out"),
     ):

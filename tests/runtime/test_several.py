@@ -147,8 +147,12 @@ def test_the_names_that_were_given_are_the_order(encoder: Any) -> None:
         (["dense", "colbert"], "outputs has 'colbert'; this bundle has 'dense', 'sparse', 'multi-vector'"),
         ([None], "outputs has None; this bundle has"),
         ({"dense"}, "it must be a sequence"),
+        (
+            memoryview(np.ones((2, 2))),
+            "outputs is <memory at .*>; it must be a sequence",
+        ),  # raises where it is read
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_names_that_are_none_are_one_line(encoder: Any, outputs: Any, said: str) -> None:
     with pytest.raises(sestina.OptionError, match=said) as error:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sestina
 from sestina._cli import (
@@ -51,6 +51,14 @@ class _Parser(argparse.ArgumentParser):
         """Help and version, whose failures argparse itself would pass over."""
         if message:
             printing.write(message.removesuffix("\n"))
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """The value of `--option=--` is "--": before Python 3.13 argparse takes it away, and gives a list."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         """One line, as for every other error."""

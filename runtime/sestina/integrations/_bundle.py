@@ -6,6 +6,7 @@ of it is its place and its space; where it is opened again the space must be the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sestina
+from sestina.integrations._options import shown
 
 ANEW = ", so their vectors are not comparable: use the bundle that made them, or encode everything anew"
 EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")
@@ -58,6 +60,10 @@ class BundleSource:
 
     def __init__(self, given: object, *, space: str | None = None) -> None:
         self._loaded: Any = None
+        if space is not None and not isinstance(space, str):
+            raise sestina.OptionError(
+                f"space is {shown(space)}; it must be what `space` of an encoder is, or None"
+            )
         self._wanted = space
         self.given = isinstance(given, self._face())
         if self.given:
@@ -114,10 +120,13 @@ class BundleSource:
     def _absolute(self, given: Any) -> str | None:
         if given is None and self.embedded:
             return None
-        if not isinstance(given, str | os.PathLike) or not str(given):
+        path = None
+        with contextlib.suppress(Exception):  # whatever its `__fspath__` raises
+            path = os.fspath(given)
+        if not isinstance(path, str) or not path:
             what = "None" if given is None else type(given).__name__
             raise sestina.OptionError(f"{self.argument} is {what}; it must be {self.allowed}")
-        return os.path.abspath(os.fspath(given))
+        return os.path.abspath(path)
 
 
 def same_space(stored: str, given: str, what: str) -> None:
@@ -161,6 +170,6 @@ def _version(path: str) -> tuple[int, ...]:
     """What changes where another bundle is renamed into a place."""
     try:
         at = os.stat(os.path.join(path, "manifest.json"))
-    except OSError:  # `load` says what is wrong
+    except (OSError, ValueError):  # `load` says what is wrong
         return ()
     return at.st_dev, at.st_ino, at.st_mtime_ns, at.st_size

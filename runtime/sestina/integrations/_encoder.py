@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sestina
 from sestina.integrations._bundle import ANEW, BundleSource
 from sestina.integrations._empty import refuse_empty
+from sestina.integrations._options import one_of, shown
 
 if TYPE_CHECKING:
     from sestina.integrations._empty import Vectors
@@ -99,7 +100,8 @@ class Source(BundleSource):
         encoder, asked = super()._checked(loaded), self.dimensions_asked
         if asked is not None and (type(asked) is not int or not 1 <= asked <= encoder.dimensions):
             raise sestina.OptionError(
-                f"dimensions is {asked!r}; it must be a whole number from 1 to {encoder.dimensions}, or None"
+                f"dimensions is {shown(asked)}; it must be a whole number from 1 to {encoder.dimensions}, or "
+                "None"
             )
         return encoder
 
@@ -110,9 +112,10 @@ def way(encoder: sestina.Encoder, kind: Kind | None) -> Any:
     Raises:
         OptionError: Where `kind` is anything else.
     """
-    if kind not in ("query", "document", None):
-        raise sestina.OptionError(f"kind is {kind!r}; it must be one of document, query")
-    return {"query": encoder.encode_query, "document": encoder.encode_document, None: encoder.encode}[kind]
+    if kind is None:
+        return encoder.encode
+    named = one_of("kind", kind, ("document", "query"))
+    return encoder.encode_query if named == "query" else encoder.encode_document
 
 
 def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:
@@ -120,12 +123,18 @@ def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:
 
     Raises:
         TextTypeError: Where they are one `str`, or what gives names or has no order, or where one of them is
-            no `str`; the message says which.
+            no `str`, the message says which; or where they cannot be read.
     """
     named = hasattr(texts, "keys") and not hasattr(texts, "dtype")  # a mapping or a table, not a column
     if named or isinstance(texts, str | bytes | set | frozenset):
         raise sestina.TextTypeError(f"texts is {type(texts).__name__}; it must be a list of str")
-    listed = list(texts)
+    try:
+        listed = list(texts)
+    except Exception as error:
+        raise sestina.TextTypeError(
+            f"texts is {type(texts).__name__}, which cannot be read ({shown(error)}); it must be a list of "
+            "str"
+        ) from error
     for at, text in enumerate(listed):
         if not isinstance(text, str):
             kind = "null" if text is None else type(text).__name__

@@ -8,6 +8,7 @@ from typing import Any
 
 import sestina
 from sestina.integrations._bundle import BundleSource
+from sestina.integrations._options import shown
 
 RerankerArgument = sestina.Reranker | str | os.PathLike[str]
 
@@ -67,5 +68,7 @@ def count_or_all(name: str, value: Any) -> int | None:
         OptionError: Where it is no whole number of at least 1.
     """
     if value is not None and (type(value) is not int or value < 1):
-        raise sestina.OptionError(f"{name} is {value!r}; it must be a whole number of at least 1, or None")
+        raise sestina.OptionError(
+            f"{name} is {shown(value)}; it must be a whole number of at least 1, or None"
+        )
     return value

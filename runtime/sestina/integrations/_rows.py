@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sestina
 from sestina.integrations._encoder import Kind, Source
+from sestina.integrations._options import shown
 
 if TYPE_CHECKING:
     from sestina.integrations._empty import Vectors
@@ -24,8 +25,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     output = options.get("output", "float32")
     if not (isinstance(output, str) and output == "float32"):
         raise sestina.OptionError(
-            f"output is {output!r}; a column of vectors is float32 here: leave it out, and make the smaller "
-            "form where they are stored"
+            f"output is {shown(output)}; a column of vectors is float32 here: leave it out, and make the "
+            "smaller form where they are stored"
         )
 
 

@@ -9,11 +9,11 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import sestina
 from sestina.integrations._empty import empty_rows, refuse_empty, warn_empty
 from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._haystack import Kept, each_once, texts_of
 from sestina.integrations._host import Host
+from sestina.integrations._options import one_of
 from sestina.integrations._reranker import RerankerArgument, RerankerSource, count_or_all
 from sestina.integrations._waiting import Waiting
 
@@ -95,8 +95,7 @@ class SestinaDocumentEmbedder(Kept):
         embedding_separator: str = "\n",
         on_empty: Literal["error", "warn"] = "error",
     ) -> None:
-        if on_empty not in ("error", "warn"):
-            raise sestina.OptionError(f"on_empty is {on_empty!r}; it must be one of error, warn")
+        one_of("on_empty", on_empty, ("error", "warn"))
         self._source: Source = Source(encoder, space=space, dimensions=dimensions)
         self._waiting = Waiting(self._source)
         self.meta_fields_to_embed = meta_fields_to_embed or []

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import sestina
 from sestina.integrations._encoder import EncoderArgument, Source
 from sestina.integrations._host import Host
+from sestina.integrations._options import one_of
 
 with Host("mteb"):
     from mteb.models.abs_encoder import AbsEncoder
@@ -83,8 +83,8 @@ class SestinaEncoder(AbsEncoder):
         """
         texts = [text for batch in inputs for text in batch["text"]]
         kind = None if prompt_type is None else getattr(prompt_type, "value", prompt_type)
-        if kind not in ("query", "document", None):
-            raise sestina.OptionError(f"prompt_type is {kind!r}; it must be one of query, document, or None")
+        if kind is not None:
+            one_of("prompt_type", kind, ("query", "document"), ", or None")
         return self._source.encode(texts, kind, empty="as it is", progress=show_progress_bar)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:

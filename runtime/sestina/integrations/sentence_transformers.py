@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 import sestina
-from sestina.integrations._encoder import EncoderArgument, Source
+from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._host import Host
+from sestina.integrations._options import one_of, shown, truth
 
 
 class SentenceTransformer:
@@ -119,13 +120,19 @@ class SentenceTransformer:
             raise sestina.OptionError(
                 f"embeddings are of shapes {one.shape} and {other.shape}; they must be equal"
             )
-        pairs = [self.encoder.similarity(a, b)[0, 0] for a, b in zip(one, other, strict=True)]
+        pairs = [
+            self.encoder.similarity(one[at : at + 1], other[at : at + 1])[0, 0] for at in range(len(one))
+        ]
         scores = np.array(pairs, np.float32)
         return _tensor(scores) if _is_tensor(embeddings1) or _is_tensor(embeddings2) else scores
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
-        """Of each text the ids that the encoder reads."""
-        return [list(self.encoder.tokenize(text).ids) for text in texts]
+        """Of each text the ids that the encoder reads.
+
+        Raises:
+            TextTypeError, TextValueError: Where it is one `str` or no list of them.
+        """
+        return [list(self.encoder.tokenize(text).ids) for text in checked_texts(texts, "text")]
 
     def _encoded(
         self,
@@ -147,35 +154,33 @@ class SentenceTransformer:
     ) -> Any:
         del batch_size, device
         if unknown:
-            raise sestina.OptionError(f"{sorted(unknown)[0]!r} is no option of encode here")
-        if precision != "float32":
-            raise sestina.OptionError(
-                f"precision is {precision!r}; it must be float32: quantise what encode gives"
-            )
+            raise sestina.OptionError(f"{shown(sorted(unknown)[0])} is no option of encode here")
+        one_of("precision", precision, ("float32",), ": quantise what encode gives")
+        show = truth("show_progress_bar", show_progress_bar)
+        unit = truth("normalize_embeddings", normalize_embeddings)
+        as_tensor = truth("convert_to_tensor", convert_to_tensor)
+        as_array = truth("convert_to_numpy", convert_to_numpy)
+        kind = one_of("output_value", output_value, ("sentence_embedding", "token_embeddings"))
         one = isinstance(sentences, str)
         texts = [sentences] if one else sentences
         prompts = _prompted(prompt_name, prompt)
-        if output_value == "token_embeddings":
+        if kind == "token_embeddings":
             states = self.encoder.hidden_states(texts, **prompts)
             tensors = [_tensor(each) for each in states]
             return tensors[0] if one else tensors
-        if output_value != "sentence_embedding":
-            raise sestina.OptionError(
-                f"output_value is {output_value!r}; it must be one of sentence_embedding, token_embeddings"
-            )
-        width, whole = truncate_dim or self.truncate_dim, self.encoder.dimensions
+        width, whole = self.truncate_dim if truncate_dim is None else truncate_dim, self.encoder.dimensions
         if width is not None and (type(width) is not int or not 1 <= width <= whole):
             raise sestina.OptionError(
-                f"truncate_dim is {width!r}; it must be a whole number from 1 to {whole}"
+                f"truncate_dim is {shown(width)}; it must be a whole number from 1 to {whole}"
             )
-        vectors = getattr(self.encoder, method)(texts, progress=bool(show_progress_bar), **prompts)
+        vectors = getattr(self.encoder, method)(texts, progress=show, **prompts)
         vectors = vectors[:, :width]  # as there: not divided by their norm again, unless that is asked for
-        if normalize_embeddings:
+        if unit:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
-        if convert_to_tensor:
+        if as_tensor:
             return _tensor(vectors[0] if one else vectors)
-        if convert_to_numpy:
+        if as_array:
             return vectors[0] if one else vectors
         return _tensor(vectors[0]) if one else [_tensor(row) for row in vectors]
 
@@ -192,10 +197,28 @@ def _is_tensor(given: Any) -> bool:
 
 
 def _rows(given: Any) -> Any:
-    """(n, d) float32 of an array, a tensor, or a list of either."""
-    if _is_tensor(given):
-        given = np.stack([np.asarray(row) for row in given]) if isinstance(given, list) else np.asarray(given)
-    return np.atleast_2d(np.asarray(given, dtype=np.float32))
+    """(n, d) of an array, a tensor, or a list of either; whole numbers in float32, all else as it is, so that
+    `Encoder.similarity` sees what it does not take.
+
+    Raises:
+        OptionError: Where it cannot be read as rows.
+    """
+    try:
+        listed = isinstance(given, list | tuple)
+        rows = np.ma.stack([_array(row) for row in given]) if listed else _array(given)
+    except Exception as error:
+        raise sestina.OptionError(
+            f"embeddings are {type(given).__name__}, which cannot be read as rows ({shown(error)})"
+        ) from error
+    return np.atleast_2d(rows.astype(np.float32) if rows.dtype.kind in "biu" else rows)
+
+
+def _array(given: Any) -> Any:
+    """An array of whatever kind: masks are kept, and of a tensor what numpy has a type for."""
+    if not _is_tensor(given):
+        return np.asanyarray(given)
+    plain = given.detach().cpu()
+    return (plain.float() if plain.dtype == sys.modules["torch"].bfloat16 else plain).numpy()
 
 
 def _tensor(array: Any) -> Any:

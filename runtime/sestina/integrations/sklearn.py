@@ -11,6 +11,7 @@ import sestina
 from sestina.integrations._bundle import same_space
 from sestina.integrations._encoder import EncoderArgument, Source
 from sestina.integrations._host import Host
+from sestina.integrations._options import one_of
 
 with Host("scikit-learn"):
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -58,7 +59,7 @@ class SestinaTransformer(TransformerMixin, BaseEstimator):
         """(n, d) float32, a row for each text of a sequence, a column, or a table of one column.
 
         Raises:
-            TextTypeError: Where one is no text; the message has the row.
+            TextTypeError: Where one is no text, the message has the row; where they are one `str`.
             BundleIntegrityError: Where the encoder is not of the space that this was fitted with.
             SestinaError: As `Encoder.encode`.
         """
@@ -87,9 +88,8 @@ class SestinaTransformer(TransformerMixin, BaseEstimator):
         """Kept as long as it is what the arguments say: `set_params` may change them."""
         asked = (self.encoder, self.dimensions)
         kept = self.__dict__.get("_kept")
-        if self.kind not in ("document", "query"):
-            raise sestina.OptionError(f"kind is {self.kind!r}; it must be one of document, query")
-        if kept is None or kept[0] is not asked[0] or kept[1] != asked[1]:
+        one_of("kind", self.kind, ("document", "query"))
+        if kept is None or kept[0] is not asked[0] or kept[1] is not asked[1]:
             kept = self._kept = (*asked, Source(self.encoder, dimensions=self.dimensions))
         source: Source = kept[2]
         return source
@@ -97,6 +97,8 @@ class SestinaTransformer(TransformerMixin, BaseEstimator):
 
 def _column(given: Any) -> Any:
     """The only column of a table or of an array of two axes; whatever else it is, as it is."""
+    if isinstance(given, str):
+        raise sestina.TextTypeError("texts is str; it must be a sequence of str, or a column of them")
     shape = getattr(given, "shape", None)
     if shape is not None and len(shape) == 2 and shape[1] == 1:
         return given.iloc[:, 0] if hasattr(given, "iloc") else given[:, 0]

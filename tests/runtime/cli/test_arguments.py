@@ -98,6 +98,25 @@ def test_what_comes_after_the_dashes_is_never_the_bundle(cli: Cli) -> None:
     assert refused.err.startswith("sestina: error: search takes [BUNDLE] QUERY, not 2 arguments")
 
 
+def test_dashes_may_be_the_value_of_an_option(
+    cli: Cli, encoder: sestina.Encoder, bundle: Path, tmp_path: Path
+) -> None:
+    """Before Python 3.13 argparse takes them away, and gives an empty list."""
+    (line,) = cli("encode", bundle, "a text", "--prompt-text=--").lines
+    wanted = encoder.encode("a text", prompt_text="--")
+    np.testing.assert_allclose(np.float32(line["vector"]), wanted, atol=1e-6)
+    output = tmp_path / "new.npy"
+    for option, said in (
+        ("--shard-rows", "argument --shard-rows: invalid int value: '--'"),
+        ("--on-empty", "argument --on-empty: invalid choice: '--'"),
+        ("--vector-column", None),
+        ("--input", "TEXT arguments and --input exclude each other"),
+    ):
+        outcome = cli("encode", bundle, "a text", f"{option}=--", "--output", output)
+        assert outcome.code == (0 if said is None else 2)
+        assert outcome.err.startswith("" if said is None else f"sestina: error: {said}")
+
+
 def test_commands_without_texts_take_a_bundle_anywhere(cli: Cli, bundle: Path) -> None:
     assert cli("verify", "--", bundle).code == 0
 

@@ -204,6 +204,10 @@ class TestBadSearch:
         for content in (b"", b"text\n", pickled, saved.read_bytes()[:-1]):
             path.write_bytes(content)
             assert self.error(cli, bundle, "--in", path).startswith(f"{path} is not a whole .npy file: ")
+        path.write_bytes(2 * saved.read_bytes())  # of two arrays one would be searched
+        size = path.stat().st_size // 2
+        said = f"{path} is not a whole .npy file: {size} bytes stand after its array: save one array"
+        assert self.error(cli, bundle, "--in", path) == said
         with path.open("wb") as stream:
             np.savez(stream, a=np.zeros((1, 32)))
         said = f"{path} is not a whole .npy file: it holds several arrays"
