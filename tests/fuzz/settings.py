@@ -114,6 +114,9 @@ CONFIG: dict[str, tuple[Any, ...]] = {
     "embedding_size": (16,),
     "hidden_dim": (64, 32),
     "dim": (32, 16),
+    "transformers_weights": ("model.safetensors", "other.safetensors", None),
+    "configuration_files": (["config.json"], ["config.4.0.0.json"]),
+    "model_name": ("camembertv2-base", "modernbert", "nothing", None),
 }
 _MODULE = "sentence_transformers.models."
 _USUAL = [

@@ -343,6 +343,11 @@ def test_longer_texts_than_config_json_says() -> None:
     assert architecture("t5").config.max_positions == 512
     assert architecture("t5").reaching(2000).config.max_positions == 2000
     assert not architecture("t5").states_positions
+    stated = architecture("mt5", max_position_embeddings=40)
+    assert stated.states_positions  # no key of theirs: sentence-transformers cuts texts to it all the same
+    assert stated.config.max_positions == 40
+    assert stated.reaching(60).config.max_positions == 60
+    assert architecture("t5", max_position_embeddings=-1) == architecture("t5")
     assert architecture("bert").reaching(8192).config.max_positions == 100  # its table ends there
     grown = architecture("gte", rope_parameters={"rope_type": "dynamic", "factor": 2.0})
     assert grown.reaching(100).config.max_positions == 100

@@ -106,6 +106,22 @@ def test_names_of_a_model_with_a_head(tmp_path: Path) -> None:
     assert notes == ()
 
 
+@pytest.mark.parametrize("family", ["T5", "MT5", "UMT5"])
+def test_gates_that_the_configuration_does_not_have(tmp_path: Path, family: str) -> None:
+    """Half of their weights were read as an encoder's without gates; transformers draws new ones."""
+    small = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+    made = getattr(transformers, f"{family}Config")(**small, feed_forward_proj="gated-gelu")
+    folder = saved(tmp_path / "m", getattr(transformers, f"{family}EncoderModel")(made).eval())
+    read(folder)
+    config = json.loads((folder / "config.json").read_text())
+    for change in ({"is_gated_act": False}, {"is_gated_act": None}):
+        (folder / "config.json").write_text(json.dumps(config | change))
+        assert "missing: encoder.block.0.layer.1.DenseReluDense.wi.weight" in refused(folder)
+    plain = {name: value for name, value in config.items() if name not in ("is_gated_act", "dense_act_fn")}
+    (folder / "config.json").write_text(json.dumps(plain | {"feed_forward_proj": "relu"}))
+    assert "missing: encoder.block.0.layer.1.DenseReluDense.wi.weight" in refused(folder)
+
+
 @pytest.mark.parametrize("family", ["NomicBert", "Gte", "JinaEmbeddingsV3"])
 def test_names_of_a_familys_own_code(tmp_path: Path, family: str) -> None:
     """As transformers writes them back for it; read beside those of its own modules, above."""

@@ -227,6 +227,15 @@ class TestFamilies:
             ({"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4} is not supported"),
             ({"pruned_heads": {"0": [1]}}, "pruned_heads {'0': [1]} is not supported"),
             ({"auto_map": {"AutoModel": "m.M"}}, "auto_map {'AutoModel': 'm.M'} is not supported; code that"),
+            # transformers reads the weights, or the whole configuration, of the files that these name.
+            (
+                {"transformers_weights": "other.safetensors"},
+                "transformers_weights 'other.safetensors' is not supported; only 'model.safetensors' is",
+            ),
+            (
+                {"configuration_files": ["config.4.0.0.json"]},
+                "configuration_files ['config.4.0.0.json'] is not supported; only ['config.json'] is",
+            ),
         ],
         ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
     )
@@ -652,6 +661,14 @@ class TestContract:
         write_json(sentence_bert / "tokenizer_config.json", {"model_max_length": 24})
         write_json(sentence_bert / "sentence_bert_config.json", config)
         assert load(sentence_bert).model.head.max_tokens == limit
+
+    def test_a_file_of_options_that_says_nothing(self, sentence_bert: Path) -> None:
+        """sentence-transformers then reads the next of its names."""
+        write_json(sentence_bert / "sentence_bert_config.json", {})
+        write_json(sentence_bert / "sentence_xlnet_config.json", {"max_seq_length": 9, "do_lower_case": True})
+        assert load(sentence_bert).model.head.max_tokens == 9
+        write_json(sentence_bert / "sentence_roberta_config.json", {"max_seq_length": 8})
+        assert load(sentence_bert).model.head.max_tokens == 8
 
     @pytest.mark.parametrize(
         ("config", "message"),

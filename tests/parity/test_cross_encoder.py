@@ -95,6 +95,22 @@ def test_the_activation_is_what_the_configuration_says(activation: str, tmp_path
     assert checkpoints.load(folder, task="rerank").model.head.activation == activation.lower()
 
 
+def test_files_that_count_beside_modules_json_alone(tmp_path: Path) -> None:
+    """Without it sentence-transformers reads none of its other files."""
+    folder = head_folder("bert", tmp_path)
+    options = {"max_seq_length": 9, "do_lower_case": True}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(options), "utf-8")
+    stated = {"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.activation.Tanh"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(stated), "utf-8")
+    model = sentence_transformers.CrossEncoder(str(folder), device="cpu")
+    checkpoint = checkpoints.load(folder, task="rerank")
+    assert checkpoint.model.head.max_tokens == model[0].max_seq_length == 40
+    assert type(model.activation_fn).__name__ == "Sigmoid"
+    assert checkpoint.model.head.activation == "sigmoid"
+    logits = model.predict(PAIRS, batch_size=1, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+    assert np.abs(checkpoint.encode(PAIRS)[:, 0] - logits).max() <= TOLERANCE
+
+
 def test_a_saved_cross_encoder_and_one_in_memory(tmp_path: Path) -> None:
     model = sentence_transformers.CrossEncoder(str(head_folder("bert", tmp_path / "plain")), device="cpu")
     model.save_pretrained(str(tmp_path / "saved"))

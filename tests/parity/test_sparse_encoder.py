@@ -119,6 +119,15 @@ def test_a_saved_one_and_one_in_memory(bert: Path, splade: Path, tmp_path: Path)
     assert before.tolist() == checkpoints.load(splade, task="sparse").encode(TEXTS).tolist()
 
 
+def test_options_that_count_beside_modules_json_alone(bert: Path, tmp_path: Path) -> None:
+    """Without it sentence-transformers reads no sentence_bert_config.json."""
+    folder = Path(shutil.copytree(bert, tmp_path / "folder"))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 5}', "utf-8")
+    model = sentence_transformers.SparseEncoder(str(folder), device="cpu")
+    checkpoint = checkpoints.load(folder, task="sparse")
+    assert checkpoint.model.head.max_tokens == model.max_seq_length > 5
+
+
 def test_opensearchs_activation(bert: Path, tmp_path: Path) -> None:
     from sentence_transformers.sparse_encoder.modules import SpladePooling
 

@@ -154,6 +154,7 @@ KINDS: dict[str, tuple[str, Callable[[], Tokenizer]]] = {
         "T5Tokenizer",
         lambda: around(unigram(["<pad>", "</s>", "<unk>"], **{"<extra_id_1>": 0.0}), None, "</s>"),
     ),
+    "umt5": ("PreTrainedTokenizerFast", lambda: around(unigram(["<pad>", "</s>", "<unk>"]), None, "</s>")),
 }
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "albert": [{"keep_accents": True}, {"do_lower_case": False}, {"add_prefix_space": False}],
@@ -332,3 +333,35 @@ def test_llama_named_over_byte_level_is_the_file(tmp_path: Path) -> None:
     tiny_bpe().save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizerFast"}')
     assert compare(folder, "byte level") == "equal"
+
+
+NAMED = ["T5Tokenizer", "AlbertTokenizerFast", "LlamaTokenizer", "PreTrainedTokenizerFast", "NoSuchTokenizer"]
+
+
+def bare(folder: Path, **config: Any) -> None:
+    """The folder with nothing but a vocabulary, from which a class builds the rest and the file has none."""
+    (folder / "config.json").write_text(json.dumps({"model_type": folder.name, **config}))
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document |= {"normalizer": {"type": "Lowercase"}, "post_processor": None}
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_umt5_has_no_class_but_the_file(tmp_path: Path, named: str) -> None:
+    """Its folders name T5Tokenizer, which transformers does not look at."""
+    folder = tmp_path / "umt5"
+    folder.mkdir()
+    KINDS["umt5"][1]().save(str(folder / "tokenizer.json"))
+    bare(folder, tokenizer_class=named)
+    assert compare(folder, named) == "equal"
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": named}))
+    assert compare(folder, named) == "equal"
+
+
+@pytest.mark.parametrize("name", ["camembertv2-base", "modernbert", "nomic", None, 5])
+def test_a_model_name_of_which_no_class_is_believed(folder: Path, name: object) -> None:
+    """As CamemBERT v2 has it: the class of the model type is taken, whatever is named."""
+    bare(folder, model_name=name)
+    for named in (*NAMED, None):
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": named}))
+        compare(folder, (name, named))

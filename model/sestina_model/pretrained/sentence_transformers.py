@@ -76,9 +76,8 @@ def _late_contract(folder: Path) -> Contract:
 
 def _sequence_contract(folder: Path) -> Contract:
     """Of a model of sequence classification: a CrossEncoder of one module, or a folder of transformers'."""
-    if not (folder / MODULES).is_file():
-        limit, lower_case = read_transformer(folder, SEQUENCE)
-        return Contract(folder, max_seq_length=limit, lower_case=lower_case)
+    if not (folder / MODULES).is_file():  # then none of sentence-transformers' other files is read there
+        return Contract(folder)
     root = _lone_transformer(folder)
     path = folder / "config_sentence_transformers.json"
     config = read_json_object(path, optional=True)

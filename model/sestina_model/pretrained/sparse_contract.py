@@ -27,15 +27,8 @@ def read_sparse_contract(folder: Path) -> Contract:
         UnsupportedCheckpointError: Naming the module or option that is not supported: inference-free queries
             (Router, SparseStaticEmbedding) and SparseAutoEncoder are such.
     """
-    if not (folder / MODULES).is_file():
-        limit, lower_case = read_transformer(folder, VOCABULARY)
-        return Contract(
-            folder,
-            max_seq_length=limit,
-            lower_case=lower_case,
-            similarity="dot",
-            saturation=_SATURATIONS["relu"],
-        )
+    if not (folder / MODULES).is_file():  # then none of sentence-transformers' other files is read there
+        return Contract(folder, similarity="dot", saturation=_SATURATIONS["relu"])
     modules = listed_modules(folder, (_MLM, _SPLADE))
     if [kind for kind, _ in modules] not in (["Transformer", _SPLADE], [_MLM, _SPLADE]):
         raise UnsupportedCheckpointError(

@@ -99,7 +99,9 @@ def read_activation(folder: Path, config: Mapping[str, Any], task: Task, n_label
             return "sigmoid"
         return _PROBLEMS.get(problem, "softmax")
     path = folder / SENTENCE_TRANSFORMERS
-    named = read_json_object(path, optional=True).get("activation_fn")
+    named = None
+    if (folder / "modules.json").is_file():  # without it no other file of theirs is read
+        named = read_json_object(path, optional=True).get("activation_fn")
     if named is None:
         path = folder / "config.json"
         named = _own(config).get("activation_fn", config.get(_OLD_ACTIVATION))

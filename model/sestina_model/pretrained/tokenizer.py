@@ -89,9 +89,10 @@ def read_folder_tokenizer(
     if named is None:
         named, origin = config.get("tokenizer_class"), folder / "config.json"
     kind = class_named(
-        default_class if named is None else named,
+        named,
         origin,
-        model_type=config.get("model_type"),
+        config,
+        default_class,
         byte_level='"ByteLevel"' in path.read_text(encoding="utf-8"),
     )
     options = read_options(folder, document)

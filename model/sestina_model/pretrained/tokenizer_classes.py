@@ -155,28 +155,44 @@ CLASSES: Mapping[str, TokenizerClass] = {
     "TokenizersBackend": _WHOLE,
     "XLMRobertaTokenizer": TokenizerClass("Unigram", _ANGLES, parts.xlm_roberta, parts.around_bos_eos),
 }
-# Model types whose folders name the wrong class so often that transformers does not look.
+# Model types for which transformers does not look at what a folder names: it is wrong too often, or any class
+# but this one would be.
 _WHATEVER_IS_NAMED = {
     "modernbert": "TokenizersBackend",
     "modernbert-decoder": "TokenizersBackend",
     "qwen2": "Qwen2Tokenizer",
+    "umt5": "TokenizersBackend",
 }
+# What a config.json may have as its model_name, with the same effect: then the model type's own class holds.
+_WRONGLY_NAMED = {
+    "arctic", "camembertv2-base", "chatlm", "cohere_asr", "ernie4_5", "ernie4_5_moe", "fuyu",
+    "h2ovl_chat", "hyperclovax", "hyperclovax_vision_v2", "hyperclovax_vlm", "internlm2", "internlm3",
+    "iquestcoder", "jamba", "llava", "llava_next", "minicpm3", "minicpmv", "minimax_m2", "modernbert",
+    "modernbert-decoder", "molmo", "molmo2", "nemotron", "nvfp4", "opencua", "openvla", "paddleocr_vl",
+    "phi3", "phi3_v", "phimoe", "qwen2", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text", "qwen4_exp",
+    "siglip2", "smolvlm", "step3_vl", "vipllava",
+}  # fmt: skip
 
 
 def class_named(
-    name: object, origin: object, *, model_type: object = None, byte_level: bool = False
+    name: object, origin: object, config: Mapping[str, Any], own: str, *, byte_level: bool = False
 ) -> TokenizerClass:
     """The class of this name, with or without "Fast" at its end.
 
     Args:
-        name: What the folder names.
+        name: What the folder names; None: nothing.
         origin: Where, for errors.
-        model_type: Of the encoder's config.json.
+        config: Its config.json.
+        own: The class of its model type.
         byte_level: Whether tokenizer.json has ByteLevel in it, which Llama's class never has.
 
     Raises:
         UnsupportedCheckpointError: Where there are no rules for it.
     """
+    named, model_type = config.get("model_name"), config.get("model_type")
+    wrong = isinstance(named, str) and named in _WRONGLY_NAMED
+    if name is None or (wrong and own in CLASSES):  # a type without a class of its own takes what is named
+        name = own
     if isinstance(model_type, str):
         name = _WHATEVER_IS_NAMED.get(model_type, name)
     short = name.removesuffix("Fast") if isinstance(name, str) else None
@@ -186,4 +202,4 @@ def class_named(
             f"{origin}: tokenizer_class {name!r:.60} is not supported; {', '.join(CLASSES)} are, and "
             f"PreTrainedTokenizerFast where tokenizer.json alone says everything"
         )
-    return _WHOLE if short == "LlamaTokenizer" and byte_level else found
+    return _WHOLE if short == "LlamaTokenizer" and byte_level and not wrong else found

@@ -20,7 +20,7 @@ __all__ = [
     "transformer_config",
 ]
 
-# The Transformer's own file is named after the model in some versions; the first that exists is read.
+# The Transformer's own file is named after the model in some versions; the first that says anything is read.
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -49,12 +49,11 @@ VOCABULARY = Expected("fill-mask", "logits", "token_embeddings")
 
 
 def transformer_config(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The Transformer's own file, and what it holds: nothing where it is not there."""
-    path = next(
-        (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()),
-        folder / _TRANSFORMER_CONFIGS[0],
-    )
-    return path, read_json_object(path, optional=True)
+    """The Transformer's own file, and what it holds: nothing where none is there, or each is empty."""
+    for path in (folder / name for name in _TRANSFORMER_CONFIGS):
+        if config := read_json_object(path, optional=True):
+            return path, config
+    return folder / _TRANSFORMER_CONFIGS[0], {}
 
 
 def read_transformer(

@@ -10,7 +10,7 @@ from sestina_model._errors import UnsupportedCheckpointError
 from sestina_model.config import EncoderConfig
 from sestina_model.pretrained.families.keys import Keys
 
-__all__ = ["Architecture", "Family", "Names", "Source"]
+__all__ = ["GATE", "POSITIONS", "Architecture", "Family", "Names", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Source:
 
 
 _MOST_POSITIONS = 2**24
+POSITIONS = "max_position_embeddings"
+GATE = "layers.{}.feed_forward.gate"
 
 # Our module (or weight) -> theirs. Layers are `{}`.
 Names = Mapping[str, str | Source]
@@ -92,11 +94,7 @@ class Architecture:
     n_token_types: int  # 0: it has no such table
     layer_name: Callable[[int], str]
     by_length: UnsupportedCheckpointError | None = None  # where texts beyond max_positions are others
-
-    @property
-    def states_positions(self) -> bool:
-        """Whether config.json says how long a text may be."""
-        return self.family.settings["max_positions"][0] != ""
+    states_positions: bool = True  # whether config.json says how long a text may be, or its family's default
 
     def reaching(self, longest: int | None) -> Architecture:
         """The same for texts of so many tokens, where only config.json says that they be shorter.
@@ -115,9 +113,14 @@ class Architecture:
         return replace(self, config=replace(config, max_positions=min(longest, _MOST_POSITIONS)))
 
     def sources(self, weights: Sequence[str]) -> list[tuple[Names, dict[str, Source]]]:
-        """For each layout that has them all, where each of our weights comes from."""
+        """For each layout that has them all, where each of our weights comes from.
+
+        One with gates is none of an encoder without: the rest of their weights would be read as its own.
+        """
         found = []
         for names in self.family.layouts:
+            if GATE in names and not self.config.gated:
+                continue
             sources = {name: self._source(names, name) for name in weights}
             if all(sources.values()):
                 found.append((names, {name: source for name, source in sources.items() if source}))

@@ -11,7 +11,7 @@ from sestina_model._errors import CheckpointError, ConfigError, UnsupportedCheck
 from sestina_model.config import EncoderConfig
 from sestina_model.pretrained.families.bert import BERT_LIKE
 from sestina_model.pretrained.families.deberta import DEBERTA
-from sestina_model.pretrained.families.family import Architecture, Family
+from sestina_model.pretrained.families.family import POSITIONS, Architecture, Family
 from sestina_model.pretrained.families.keys import Keys
 from sestina_model.pretrained.families.llama import LLAMA_LIKE
 from sestina_model.pretrained.families.rope import depends_on_length
@@ -22,9 +22,12 @@ __all__ = ["FAMILIES", "read_architecture"]
 
 FAMILIES: Mapping[str, Family] = {**BERT_LIKE, "deberta-v2": DEBERTA, **ROTARY, **LLAMA_LIKE, **T5_LIKE}
 
-# Settings of every family that change the computation, and the values that do not.
+# Settings of every family that change the computation or name other files, and the values that do not.
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "quantization_config": (None,),
+    # Other weights, and other configurations by the version of transformers.
+    "transformers_weights": (None, "model.safetensors"),
+    "configuration_files": (None, ["config.json"]),
     "pruned_heads": ({}, None),
     # Of encoders transformers makes this one way without padding and another with it.
     "is_causal": (False, None),
@@ -62,7 +65,8 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
         by_length = keys.unsupported(
             "rope_type", "dynamic", f" for texts beyond {config.max_positions} tokens; lower max_seq_length"
         )
-    return Architecture(family, config, skipped, n_token_types, family.layer_name(keys), by_length)
+    stated = family.settings["max_positions"][0] != "" or keys.values.get(POSITIONS, -1) != -1
+    return Architecture(family, config, skipped, n_token_types, family.layer_name(keys), by_length, stated)
 
 
 def _with_aliases(values: Mapping[str, Any], family: Family, origin: Path) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sestina_model.pretrained.families.family import Family, Names
+from sestina_model.pretrained.families.family import POSITIONS, Family, Names
 from sestina_model.pretrained.families.keys import Keys
 
 __all__ = ["T5_LIKE"]
@@ -69,6 +69,13 @@ _FIXED: Mapping[str, Any] = {
 }
 
 
+def _positions(keys: Keys) -> Mapping[str, Any]:
+    """No class of theirs has this key; sentence-transformers cuts texts to it all the same, but for -1."""
+    if keys.values.get(POSITIONS, -1) == -1:
+        return {}
+    return {"max_positions": keys.whole(POSITIONS, _TRAINED)}
+
+
 def _family(
     settings: Mapping[str, tuple[str, object]], function: str, relative: str, tokenizer: str
 ) -> Family:
@@ -82,6 +89,7 @@ def _family(
         if "dense_act_fn" in keys.values:  # what follows of it is saved too, and outranks it
             name, key = keys.values["dense_act_fn"], "dense_act_fn"
         return {
+            **_positions(keys),
             "activation": keys.activation(key, name),
             "gated": keys.flag("is_gated_act", default=parts[0] == "gated"),
             "d_k": keys.whole("d_kv", 64),  # null is no width there
