@@ -210,6 +210,7 @@ def test_what_is_not_carried(family: str, changes: Mapping[str, Any], message: s
             {"num_heads": 4, "num_attention_heads": 8},
             "num_heads is 4 and num_attention_heads, another name",
         ),
+        ("t5", {"num_heads": float("nan")}, "n_heads is nan; it must be a whole number of at least 1"),
         ("nomic_bert", {"n_embd": 64}, "hidden_size is 32 and n_embd, another name for it, is 64; state one"),
         (
             "mpnet",

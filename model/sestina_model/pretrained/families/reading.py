@@ -72,7 +72,7 @@ def read_architecture(values: Mapping[str, Any], origin: Path) -> Architecture:
 def _with_aliases(values: Mapping[str, Any], family: Family, origin: Path) -> Mapping[str, Any]:
     named = dict(values)
     for name, alias in family.aliases.items():
-        if values.get(name, values.get(alias)) != values.get(alias, values.get(name)):
+        if {name, alias} <= values.keys() and values[name] != values[alias]:
             raise CheckpointError(
                 f"{origin}: {name} is {values[name]!r:.60} and {alias}, another name for it, is "
                 f"{values[alias]!r:.60}; state one"
