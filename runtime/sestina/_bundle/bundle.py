@@ -32,8 +32,7 @@ from sestina._handlers import let_through
 from sestina._quote import in_one_line
 
 _MANIFEST_LIMIT = 16 << 20  # bytes; no manifest comes near it, a wrong file may
-_AGAIN = ": copy the bundle again"
-_NO_FILE = {errno.ENOENT: f"is missing{_AGAIN}", errno.ELOOP: f"is a link to itself{_AGAIN}"}
+_NO_FILE = {errno.ENOENT: "is missing", errno.ELOOP: "is a link to itself"}
 _TRIES = 5  # to open all files of one and the same bundle, where it is replaced at that very moment
 
 
@@ -45,7 +44,7 @@ class Bundle:
 
     Attributes:
         path: Its directory, as it was given.
-        manifest: What it says of itself.
+        manifest, stated: What it says of itself, and the bytes of that file.
 
     Raises:
         BundleError: One of its subclasses, as their names say.
@@ -58,7 +57,7 @@ class Bundle:
         self._graphs: dict[str, Graph] = {}
         self._files: dict[str, HeldFile] = {}
         for _ in range(_TRIES):
-            content = self._read_manifest()
+            content = self.stated = self._read_manifest()
             try:
                 self.manifest = self._parse(content)
                 self._files = {entry.file: self._open(entry) for entry in self.manifest.all_files}
@@ -242,7 +241,8 @@ def _readable(where: str) -> Iterator[None]:
         let_through(error)
         if isinstance(error, PermissionError):
             raise _unreadable(where) from None
-        why = _NO_FILE.get(error.errno or 0, f"cannot be read: {error.strerror}")
+        why = _NO_FILE.get(error.errno or 0)
+        why = f"{why}: copy the bundle again" if why else f"cannot be read: {error.strerror}"
         raise BundleIntegrityError(f"{where} {why}") from None
 
 

@@ -19,6 +19,7 @@ import pytest
 
 import sestina
 from _unmeasured import unmeasured
+from sestina._cli import options
 from sestina._cli.destination import destination
 
 Cli = Callable[..., Any]  # the fixture of conftest.py
@@ -106,6 +107,25 @@ def again(cli: Cli, bundle: Path, folder: Path, lines: Path, *argv: object) -> A
 
 
 class TestShards:
+    def test_a_bundle_replaced_once_it_was_loaded_is_named_as_it_was(
+        self, cli: Cli, bundle: Path, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = shutil.copytree(bundle, tmp_path / "mine.sestina")
+        loaded = (path / "manifest.json").read_bytes()
+        load = options.open_encoder
+
+        def replaced(args: Any) -> sestina.Encoder:
+            encoder = load(args)
+            shutil.rmtree(path)
+            path.mkdir()
+            (path / "manifest.json").write_bytes(b"{}")
+            return encoder
+
+        monkeypatch.setattr(options, "open_encoder", replaced)
+        outcome = cli("encode", path, "--input", lines, "--output", f"{tmp_path / 'out'}/", *ROWS)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert manifest(tmp_path / "out")["bundle"]["manifest_sha256"] == hashlib.sha256(loaded).hexdigest()
+
     def test_what_is_in_it(self, whole: Path, bundle: Path, lines: Path, encoder: sestina.Encoder) -> None:
         names = [f"shard-0000{at}.npy" for at in range(3)]
         assert sorted(content(whole)) == ["manifest.json", *names]

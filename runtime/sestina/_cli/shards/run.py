@@ -6,15 +6,13 @@ import argparse
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sestina._bundle.manifest import MANIFEST as BUNDLE_MANIFEST
 from sestina._cli import printing
 from sestina._cli.encoding import Notices, Within, encode_each
 from sestina._cli.files import STDIN
 from sestina._cli.inputs import TextFiles
-from sestina._errors import InputError, OutputError
+from sestina._errors import OutputError
 from sestina._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -56,20 +54,14 @@ def inputs_of(source: Iterable[Text]) -> list[dict[str, Any]]:
 def plan_of(
     args: argparse.Namespace, encoder: Encoder, inputs: list[dict[str, Any]], facts: dict[str, str], form: str
 ) -> dict[str, Any]:
-    """What the vectors depend on, and how they are written: as the manifest has it.
-
-    Raises:
-        InputError: Where the bundle's manifest cannot be read again.
-    """
+    """What the vectors depend on, and how they are written: as the manifest has it."""
     report = encoder.report()
-    try:
-        content = (Path(report.bundle) / BUNDLE_MANIFEST).read_bytes()
-    except OSError as error:
-        raise InputError(f"{report.bundle} cannot be read: {error.strerror or error}") from None
+    # As it was loaded: what lies at its path by now may be another.
+    digest = hashlib.sha256(encoder._bundle.stated).hexdigest()
     table = form == "parquet"
     return {
         "space": report.space,
-        "bundle": {"name": report.name, "manifest_sha256": hashlib.sha256(content).hexdigest()},
+        "bundle": {"name": report.name, "manifest_sha256": digest},
         "precision": report.precision,
         "provider": report.provider,
         "dimensions": int(facts["dimensions"]),
