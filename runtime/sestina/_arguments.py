@@ -6,7 +6,6 @@ raise wherever it is asked. numpy's scalars count as the numbers, truths and tex
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence, Set
@@ -32,8 +31,10 @@ def whole_number(name: str, value: object, least: int, most: int, also: str = ""
     """
     kind, number = type(value), None
     if kind is not bool and (issubclass(kind, int) or kind.__module__ == "numpy"):
-        with contextlib.suppress(TypeError):  # an array of several, a float
+        try:
             number = int.__index__(operator.index(value))  # type: ignore[arg-type]
+        except TypeError as error:  # an array of several, a float
+            let_through(error)
     if number is None or not least <= number <= most:
         raise OptionError(f"{name} is {quote(value)}; it must be a whole number from {least} to {most}{also}")
     return number

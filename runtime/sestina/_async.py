@@ -227,9 +227,8 @@ def _encoder_of(given: Any) -> Encoder:
     Raises:
         OptionError: Where it is anything else: a str encodes too, and other tasks give no such vectors.
     """
-    kind = type(given)
-    other = issubclass(kind, str | Reloading) and not issubclass(kind, Encoder)
-    if other or not any(hasattr(kind, way) for way in ("encode", "__getattr__")):
+    other = isinstance(given, str | Reloading | type) and not isinstance(given, Encoder)
+    if other or not callable(getattr(given, "encode", None)):
         raise OptionError(f"encoder is {quote(given)}; it must be an Encoder, as sestina.load gives it")
     found: Encoder = given
     return found

@@ -127,10 +127,10 @@ def sweep(
         own: Whether the folder is the caller's alone, by a lock: what another boot left is dead then.
     """
     boot = _boot()
-    if boot is None and not own:
+    if boot is None:
         return
-    stamp = "(?:[0-9a-f]{12}-)?" if own else f"{boot}-"
-    name = re.compile(f"{re.escape(prefix)}{stamp}[0-9a-f]{{12}}{re.escape(suffix)}")
+    stamp = "[0-9a-f]{12}" if own else boot
+    name = re.compile(f"{re.escape(prefix)}{stamp}-[0-9a-f]{{12}}{re.escape(suffix)}")
     with contextlib.suppress(OSError):
         for found in filter(name.fullmatch, os.listdir(folder)):
             path = os.path.join(folder, found)
@@ -175,8 +175,6 @@ def _boot() -> str | None:
 def _locked(path: str) -> int | None:
     """A descriptor that holds the lock of what is at the path; None where it is held, or there is none."""
     descriptor = None
-    if fcntl is None:
-        return None
     try:
         kind = os.lstat(path).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # to open a pipe would be to wait

@@ -1,7 +1,8 @@
 """What a message quotes, on one line and of bounded length, whatever it is.
 
 `quote` is for a value that a message names. `in_one_line` is for what somebody else wrote, and is the last
-wall: every error and warning of ours puts its message through it. Nothing is imported for it.
+wall: every error and warning of ours puts its message through it. Nothing but what is built into Python is
+imported for it.
 """
 
 from __future__ import annotations

@@ -193,6 +193,7 @@ def load_array(source: str | BytesIO, mmap_mode: Literal["r"] | None = None) -> 
         let_through(error)
         raise ValueError(str(error) or type(error).__name__) from None
     except (TokenError, KeyError, AttributeError) as error:
+        let_through(error)
         raise ValueError(str(error)) from None
     if isinstance(array, np.memmap) and array.offset + array.nbytes < end:
         raise ValueError(f"{end - array.offset - array.nbytes} bytes stand after its array: save one array")

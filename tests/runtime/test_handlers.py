@@ -152,7 +152,10 @@ def test_what_was_not_raised_by_a_handler_is_turned_into_ours() -> None:
     let_through(ValueError("raised nowhere"))
 
 
-@pytest.mark.parametrize("form", ["function", "any arguments", "method", "partial", "object"])
+@pytest.mark.parametrize(
+    "form",
+    ["function", "any arguments", "method", "partial", "object", "without its arguments", "object without"],
+)
 def test_a_handler_may_be_anything_that_is_called(form: str) -> None:
     class Limit:
         def method(self, number: int, frame: FrameType | None) -> None:
@@ -170,13 +173,23 @@ def test_a_handler_may_be_anything_that_is_called(form: str) -> None:
     def last(more: str, number: int, frame: FrameType | None) -> None:
         raise TimeoutError(more)
 
+    def without(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise TimeoutError
+
+    class Without:
+        def __call__(self, number: int, frame: FrameType | None) -> None:
+            del number, frame
+            raise TimeoutError
+
     forms = {
-        "function": function, "any arguments": anything, "method": Limit().method, "partial": functools.partial(last, "x"),
+        "without its arguments": without, "object without": Without(), "function": function, "any arguments": anything, "method": Limit().method, "partial": functools.partial(last, "x"),
         "object": Limit(),
     }  # fmt: skip
     before = signal.signal(signal.SIGUSR1, forms[form])
     try:
         signal.raise_signal(signal.SIGUSR1)
+        pytest.fail("it raised nothing")
     except TimeoutError as error:
         with pytest.raises(TimeoutError):
             let_through(error)

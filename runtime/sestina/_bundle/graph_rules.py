@@ -217,6 +217,7 @@ class _Walk:
         return tuple(self._stored)
 
     def _refuse_place(self, error: ValueError) -> NoReturn:
+        let_through(error)
         raise BundleIntegrityError(
             f"{self._where} keeps weights in another file in a way that a bundle may not ({error}): export "
             "the bundle again"

@@ -85,7 +85,8 @@ def _quota(folder: str) -> float | None:
             return None
     try:
         quota = int(limit) / int(period)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError) as error:
+        let_through(error)
         return None  # "max"
     return quota if quota > 0 else None  # version 1 says -1 for no limit
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sestina._errors import ProviderError
+from sestina._handlers import let_through
 from sestina._onnxruntime import line, onnxruntime
 from sestina._process.fork import ForkLock
 from sestina._process.native import opening
@@ -155,7 +156,8 @@ def _pairs(metadata: Mapping[str, str]) -> list[str]:
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ValueError:  # somebody has blocked it
+    except ValueError as error:  # somebody has blocked it
+        let_through(error)
         return False
 
 

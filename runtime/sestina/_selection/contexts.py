@@ -92,7 +92,8 @@ class Contexts:
         try:
             if not target.exists():
                 folder.rename(target)
-        except PermissionError:
+        except PermissionError as error:
+            let_through(error)
             with self.build() as copy:
                 shutil.copytree(folder, copy, dirs_exist_ok=True)
                 copy.rename(target)

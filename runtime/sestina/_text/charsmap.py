@@ -5,6 +5,7 @@ from __future__ import annotations
 from binascii import a2b_base64
 
 from sestina._errors import BundleFormatError
+from sestina._handlers import let_through
 
 
 def longest_replacement(charsmap: object) -> int:
@@ -20,7 +21,8 @@ def longest_replacement(charsmap: object) -> int:
     """
     try:
         table = charsmap if isinstance(charsmap, bytes) else a2b_base64(str(charsmap))
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return 1  # the library cannot read it either
     size = int.from_bytes(table[:4], "little")
     if len(table) >= 4 and (size > len(table) - 4 or size % 4):

@@ -6,7 +6,6 @@ of it is its place and its space; where it is opened again the space must be the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import weakref
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sestina
+from sestina._handlers import let_through
 from sestina.integrations._options import shown
 
 ANEW = ", so their vectors are not comparable: use the bundle that made them, or encode everything anew"
@@ -121,8 +121,10 @@ class BundleSource:
         if given is None and self.embedded:
             return None
         path = None
-        with contextlib.suppress(Exception):  # whatever its `__fspath__` raises
+        try:
             path = os.fspath(given)
+        except Exception as error:  # noqa: BLE001  whatever its `__fspath__` raises
+            let_through(error)
         if not isinstance(path, str) or not path:
             what = "None" if given is None else type(given).__name__
             raise sestina.OptionError(f"{self.argument} is {what}; it must be {self.allowed}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import sestina
+from sestina._handlers import let_through
 from sestina.integrations._bundle import ANEW, BundleSource
 from sestina.integrations._empty import refuse_empty
 from sestina.integrations._options import one_of, shown
@@ -131,6 +132,7 @@ def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:
     try:
         listed = list(texts)
     except Exception as error:
+        let_through(error)
         raise sestina.TextTypeError(
             f"texts is {type(texts).__name__}, which cannot be read ({shown(error)}); it must be a list of "
             "str"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sestina
+from sestina._handlers import let_through
 
 _SHOWN = 80  # characters of a value
 
@@ -15,7 +16,8 @@ def shown(value: object) -> str:
     """
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  whatever it raises
+    except Exception as error:  # noqa: BLE001  whatever it raises
+        let_through(error)
         return f"an object of type {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
@@ -40,5 +42,6 @@ def truth(name: str, value: object) -> bool:
     """
     try:
         return bool(value)
-    except Exception:  # noqa: BLE001  whatever it raises
+    except Exception as error:  # noqa: BLE001  whatever it raises
+        let_through(error)
         raise sestina.OptionError(f"{name} is {shown(value)}; it must be True or False") from None

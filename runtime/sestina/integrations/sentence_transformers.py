@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import sestina
+from sestina._handlers import let_through
 from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._host import Host
 from sestina.integrations._options import one_of, shown, truth
@@ -204,9 +205,16 @@ def _rows(given: Any) -> Any:
         OptionError: Where it cannot be read as rows.
     """
     try:
-        listed = isinstance(given, list | tuple)
-        rows = np.ma.stack([_array(row) for row in given]) if listed else _array(given)
+        if isinstance(given, list | tuple):
+            parts = [_array(row) for row in given]
+            masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+            rows = (np.ma.stack if masked else np.stack)(parts)
+        else:
+            rows = _array(given)
+        if rows.dtype.kind == "O":  # of a table of several types: whatever its members are
+            rows = np.asarray(rows.tolist())
     except Exception as error:
+        let_through(error)
         raise sestina.OptionError(
             f"embeddings are {type(given).__name__}, which cannot be read as rows ({shown(error)})"
         ) from error

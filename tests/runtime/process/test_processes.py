@@ -697,7 +697,6 @@ def test_a_sub_interpreter_is_told_that_it_cannot(bundle: Path) -> None:
         [sys.executable, "-c", program, str(bundle)], capture_output=True, text=True, timeout=60, check=False
     )
     # A library may refuse it before ours can.
-    assert (
-        "ProviderError onnxruntime works in the main interpreter" in ended.stdout
-        or ended.stdout.startswith("ImportError")
+    assert "ProviderError onnxruntime works in the main interpreter" in ended.stdout or (
+        ended.stdout.startswith("ImportError") and "sestina" not in ended.stdout
     )

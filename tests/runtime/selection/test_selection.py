@@ -375,7 +375,7 @@ def test_cuda_that_comes_as_a_plugin_within_onnxruntime(path: Path, monkeypatch:
     fake.registered[CUDA] = ""
     with sestina.load(path, provider="cuda") as encoder:
         assert (encoder.report().provider, encoder.report().device) == ("cuda", "Fake GPU")
-    assert fake.opened[0][2].attached == [(CUDA, {"use_tf32": "0"})]
+    assert fake.opened[0][2].attached == [(CUDA, {"sdpa_kernel": "55", "use_tf32": "0"})]
 
 
 def test_cuda_binds_its_outputs_and_keeps_several_batches_in_flight(

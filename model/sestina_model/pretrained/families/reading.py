@@ -27,7 +27,7 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "quantization_config": (None,),
     # Other weights, and other configurations by the version of transformers.
     "transformers_weights": (None, "model.safetensors"),
-    "configuration_files": (None, ["config.json"]),
+    "configuration_files": (None, [], ["config.json"]),
     "pruned_heads": ({}, None),
     # Of encoders transformers makes this one way without padding and another with it.
     "is_causal": (False, None),

@@ -39,7 +39,7 @@ def read_shards(path: str, width: int, space: str, column: str | None) -> Iterat
     for record in records:
         shard = os.path.join(path, record.file)  # noqa: PTH118
         try:
-            if not Path(shard).is_file():  # to open a pipe would be to wait
+            if Path(shard).exists() and not Path(shard).is_file():  # to open a pipe would be to wait
                 raise InputError(f"{shard} is no plain file: run the sestina encode that made {path} again")
             with Path(shard).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
