@@ -11,6 +11,7 @@ from typing import Any
 from sestina._errors import ProviderError
 from sestina._handlers import let_through
 from sestina._process.native import opening
+from sestina._process.startable import check_startable
 
 
 def onnxruntime() -> Any:
@@ -48,8 +49,12 @@ def session_options(threads: int) -> Any:
 
     Args:
         threads: Threads that share each node of a run.
+
+    Raises:
+        ProviderError: Where this process cannot have so many.
     """
     module = onnxruntime()
+    check_startable(threads - 1)  # the first is whoever runs it
     options = module.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -67,4 +72,4 @@ def session_options(threads: int) -> Any:
 def line(error: BaseException) -> str:
     """What onnxruntime says, in one line of bounded length; raises what is not its own."""
     let_through(error)
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:300] or type(error).__name__

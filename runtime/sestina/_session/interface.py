@@ -35,6 +35,7 @@ _RANKS = {
     "token_embeddings": 3,
     "last_hidden_state": 3,
 }
+_WEIGHTS = ("sparse_embedding", "token_weights")
 
 
 def check_graph(
@@ -165,6 +166,11 @@ def check_result(variant: Variant, output: str, result: Any, fed: tuple[int, ...
         raise ProviderError(
             f"{variant.entry.file} gave {output} as {kind} of shape {shape}; it must be float32 of shape "
             f"{wanted}: export the bundle again, or load another variant"
+        )
+    if output in _WEIGHTS and result.min(initial=0) < 0:
+        raise ProviderError(
+            f"{variant.entry.file} gave a {output} below 0 for ids of shape {fed}: load another variant or "
+            "provider, or export the bundle again"
         )
     if widths and not np.isfinite(result).all():
         raise ProviderError(

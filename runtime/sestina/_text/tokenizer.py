@@ -22,6 +22,7 @@ _FURTHER = 8
 _BEST_CHARACTERS = 1 << 20  # tokenized together
 _CHARACTERS_PER_TEXT = 3  # what a text costs besides, as the library sees it
 _SAID = 300  # characters of what the library says
+_NO_THREADS = "global thread pool"  # of the library
 
 
 class Tokens(NamedTuple):
@@ -194,9 +195,10 @@ class Tokenizer:
                     texts, add_special_tokens=self._special
                 )
         except BaseException as error:  # noqa: BLE001  see `_said`
-            _said(error)
-            for text in texts:  # which of them?
-                self._encode(text)
+            said = _said(error)
+            alone = [self._encode(text) for text in texts]  # which of them?
+            if _NO_THREADS in said:  # that it cannot start: none of the texts is to blame
+                return alone
             self._refuse(error, texts[0] if len(texts) == 1 else None)
         return encodings
 
@@ -206,7 +208,7 @@ class Tokenizer:
     def _encode(self, text: str) -> Any:
         try:
             with panics:
-                return self._tokenizer.encode(text)
+                return self._tokenizer.encode(text, add_special_tokens=self._special)
         except BaseException as error:  # noqa: BLE001  see `_said`
             self._refuse(error, text)
 

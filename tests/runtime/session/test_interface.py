@@ -16,6 +16,7 @@ import sestina
 from _fakes import Behaviour, FakeOnnxruntime, forget_packages, install, plugin_package
 from _masked import WIDTH, for_cpu, masked_bundle, masked_graph, portable, variant
 from sestina._providers.table import PROVIDERS
+from sestina._session.interface import check_result
 
 VECTOR, STATES = "sentence_embedding", "last_hidden_state"
 Shape = list[int | str] | None
@@ -237,6 +238,22 @@ def test_a_result_that_is_not_what_was_promised(name: str, bundle: Path, tmp_pat
                 assert str(caught.value).startswith("cpu-fp32.onnx gave ")
                 if call in calls[:1]:
                     assert str(caught.value).startswith(f"cpu-fp32.onnx {said}")
+
+
+@pytest.mark.parametrize("output", ["sparse_embedding", "token_weights"])
+def test_weights_below_0_are_refused(output: str) -> None:
+    """They were taken for none: a graph that turns them round gave empty rows."""
+    entry, _ = for_cpu()
+    fed, shape = ((2, 3), (2, 3, 1)) if output == "token_weights" else ((2, 3), (2, 7))
+    good = np.zeros(shape, dtype=np.float32)
+    tensor = entry.outputs[0]._replace(name=output, shape=("batch", *shape[1:]))
+    weighing = entry._replace(outputs=(tensor,))
+    check_result(weighing, output, good, fed)
+    good.flat[-1] = -0.5
+    with pytest.raises(
+        sestina.ProviderError, match=rf"gave a {output} below 0 for ids of shape \(2, 3\): load"
+    ):
+        check_result(weighing, output, good, fed)
 
 
 def test_hidden_states_that_are_not_finite(bundle: Path, tmp_path: Path) -> None:

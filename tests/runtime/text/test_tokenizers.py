@@ -364,7 +364,7 @@ def test_an_expression_that_gives_up() -> None:
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_what_is_not_the_librarys_passes(kind: type[BaseException]) -> None:
     class Interrupted:
-        def encode_batch_fast(self, texts: Any) -> Any:
+        def encode_batch_fast(self, texts: Any, **_: Any) -> Any:
             raise kind
 
         encode = encode_batch_fast
@@ -374,6 +374,29 @@ def test_what_is_not_the_librarys_passes(kind: type[BaseException]) -> None:
     for use in (lambda: tokenizer.ids(["a"]), lambda: tokenizer.tokens("a")):
         with pytest.raises(kind):
             use()
+
+
+def test_where_the_library_can_start_no_threads_texts_are_read_one_by_one() -> None:
+    """It was told as a fault of the tokenizer and of a text."""
+
+    class PanicException(BaseException):
+        """As the library's, which nothing exports."""
+
+    class Alone:
+        def __init__(self, inner: Any) -> None:
+            self.encode = inner.encode
+
+        def encode_batch_fast(self, texts: Any, **_: Any) -> Any:
+            raise PanicException(
+                "The global thread pool has not been initialized.: ThreadPoolBuildError { .. }"
+            )
+
+    tokenizer = opened(words())
+    texts = ["a b", "b", "", "a a a"]
+    wanted = tokenizer.ids(texts)
+    tokenizer._tokenizer = Alone(tokenizer._tokenizer)
+    assert tokenizer.ids(texts) == wanted
+    assert list(tokenizer.tokens("a b").ids) == wanted[0][0]
 
 
 CALLS: dict[str, Callable[[sestina.Encoder, str], object]] = {
