@@ -141,7 +141,7 @@ def written(array: np.ndarray, steps: list[list[Any]]) -> bytes:
 def _as(array: np.ndarray, kind: str) -> np.ndarray:
     try:
         return array.astype(kind)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last of dates in too short a text
         return np.zeros(array.shape, dtype=kind)
 
 
