@@ -234,7 +234,7 @@ class TestFamilies:
             ),
             (
                 {"configuration_files": ["config.4.0.0.json"]},
-                "configuration_files ['config.4.0.0.json'] is not supported; only ['config.json'] is",
+                "configuration_files ['config.4.0.0.json'] is not supported; [] and ['config.json'] are",
             ),
         ],
         ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
