@@ -174,8 +174,8 @@ WINGS: dict[str, dict[str, set[str]]] = {
             "_similarity", "_sparse_vectors", "_tasks", "_text", "_trial", "_vectors",
         },
         "__main__": {"_cli"},
-        # A framework's door is built as a user would build it; what a user need not know is when to let go of an error.
-        "integrations": {"__init__", "_handlers"},
+        # A framework's door is built as a user would build it; what it refuses and warns of is said as everywhere else.
+        "integrations": {"__init__", "_arguments", "_caller", "_handlers", "_quote"},
     },
     "sestina_export": {
         "_errors": set(),

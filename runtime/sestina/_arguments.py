@@ -65,15 +65,15 @@ def callback(name: str, value: object) -> Callable[[int], object]:
     return value
 
 
-def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
+def one_of(name: str, value: object, allowed: Sequence[str], also: str = "") -> str:
     """One of a few names.
 
     Raises:
-        OptionError: Where it is anything else.
+        OptionError: Where it is anything else; `also` is what else it might have been, for the message.
     """
     text = plain_str(value)
     if text is None or text not in allowed:
-        raise OptionError(f"{name} is {quote(value)}; it must be one of {', '.join(allowed)}")
+        raise OptionError(f"{name} is {quote(value)}; it must be one of {', '.join(allowed)}{also}")
     return text
 
 

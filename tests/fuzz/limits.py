@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import sestina
+from _struck import struck
 from fuzz.core import Fault, Recipe
 from fuzz.oracle import near
 from fuzz.references import TEXTS, Reference
@@ -55,10 +55,10 @@ def check(recipe: Recipe, world: World, scratch: Path) -> str:
     with sestina.load(bundle, precision="fp32", threads=recipe["threads"]) as encoder:
         call = _calls(encoder, bundle)[recipe["call"]]
         call()
-        whole = _struck(call, 0)
+        whole = struck(call, 0, _OURS)
         for part in recipe["parts"]:
             try:
-                _struck(call, 1 + int(part * (whole - 1)))
+                struck(call, 1 + int(part * (whole - 1)), _OURS)
             except kind as error:
                 if isinstance(error, sestina.SestinaError):
                     raise Fault("a time limit is told as another error", str(error)) from None
@@ -84,25 +84,3 @@ def _calls(encoder: sestina.Encoder, bundle: Path) -> dict[str, Callable[[], Any
         "report": lambda: encoder.report(),
         "similarity": lambda: encoder.similarity(texts[0], texts),
     }
-
-
-def _struck(call: Callable[[], object], at: int) -> int:
-    """Call, with a signal at one of the functions of ours that are called within. Returns: how many there were."""
-    count = 0
-
-    def profile(frame: FrameType, event: str, _: object) -> None:
-        nonlocal count
-        # Out of a destructor, and a generator that is let go of, Python itself drops what is raised.
-        name, file = frame.f_code.co_name, frame.f_code.co_filename
-        if event == "call" and file.startswith(_OURS) and name not in ("__del__", "<genexpr>"):
-            count += 1
-            if count == at:
-                sys.setprofile(None)
-                signal.raise_signal(signal.SIGUSR1)
-
-    sys.setprofile(profile)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 import sestina
+from _struck import struck
 from sestina._handlers import let_through
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signal")
@@ -43,33 +43,6 @@ def raising() -> Iterator[list[type[Exception]]]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def interrupted(call: Callable[[], object], at: int) -> int:
-    """Call, with a signal at one of the calls that are made within. Returns: how many there were until then."""
-    count = itertools.count(1)
-    reached = 0
-
-    def profile(frame: FrameType, event: str, _: object) -> None:
-        nonlocal reached
-        # Out of a destructor or a generator that is let go of Python raises nothing; nor is what follows `call` its own.
-        inner = frame.f_code
-        if (
-            event == "call"
-            and inner.co_name not in ("__del__", "<genexpr>")
-            and inner is not interrupted.__code__
-        ):
-            reached = next(count)
-            if reached == at:
-                sys.setprofile(None)
-                signal.raise_signal(signal.SIGUSR1)
-
-    sys.setprofile(profile)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return reached
-
-
 def calls(bundle: Path, encoder: sestina.Encoder) -> dict[str, Callable[[], Any]]:
     return {
         "load": lambda: sestina.load(bundle, threads=1),
@@ -91,11 +64,11 @@ def test_it_arrives_from_wherever_the_call_was(
     with sestina.load(bundle, threads=1) as encoder:
         call = calls(bundle, encoder)[name]
         call()
-        whole = interrupted(call, 0)
+        whole = struck(call, 0)
         for turn, at in enumerate(range(1, whole, max(1, whole // PLACES))):
             raising.append(KINDS[turn % len(KINDS)])
             with pytest.raises(raising[-1], match=r"^the application's$") as caught:
-                interrupted(call, at)
+                struck(call, at)
             assert not isinstance(caught.value, sestina.SestinaError)
         assert encoder.verify().passed
 
@@ -111,27 +84,27 @@ def test_it_is_no_error_of_what_it_came_in_the_midst_of(
 
     raising.append(kind)
 
-    def struck(*_: object, **__: object) -> Any:
+    def interrupted(*_: object, **__: object) -> Any:
         signal.raise_signal(signal.SIGUSR1)
 
-    class Struck:
-        encode_batch_fast = encode = struck
+    class Interrupted:
+        encode_batch_fast = encode = interrupted
 
     with sestina.load(bundle, threads=1) as encoder:
         call: Callable[[], object] = lambda: encoder.encode(["a", "b"])  # noqa: E731
         if wall == "tokenizer":
-            monkeypatch.setattr(encoder._engine.tokenizer, "_tokenizer", Struck())
+            monkeypatch.setattr(encoder._engine.tokenizer, "_tokenizer", Interrupted())
         elif wall == "one text":
             call = lambda: encoder.tokenize("a")  # noqa: E731
-            monkeypatch.setattr(encoder._engine.tokenizer, "_tokenizer", Struck())
+            monkeypatch.setattr(encoder._engine.tokenizer, "_tokenizer", Interrupted())
         elif wall == "session":
-            monkeypatch.setattr(onnxruntime.InferenceSession, "run", struck)
+            monkeypatch.setattr(onnxruntime.InferenceSession, "run", interrupted)
         elif wall == "opened":
             call = lambda: sestina.load(bundle)  # noqa: E731
-            monkeypatch.setattr(onnxruntime, "InferenceSession", struck)
+            monkeypatch.setattr(onnxruntime, "InferenceSession", interrupted)
         else:
             call = lambda: sestina.load(bundle)  # noqa: E731
-            monkeypatch.setattr(HeldFile, "read", struck)
+            monkeypatch.setattr(HeldFile, "read", interrupted)
         with pytest.raises(kind, match=r"^the application's$"):
             call()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sestina
 from sestina._handlers import let_through
-from sestina.integrations._options import shown
+from sestina._quote import quote
 
 ANEW = ", so their vectors are not comparable: use the bundle that made them, or encode everything anew"
 EMBEDDED = os.path.join(os.path.dirname(sestina.__file__), "default.sestina")
@@ -62,7 +62,7 @@ class BundleSource:
         self._loaded: Any = None
         if space is not None and not isinstance(space, str):
             raise sestina.OptionError(
-                f"space is {shown(space)}; it must be what `space` of an encoder is, or None"
+                f"space is {quote(space)}; it must be what `space` of an encoder is, or None"
             )
         self._wanted = space
         self.given = isinstance(given, self._face())

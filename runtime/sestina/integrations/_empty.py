@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import sestina
+from sestina._caller import warn_caller
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,12 +48,4 @@ def warn_empty(rows: Sequence[int], count: int, what: str = "texts", get: str = 
     if rows:
         first = f"row {rows[0]}" if what == "texts" else f"{rows[0]}"
         message = f"{len(rows)} of {count} {what} are empty and {get}; the first is {first}"
-        _warn_caller(sestina.EmptyTextWarning(message, count=len(rows), first=rows[0]))
-
-
-def _warn_caller(warning: Warning) -> None:
-    """Warn at the innermost line that is not ours: of whoever called, or of the host."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("sestina."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(warning, stacklevel=level)
+        warn_caller(sestina.EmptyTextWarning(message, count=len(rows), first=rows[0]))

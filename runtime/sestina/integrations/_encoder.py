@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import sestina
+from sestina._arguments import one_of
 from sestina._handlers import let_through
+from sestina._quote import quote
 from sestina.integrations._bundle import ANEW, BundleSource
 from sestina.integrations._empty import refuse_empty
-from sestina.integrations._options import one_of, shown
 
 if TYPE_CHECKING:
     from sestina.integrations._empty import Vectors
@@ -101,7 +102,7 @@ class Source(BundleSource):
         encoder, asked = super()._checked(loaded), self.dimensions_asked
         if asked is not None and (type(asked) is not int or not 1 <= asked <= encoder.dimensions):
             raise sestina.OptionError(
-                f"dimensions is {shown(asked)}; it must be a whole number from 1 to {encoder.dimensions}, or "
+                f"dimensions is {quote(asked)}; it must be a whole number from 1 to {encoder.dimensions}, or "
                 "None"
             )
         return encoder
@@ -134,7 +135,7 @@ def checked_texts(texts: Sequence[Any], what: str = "row") -> list[str]:
     except Exception as error:
         let_through(error)
         raise sestina.TextTypeError(
-            f"texts is {type(texts).__name__}, which cannot be read ({shown(error)}); it must be a list of "
+            f"texts is {type(texts).__name__}, which cannot be read ({quote(error)}); it must be a list of "
             "str"
         ) from error
     for at, text in enumerate(listed):

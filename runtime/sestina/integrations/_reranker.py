@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sestina
+from sestina._quote import quote
 from sestina.integrations._bundle import BundleSource
-from sestina.integrations._options import shown
 
 RerankerArgument = sestina.Reranker | str | os.PathLike[str]
 
@@ -69,6 +69,6 @@ def count_or_all(name: str, value: Any) -> int | None:
     """
     if value is not None and (type(value) is not int or value < 1):
         raise sestina.OptionError(
-            f"{name} is {shown(value)}; it must be a whole number of at least 1, or None"
+            f"{name} is {quote(value)}; it must be a whole number of at least 1, or None"
         )
     return value

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sestina
+from sestina._quote import quote
 from sestina.integrations._encoder import Kind, Source
-from sestina.integrations._options import shown
 
 if TYPE_CHECKING:
     from sestina.integrations._empty import Vectors
@@ -25,7 +25,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     output = options.get("output", "float32")
     if not (isinstance(output, str) and output == "float32"):
         raise sestina.OptionError(
-            f"output is {shown(output)}; a column of vectors is float32 here: leave it out, and make the "
+            f"output is {quote(output)}; a column of vectors is float32 here: leave it out, and make the "
             "smaller form where they are stored"
         )
 

@@ -9,11 +9,11 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from sestina._arguments import one_of
 from sestina.integrations._empty import empty_rows, refuse_empty, warn_empty
 from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._haystack import Kept, each_once, texts_of
 from sestina.integrations._host import Host
-from sestina.integrations._options import one_of
 from sestina.integrations._reranker import RerankerArgument, RerankerSource, count_or_all
 from sestina.integrations._waiting import Waiting
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sestina._arguments import one_of
 from sestina.integrations._encoder import EncoderArgument, Source
 from sestina.integrations._host import Host
-from sestina.integrations._options import one_of
 
 with Host("mteb"):
     from mteb.models.abs_encoder import AbsEncoder

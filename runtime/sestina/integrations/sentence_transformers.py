@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 import sestina
+from sestina._arguments import one_of
 from sestina._handlers import let_through
+from sestina._quote import quote
 from sestina.integrations._encoder import EncoderArgument, Source, checked_texts
 from sestina.integrations._host import Host
-from sestina.integrations._options import one_of, shown, truth
 
 
 class SentenceTransformer:
@@ -155,12 +156,12 @@ class SentenceTransformer:
     ) -> Any:
         del batch_size, device
         if unknown:
-            raise sestina.OptionError(f"{shown(sorted(unknown)[0])} is no option of encode here")
+            raise sestina.OptionError(f"{quote(sorted(unknown)[0])} is no option of encode here")
         one_of("precision", precision, ("float32",), ": quantise what encode gives")
-        show = truth("show_progress_bar", show_progress_bar)
-        unit = truth("normalize_embeddings", normalize_embeddings)
-        as_tensor = truth("convert_to_tensor", convert_to_tensor)
-        as_array = truth("convert_to_numpy", convert_to_numpy)
+        show = _truth("show_progress_bar", show_progress_bar)
+        unit = _truth("normalize_embeddings", normalize_embeddings)
+        as_tensor = _truth("convert_to_tensor", convert_to_tensor)
+        as_array = _truth("convert_to_numpy", convert_to_numpy)
         kind = one_of("output_value", output_value, ("sentence_embedding", "token_embeddings"))
         one = isinstance(sentences, str)
         texts = [sentences] if one else sentences
@@ -172,7 +173,7 @@ class SentenceTransformer:
         width, whole = self.truncate_dim if truncate_dim is None else truncate_dim, self.encoder.dimensions
         if width is not None and (type(width) is not int or not 1 <= width <= whole):
             raise sestina.OptionError(
-                f"truncate_dim is {shown(width)}; it must be a whole number from 1 to {whole}"
+                f"truncate_dim is {quote(width)}; it must be a whole number from 1 to {whole}"
             )
         vectors = getattr(self.encoder, method)(texts, progress=show, **prompts)
         vectors = vectors[:, :width]  # as there: not divided by their norm again, unless that is asked for
@@ -216,7 +217,7 @@ def _rows(given: Any) -> Any:
     except Exception as error:
         let_through(error)
         raise sestina.OptionError(
-            f"embeddings are {type(given).__name__}, which cannot be read as rows ({shown(error)})"
+            f"embeddings are {type(given).__name__}, which cannot be read as rows ({quote(error)})"
         ) from error
     return np.atleast_2d(rows.astype(np.float32) if rows.dtype.kind in "biu" else rows)
 
@@ -227,6 +228,19 @@ def _array(given: Any) -> Any:
         return np.asanyarray(given)
     plain = given.detach().cpu()
     return (plain.float() if plain.dtype == sys.modules["torch"].bfloat16 else plain).numpy()
+
+
+def _truth(name: str, value: object) -> bool:
+    """What counts as true there.
+
+    Raises:
+        OptionError: Where it has no truth, as an array of several has none.
+    """
+    try:
+        return bool(value)
+    except Exception as error:  # noqa: BLE001  whatever it raises
+        let_through(error)
+        raise sestina.OptionError(f"{name} is {quote(value)}; it must be True or False") from None
 
 
 def _tensor(array: Any) -> Any:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 import sestina
+from sestina._arguments import one_of
 from sestina.integrations._bundle import same_space
 from sestina.integrations._encoder import EncoderArgument, Source
 from sestina.integrations._host import Host
-from sestina.integrations._options import one_of
 
 with Host("scikit-learn"):
     from sklearn.base import BaseEstimator, TransformerMixin
